@@ -1,0 +1,1 @@
+"""Dated facts about models and prices: strict loaders over data files."""

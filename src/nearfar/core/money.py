@@ -1,0 +1,63 @@
+"""Money as integers of nano-USD, and what an attempt costs. It knows no vendor and no currency rate."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nearfar.core.chat import Usage
+
+NANO = 1_000_000_000
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment charges, in nano-USD per million tokens.
+
+    ``id`` names the row and its date, so an entry can be priced again as of its day.
+    ``cached_input`` and ``cache_write`` fall back to ``input`` when the vendor states none.
+    """
+
+    id: str
+    input: int
+    output: int
+    cached_input: int | None = None
+    cache_write: int | None = None
+
+
+FREE = Price(id="free", input=0, output=0)
+"""Own hardware: the tokens cost nothing per request (electricity and depreciation are the advisor's subject)."""
+
+
+def cost(price: Price | None, usage: Usage | None) -> int | None:
+    """Nano-USD for ``usage``, rounded up; None when price or counts are unknown. Unknown is not zero."""
+    if price is None or usage is None:
+        return None
+    if not price.input and not price.output:
+        return 0
+    if usage.input is None or usage.output is None:
+        return None
+    cached = usage.cached or 0
+    written = usage.cache_write or 0
+    plain = max(0, usage.input - cached - written)
+    total = (
+        plain * price.input
+        + cached * (price.input if price.cached_input is None else price.cached_input)
+        + written * (price.input if price.cache_write is None else price.cache_write)
+        + usage.output * price.output
+    )
+    return -(-total // 1_000_000)
+
+
+def upper_bound(price: Price | None, input_tokens: int, output_tokens: int) -> int | None:
+    """The most a request can cost: every input token at its dearest rate, every allowed output token."""
+    if price is None:
+        return None
+    dearest = max(price.input, price.cached_input or 0, price.cache_write or 0)
+    return -(-(input_tokens * dearest + output_tokens * price.output) // 1_000_000)
+
+
+def usd(nano: int | None) -> str:
+    """``nano`` for people: ``$0.000123``, or ``unknown``."""
+    if nano is None:
+        return "unknown"
+    text = f"{nano / NANO:.6f}" if abs(nano) < NANO // 100 else f"{nano / NANO:.4f}"
+    return f"${text}"

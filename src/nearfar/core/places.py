@@ -1,0 +1,59 @@
+"""Where a deployment runs and how sensitive a request is: two ordered axes. They know no policy."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Place(enum.IntEnum):
+    """How far a deployment is; a larger value is further away."""
+
+    DEVICE = 0
+    LAN = 1
+    PRIVATE_CLOUD = 2
+    CLOUD = 3
+
+    @property
+    def label(self) -> str:
+        """The name used in configuration, headers and the ledger."""
+        return _PLACE_LABELS[self]
+
+    @property
+    def near(self) -> bool:
+        """Whether this place counts as local in strategies such as ``local-first``."""
+        return self <= Place.LAN
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """The place named ``text``; ValueError with the allowed names otherwise."""
+        try:
+            return _PLACES[text]
+        except KeyError:
+            raise ValueError(f"unknown place {text!r}: use one of {', '.join(_PLACES)}") from None
+
+
+class Class(enum.IntEnum):
+    """How sensitive a request is; a larger value is more sensitive."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    RESTRICTED = 3
+
+    @property
+    def label(self) -> str:
+        """The name used in configuration, headers and the ledger."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> Class:
+        """The class named ``text``; ValueError with the allowed names otherwise."""
+        try:
+            return _CLASSES[text]
+        except KeyError:
+            raise ValueError(f"unknown class {text!r}: use one of {', '.join(_CLASSES)}") from None
+
+
+_PLACE_LABELS = {place: place.name.lower().replace("_", "-") for place in Place}
+_PLACES = {label: place for place, label in _PLACE_LABELS.items()}
+_CLASSES = {item.name.lower(): item for item in Class}

@@ -1,0 +1,112 @@
+"""Deployments, routes, and the values a decision is made from and of. They decide nothing themselves."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nearfar.core.money import Price
+from nearfar.core.places import Class, Place
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a deployment can do something: yes, no, or unknown; with where that is known from, and since when."""
+
+    can: bool | None = None
+    source: str = "unknown"
+    """``declared`` (configuration), ``probed``, ``catalogue`` or ``unknown``."""
+    date: str = ""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A model at a provider, callable here. It holds a reference to its key, never the key."""
+
+    name: str
+    provider: str
+    model: str
+    """The name the provider knows the model by."""
+    wire: str
+    base_url: str
+    place: Place
+    place_source: str = "default"
+    """Why the place is believed: ``embedded``, ``declared``, ``local-weights`` or ``default``."""
+    region: str = ""
+    key: str = ""
+    """Where the key is: ``env:NAME`` or ``file:PATH``; empty for none."""
+    operations: frozenset[str] = frozenset({"chat"})
+    capabilities: dict[str, Capability] = {}
+    context: int | None = None
+    """Tokens that fit, prompt and answer together; None when unknown."""
+    max_output: int | None = None
+    price: Price | None = None
+    drop: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    demo: bool = False
+    """The built-in demo model: never chosen beside a real one."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """An asked model → a strategy over deployments, with the class that its use implies."""
+
+    name: str
+    strategy: str
+    deployments: tuple[str, ...]
+    floor: Class = Class.PUBLIC
+    """Requests on this route are at least this sensitive."""
+    description: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision may know about a request. Pure values: the same facts give the same decision."""
+
+    operation: str
+    class_: Class
+    class_reason: str
+    purpose: str
+    input_tokens: int
+    max_output: int | None
+    needs: frozenset[str]
+    stream: bool
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment and its state at this moment."""
+
+    deployment: Deployment
+    state: str = "ready"
+    """``ready``, ``cold``, ``loading``, ``cooling``."""
+    cooling: float = 0.0
+    """Seconds until the cool-down ends."""
+    cooling_reason: str = ""
+    in_flight: int = 0
+
+
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that may be tried, and why it stands where it stands."""
+
+    candidate: Candidate
+    reason: str
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that may not be tried for this request, and why."""
+
+    deployment: str
+    code: str
+    """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``."""
+    reason: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The ordered candidates for one request, the rejected ones, and the rule that allowed them."""
+
+    id: str
+    route: str
+    strategy: str
+    policy: str
+    class_: Class
+    class_reason: str
+    furthest: Place
+    """The furthest place this class may reach: what the socket enforces."""
+    ranked: tuple[Ranked, ...]
+    rejected: tuple[Rejected, ...]

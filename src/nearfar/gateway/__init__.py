@@ -1,0 +1,1 @@
+"""The path of a request: pipeline, transport, health, fleet."""

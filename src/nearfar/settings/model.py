@@ -1,0 +1,181 @@
+"""The settings as frozen values, each with its default and its unit. They know neither files nor environment.
+
+``config schema`` is generated from these structs, so their docstrings and field names are the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Strategy = Literal["local-only", "local-first", "cloud-first", "cloud-only"]
+PlaceName = Literal["device", "lan", "private-cloud", "cloud"]
+ClassName = Literal["public", "internal", "confidential", "restricted"]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP edge."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs at least one key."""
+    port: int = 8642
+    workers: int = 1
+    """Gateway processes that share the port, the engines, the ledger and the cool-downs."""
+    tls_cert: str = ""
+    """PEM file; with tls_key, the edge speaks HTTPS."""
+    tls_key: str = ""
+    cors_origins: tuple[str, ...] = ()
+    """Browser origins that may call; closed by default."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host headers accepted besides loopback names and the listening address."""
+    require_key: bool | None = None
+    """True: every call needs a key. Unset: as soon as one key exists, or the edge is not on loopback."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_header_bytes: int = 32 * 1024
+    header_timeout: float = 10.0
+    """Seconds a client may take to send its request headers."""
+    body_timeout: float = 30.0
+    """Seconds a client may pause between pieces of its body."""
+    keep_alive_timeout: float = 75.0
+    """Seconds an idle client connection is kept."""
+    max_connections: int = 10_000
+    shutdown_grace: float = 30.0
+    """Seconds that running streams get to finish when the gateway is asked to stop."""
+
+
+class Deadlines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds each phase of an upstream attempt may take."""
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    between_bytes: float = 60.0
+    total: float = 900.0
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """HTTP proxies for upstreams off this machine. HTTPS_PROXY, HTTP_PROXY and NO_PROXY fill empty fields."""
+
+    https: str = ""
+    http: str = ""
+    no_proxy: tuple[str, ...] = ()
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The embedded engine."""
+
+    enabled: bool = True
+    memory_mb: int | None = None
+    """Memory that loaded models may take together; unset: 70 % of what the machine (or container) has."""
+    threads: int | None = None
+    """Threads per model; unset: physical cores minus one, at least one."""
+    slots: int = 4
+    """Requests that one model answers at once."""
+    context: int = 8192
+    """Tokens of context per slot asked for; never more than the model was trained for."""
+    idle_unload: float = 600.0
+    """Seconds without a request after which a model is unloaded; 0 keeps it."""
+    start_timeout: float = 120.0
+    prompt_cache_mb: int = 64
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where attempts are recorded."""
+
+    url: str = ""
+    """``sqlite:///PATH`` or ``postgresql://…``; empty: ledger.db in the state folder."""
+    journal: str = ""
+    """Folder of the journal; empty: ``journal`` in the state folder."""
+    flush_seconds: float = 0.5
+    """How often the database is filled from the journal."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Class → the furthest place it may reach."""
+
+    public: PlaceName = "cloud"
+    internal: PlaceName = "cloud"
+    confidential: PlaceName = "device"
+    restricted: PlaceName = "device"
+    default_class: ClassName = "internal"
+    """Class of a request about which nobody said anything."""
+
+
+class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    cache_write: float | None = None
+
+
+class DeploymentSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model at a provider. Any OpenAI-compatible server: provider, base_url, model."""
+
+    provider: str
+    """A name from ``nearfar providers ls``; ``openai-compatible`` for any server that speaks OpenAI's dialect."""
+    model: str
+    base_url: str = ""
+    key: str = ""
+    """Where the key is: ``env:NAME`` or ``file:PATH``. Never the key itself."""
+    place: PlaceName | None = None
+    """Your word that the deployment runs there; unset: the provider's own place."""
+    region: str = ""
+    operations: tuple[Literal["chat", "embeddings"], ...] = ()
+    context: int | None = None
+    max_output: int | None = None
+    price: PriceSetting | None = None
+    capabilities: dict[str, bool] = {}
+    headers: dict[str, str] = {}
+    """Extra request headers; values may be references (``env:``, ``file:``)."""
+
+
+class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients name as ``model``."""
+
+    deployments: tuple[str, ...]
+    strategy: Strategy = "local-first"
+    class_: ClassName = msgspec.field(name="class", default="public")
+    """Requests on this route are at least this sensitive."""
+    description: str = ""
+
+
+class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is looked for besides the configuration."""
+
+    loopback: bool = True
+    """Ask loopback ports for running local runtimes when the first request needs them; never at start-up."""
+    keys: bool = True
+    """Use provider keys found in the environment."""
+    refresh_seconds: float = 30.0
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Structured logs on standard error; they never hold content."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+    access: bool = False
+    """One line per request; the ledger has them all anyway."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be configured."""
+
+    offline: bool = False
+    """No cloud client is built at all."""
+    state_dir: str = ""
+    """Folder of database, journal, keys and sockets; empty: the platform's own (``nearfar doctor`` prints it)."""
+    models_dir: str = ""
+    """Folder of GGUF files added by ``nearfar models add``; empty: ``models`` in the platform's data folder."""
+    server: Server = Server()
+    deadlines: Deadlines = Deadlines()
+    proxy: Proxy = Proxy()
+    engine: Engine = Engine()
+    ledger: Ledger = Ledger()
+    policy: Policy = Policy()
+    discovery: Discovery = Discovery()
+    log: Log = Log()
+    deployments: dict[str, DeploymentSetting] = {}
+    routes: dict[str, RouteSetting] = {}
