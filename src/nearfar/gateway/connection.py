@@ -1,0 +1,264 @@
+"""One upstream HTTP/1.1 connection: bytes out, a parsed reply in, bounded memory. It knows no policy and no pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import httptools
+
+from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarError, StreamCut, UpstreamError
+
+HIGH_WATER = 256 * 1024
+"""Bytes of reply kept for a slow reader before reading from the upstream pauses."""
+MAX_HEADERS = 64 * 1024
+
+
+class StaleConnectionError(APIConnectionError):
+    """A kept-alive connection had been closed by the upstream before it answered: ask again on a fresh one."""
+
+
+class Connection(asyncio.Protocol):
+    """Speaks to one upstream, one exchange at a time.
+
+    Life of an exchange: ``begin`` → ``head`` → ``read`` until None → reusable, or ``abort`` at any moment.
+    Deadlines are times of the loop's clock in ``expires``; the transport's ticker calls ``expire``.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_done",
+        "_error",
+        "_headers",
+        "_headers_seen",
+        "_loop",
+        "_name",
+        "_on_lost",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_size",
+        "_transport",
+        "_waiter",
+        "_writable",
+        "busy",
+        "expires",
+        "expires_phase",
+        "idle_since",
+        "status",
+        "used",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, on_lost: Callable[[Connection], None]) -> None:
+        self._loop = loop
+        self._name = name
+        """For error texts: the deployment's host."""
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._error: NearfarError | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._headers: dict[str, str] = {}
+        self._headers_seen = 0
+        self._done = False
+        self._chunked = False
+        self.status = 0
+        self.busy = False
+        self.used = 0
+        self.idle_since = 0.0
+        self.expires = 0.0
+        self.expires_phase = ""
+
+    # The owner's side.
+
+    def begin(self, data: bytes) -> None:
+        """Start an exchange and write the whole request."""
+        if self._transport is None or self._transport.is_closing():
+            raise StaleConnectionError(f"The connection to {self._name} was closed while idle.")
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces = []
+        self._size = 0
+        self._headers = {}
+        self._headers_seen = 0
+        self._done = False
+        self._chunked = False
+        self._error = None
+        self.status = 0
+        self.busy = True
+        self.used += 1
+        self._transport.write(data)
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        """Status and lower-case headers of the reply, once they are complete."""
+        while not self._headers_seen:
+            await self._wait()
+        return self.status, self._headers
+
+    async def read(self) -> bytes | None:
+        """The bytes that arrived since the last call; None at the proper end of the reply."""
+        while True:
+            if self._pieces:
+                pieces = self._pieces
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._pieces = []
+                self._size = 0
+                if self._paused and self._transport is not None:
+                    self._paused = False
+                    self._transport.resume_reading()
+                return data
+            if self._done:
+                return None
+            await self._wait()
+
+    def abort(self) -> None:
+        """Drop the connection now: the upstream sees it at once and can stop working."""
+        self.busy = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close an idle connection politely."""
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reply was read to its proper end and the connection can be used again."""
+        parser = self._parser
+        return (
+            self._done
+            and not self._pieces
+            and parser is not None
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and bool(parser.should_keep_alive())
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent here any more."""
+        return self._transport is None or self._transport.is_closing()
+
+    def expire(self) -> None:
+        """The deadline of the present phase passed."""
+        self._fail(APITimeoutError(f"{self._name} missed the {self.expires_phase} deadline."))
+        self.abort()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: NearfarError) -> None:
+        if self._error is None:
+            self._error = error
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(self._error)
+
+    # asyncio.Protocol.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with bytes of the reply."""
+        parser = self._parser
+        if parser is None or not self.busy:
+            # Nobody asked: an upstream that talks out of turn cannot be trusted with the next request.
+            self.abort()
+            return
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._broken("it wants to switch protocols")
+        except httptools.HttpParserCallbackError as error:
+            self._broken(str(error.__context__ or error))
+        except httptools.HttpParserError as error:
+            self._broken(f"not valid HTTP: {error}")
+
+    def eof_received(self) -> bool:
+        """The upstream closed its side; a reply without length ends here."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by the loop when the connection is gone."""
+        self._transport = None
+        if self.busy and not self._done:
+            self._lost(error)
+        self._on_lost(self)
+        self._wake()
+
+    def _lost(self, error: Exception | None) -> None:
+        if not self._headers_seen:
+            kind = StaleConnectionError if self.used > 1 else APIConnectionError
+            failure: NearfarError = kind(f"{self._name} closed the connection before it answered.")
+        elif self._chunked or "content-length" in self._headers or error is not None:
+            failure = StreamCut(f"{self._name} closed the connection in the middle of its reply.")
+        else:
+            # HTTP/1.0 style: the end of the connection is the end of the body. Whether the reply is
+            # complete is for the wire's decoder to say.
+            self._done = True
+            return
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def _broken(self, why: str) -> None:
+        self._fail(UpstreamError(f"The reply of {self._name} cannot be read: {why}.", code="bad_reply"))
+        self.abort()
+
+    # httptools callbacks.
+
+    def on_message_begin(self) -> None:
+        """A reply begins; a second one to the same request is an upstream that cannot be trusted."""
+        if self._done:
+            raise UpstreamError("it sent more than one reply")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line."""
+        self._size += len(name) + len(value)
+        if self._size > MAX_HEADERS:
+            raise UpstreamError("headers are too large")
+        key = name.decode("latin-1").lower()
+        if key == "transfer-encoding":
+            self._chunked = True
+        self._headers[key] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The header block ended; informational replies are skipped."""
+        self._size = 0
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self._headers = {}
+            return
+        self.status = status
+        self._headers_seen = 1
+        self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._pieces.append(body)
+        self._size += len(body)
+        if self._size > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """The body ended as its framing says."""
+        if self.status:
+            self._done = True
+            self._wake()

@@ -1,0 +1,149 @@
+"""decide(): from facts and candidates to an ordered list with reasons. Pure, so every caller gets the same answer.
+
+It opens nothing, reads no clock and remembers nothing: ``route explain`` and the tests call the same function
+as the path of a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nearfar.core.places import Place
+from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
+from nearfar.policy.rules import Rules
+
+OUTPUT_RESERVE = 16
+"""Tokens of answer that must fit besides the prompt when the client set no limit."""
+
+Step = Callable[[Facts, Route, Candidate, Rules], Rejected | None]
+"""A step looks at one candidate and says why it may not be tried, or nothing."""
+
+
+def operation(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """It must do what is asked: chat or embeddings."""
+    deployment = candidate.deployment
+    if facts.operation in deployment.operations:
+        return None
+    return Rejected(deployment=deployment.name, code="operation", reason=f"does not offer {facts.operation}")
+
+
+def place(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """The class of the request must be allowed there."""
+    deployment = candidate.deployment
+    reach = rules.reach(facts.class_)
+    if deployment.place <= reach:
+        return None
+    return Rejected(
+        deployment=deployment.name,
+        code="place",
+        reason=f"{facts.class_.label} ({facts.class_reason}) stays at {reach.label}, this is {deployment.place.label}",
+    )
+
+
+def offline(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """Offline, nothing beyond the local network is called."""
+    if rules.offline and not candidate.deployment.place.near:
+        return Rejected(deployment=candidate.deployment.name, code="offline", reason="nearfar runs with --offline")
+    return None
+
+
+def strategy(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """``local-only`` and ``cloud-only`` exclude the other side."""
+    deployment = candidate.deployment
+    if (route.strategy == "local-only" and not deployment.place.near) or (
+        route.strategy == "cloud-only" and deployment.place.near
+    ):
+        return Rejected(
+            deployment=deployment.name,
+            code="strategy",
+            reason=f"{route.strategy} excludes {deployment.place.label}",
+        )
+    return None
+
+
+def capability(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """A known "no" excludes; "unknown" does not."""
+    known = candidate.deployment.capabilities
+    for need in sorted(facts.needs):
+        found = known.get(need)
+        if found is not None and found.can is False:
+            return Rejected(
+                deployment=candidate.deployment.name,
+                code="capability",
+                reason=f"cannot do {need} ({found.source})",
+            )
+    return None
+
+
+def context(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """Prompt and answer must fit the context."""
+    size = candidate.deployment.context
+    if size is None or facts.operation != "chat":
+        return None
+    answer = OUTPUT_RESERVE if facts.max_output is None else min(facts.max_output, size // 2)
+    if facts.input_tokens + answer <= size:
+        return None
+    return Rejected(
+        deployment=candidate.deployment.name,
+        code="context",
+        reason=f"about {facts.input_tokens} tokens of prompt do not fit a context of {size}",
+    )
+
+
+STEPS: tuple[Step, ...] = (operation, offline, place, strategy, capability, context)
+"""In this order: the first that objects gives the reason."""
+
+
+def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rules, *, decision_id: str) -> Decision:
+    """The candidates of ``route`` that may be tried, best first, and the others with why not."""
+    allowed: list[Candidate] = []
+    rejected: list[Rejected] = []
+    for candidate in candidates:
+        for step in STEPS:
+            objection = step(facts, route, candidate, rules)
+            if objection is not None:
+                rejected.append(objection)
+                break
+        else:
+            allowed.append(candidate)
+    allowed.sort(key=_order(route.strategy))
+    ranked = tuple(Ranked(candidate=c, reason=_reason(route, c, i)) for i, c in enumerate(allowed))
+    return Decision(
+        id=decision_id,
+        route=route.name,
+        strategy=route.strategy,
+        policy=rules.name,
+        class_=facts.class_,
+        class_reason=facts.class_reason,
+        furthest=rules.reach(facts.class_),
+        ranked=ranked,
+        rejected=tuple(rejected),
+    )
+
+
+def _near_first(candidate: Candidate) -> tuple[float, Place]:
+    return candidate.cooling, candidate.deployment.place
+
+
+def _far_first(candidate: Candidate) -> tuple[float, int]:
+    return candidate.cooling, -candidate.deployment.place
+
+
+def _order(name: str) -> Callable[[Candidate], tuple[float, int]]:
+    # A stable sort: within one place the order of the configuration stands. What cools down goes last, the
+    # soonest ready first; it is still tried when nothing better is left.
+    return _far_first if name in {"cloud-first", "cloud-only"} else _near_first
+
+
+def _reason(route: Route, candidate: Candidate, position: int) -> str:
+    where = candidate.deployment.place.label
+    if candidate.cooling > 0:
+        return f"{route.strategy}: {where}, last resort while cooling down after {candidate.cooling_reason}"
+    if position == 0:
+        return f"{route.strategy}: {where} is the first allowed place"
+    return f"{route.strategy}: {where} stands behind"
+
+
+def summary(decision: Decision) -> str:
+    """Why nothing, or only some, may be tried: one line for errors and headers."""
+    return "; ".join(f"{item.deployment}: {item.reason}" for item in decision.rejected) or "no deployment on this route"

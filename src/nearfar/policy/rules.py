@@ -1,0 +1,42 @@
+"""Rules: class → the furthest place it may reach, and the class of a request. Pure; no detection happens here."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nearfar.core.places import Class, Place
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy, ready to be asked."""
+
+    name: str
+    furthest: tuple[Place, Place, Place, Place]
+    """Indexed by Class: public, internal, confidential, restricted."""
+    default: Class
+    """The class of a request about which nobody said anything."""
+    offline: bool = False
+
+    def reach(self, class_: Class) -> Place:
+        """The furthest place that ``class_`` may reach."""
+        return self.furthest[class_]
+
+
+def classify(rules: Rules, *, route: Class, caller: Class | None, header: Class | None) -> tuple[Class, str]:
+    """The highest of what is said about a request, and who said it.
+
+    Saying can only raise: a header cannot lower what the caller's key or the route demands.
+    The default applies when nobody but the route's lowest floor spoke.
+    """
+    said = [(route, "route")]
+    if caller is not None:
+        said.append((caller, "caller"))
+    if header is not None:
+        said.append((header, "header"))
+    if caller is None and header is None and route is Class.PUBLIC:
+        return rules.default, "default"
+    highest, who = said[0]
+    for class_, name in said[1:]:
+        if class_ > highest:
+            highest, who = class_, name
+    return highest, who

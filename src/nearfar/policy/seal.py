@@ -1,0 +1,156 @@
+"""The seal: the only value the transport sends. It binds a decision to exact bytes and one address.
+
+Whoever wants bytes to leave (a request, a retry, a health probe, discovery) must have them sealed here first;
+the transport recomputes the tag at the socket, so bytes changed on the way, or an address that the decision
+did not allow, do not leave. It knows no vendor and opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import msgspec
+
+from nearfar.core.errors import EgressDenied
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Decision, Deployment
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a connection goes: a host and port, or a Unix socket."""
+
+    scheme: str
+    """``http``, ``https`` or ``unix``."""
+    host: str
+    """Host name or address; the socket's path for ``unix``."""
+    port: int = 0
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """Exact bytes, where they may go, and the proof that policy said so. Never printed: the head holds a key."""
+
+    decision: str
+    attempt: str
+    class_: Class
+    place: Place
+    """The place of the deployment it is meant for; the transport holds the address to it."""
+    furthest: Place
+    origin: Origin
+    target: str
+    """The request target: a path with its query."""
+    head: bytes
+    """Request line and headers, without content-length and without the final empty line."""
+    body: bytes
+    tag: bytes
+
+    def __repr__(self) -> str:
+        """Everything but the bytes."""
+        return (
+            f"Sealed(decision={self.decision!r}, attempt={self.attempt!r}, class={self.class_.label}, "
+            f"place={self.place.label}, origin={self.origin.host!r})"
+        )
+
+
+class Sealer:
+    """Seals and verifies with one random key per gateway; holds no other state."""
+
+    def __init__(self, key: bytes) -> None:
+        """``key``: 16 to 64 random bytes that never leave the process group."""
+        self._key = key
+
+    def seal(
+        self,
+        decision: Decision,
+        deployment: Deployment,
+        *,
+        attempt: str,
+        origin: Origin,
+        target: str,
+        head: bytes,
+        body: bytes,
+    ) -> Sealed:
+        """Bind ``body`` to ``deployment``. Raises EgressDenied unless the decision ranked it within its reach."""
+        if deployment.place > decision.furthest:
+            raise EgressDenied(
+                f"{decision.class_.label} content may go no further than {decision.furthest.label}, "
+                f"and {deployment.name} is {deployment.place.label}.",
+                hint="`nearfar route explain` shows which deployments are allowed.",
+            )
+        for ranked in decision.ranked:
+            if ranked.candidate.deployment is deployment:
+                break
+        else:
+            raise EgressDenied(f"decision {decision.id} did not allow {deployment.name}.")
+        return self._sealed(
+            decision.id, attempt, decision.class_, deployment.place, decision.furthest, origin, target, head, body
+        )
+
+    def probe(self, *, attempt: str, place: Place, reach: Place, origin: Origin, target: str, head: bytes) -> Sealed:
+        """Seal a request without content (a health probe, discovery), reaching no further than ``reach``."""
+        if place > reach:
+            raise EgressDenied(f"a probe may reach {reach.label}, not {place.label}.")
+        return self._sealed("probe", attempt, Class.PUBLIC, place, reach, origin, target, head, b"")
+
+    def verify(self, sealed: Sealed) -> None:
+        """Raises EgressDenied when ``sealed`` is not what was sealed here."""
+        expected = self._tag(
+            sealed.decision,
+            sealed.attempt,
+            sealed.class_,
+            sealed.place,
+            sealed.furthest,
+            sealed.origin,
+            sealed.target,
+            sealed.head,
+            sealed.body,
+        )
+        if not hmac.compare_digest(expected, sealed.tag) or sealed.place > sealed.furthest:
+            raise EgressDenied("the bytes or the address differ from what policy sealed: nothing was sent.")
+
+    def _sealed(
+        self,
+        decision: str,
+        attempt: str,
+        class_: Class,
+        place: Place,
+        furthest: Place,
+        origin: Origin,
+        target: str,
+        head: bytes,
+        body: bytes,
+    ) -> Sealed:
+        return Sealed(
+            decision=decision,
+            attempt=attempt,
+            class_=class_,
+            place=place,
+            furthest=furthest,
+            origin=origin,
+            target=target,
+            head=head,
+            body=body,
+            tag=self._tag(decision, attempt, class_, place, furthest, origin, target, head, body),
+        )
+
+    def _tag(
+        self,
+        decision: str,
+        attempt: str,
+        class_: Class,
+        place: Place,
+        furthest: Place,
+        origin: Origin,
+        target: str,
+        head: bytes,
+        body: bytes,
+    ) -> bytes:
+        # Lengths stand before the variable parts, so that no two different tuples hash alike.
+        meta = (
+            f"{decision}\0{attempt}\0{class_:d}{place:d}{furthest:d}\0{origin.scheme}\0{origin.host}\0{origin.port}"
+            f"\0{target}\0{len(head)}\0{len(body)}\0"
+        ).encode()
+        hashed = hashlib.blake2b(meta, digest_size=16, key=self._key)
+        hashed.update(head)
+        hashed.update(body)
+        return hashed.digest()
