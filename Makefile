@@ -1,0 +1,94 @@
+# nearfar's commands. Needs python3 (3.11 or later), its pip, and make; everything else is set up here.
+# `make` alone lists the commands.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL = $(PYTHON) -m pip --disable-pip-version-check --no-input --python $(BIN)/python install --quiet
+FROM_LOCK = $(PIP_INSTALL) --require-hashes --only-binary :all:
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+SDKS := .build/sdk/openai-2/.installed
+UV := .build/lock/bin/uv
+COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links --upgrade
+
+SOAK_SECONDS ?= 600
+JOBS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo serve install dev sdk lint test test-quick test-all soak bench bench-peers lock clean
+
+help: ## List these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+demo: $(RUN) ## Watch real requests being answered near and far, each with its reason
+	$(BIN)/nearfar demo $(ARGS)
+
+serve: $(RUN) ## Start the gateway (ARGS="--port 8642 …")
+	$(BIN)/nearfar serve $(ARGS)
+
+install: $(RUN) ## Set up .venv with what running needs
+dev: $(DEV) $(SDKS) ## Set up .venv with what developing needs
+
+lint: $(DEV) ## Style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-quick: $(DEV) $(SDKS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) $(ARGS)
+
+test: lint test-quick ## Style, types, layers and every quick test (minutes)
+
+test-all: lint test-quick ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
+	$(BIN)/python -m pytest -m slow --durations 10 $(ARGS)
+
+soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
+	NEARFAR_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak --durations 10 $(ARGS)
+
+bench: $(RUN) ## Cost per request beside nginx's, in one run (needs nginx and wrk); writes bench/latest.json
+	$(BIN)/python -m bench.run $(ARGS)
+
+bench-peers: $(RUN) ## The same load on other gateways; installs them under .build
+	$(BIN)/python -m bench.peers $(ARGS)
+
+lock: $(UV) ## Write requirements/*.lock anew
+	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml requirements/build.in --extra local -c requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) requirements/sdk-openai-2.in -o requirements/sdk-openai-2.lock
+
+clean: ## Remove what these commands made: .venv, .build, caches
+	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A virtual environment without its own pip: Debian's python3 brings venv but not ensurepip, so the pip
+# beside $(PYTHON) installs into it from outside.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "nearfar needs Python 3.11 or later; '$(PYTHON)' is older or missing. Try: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+		echo "'$(PYTHON)' has no pip. On Debian: apt-get install python3-pip" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(RUN): requirements/run.lock pyproject.toml | $(BIN)/python
+	$(FROM_LOCK) -r requirements/run.lock
+	$(PIP_INSTALL) --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.lock $(RUN) | $(BIN)/python
+	$(FROM_LOCK) -r requirements/dev.lock
+	@touch $@
+
+$(SDKS): requirements/sdk-openai-2.lock | $(BIN)/python
+	rm -rf $(@D)
+	$(FROM_LOCK) --target $(@D) -r $<
+	@touch $@
+
+$(UV): | $(BIN)/python
+	$(PYTHON) -m venv --without-pip .build/lock
+	$(PYTHON) -m pip --disable-pip-version-check --no-input --python .build/lock/bin/python install --quiet 'uv>=0.13,<0.14'
