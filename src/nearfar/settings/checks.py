@@ -1,0 +1,230 @@
+"""What settings must hold beyond their types: ranges, references, addresses, names that point at each other.
+
+Every check is pure: no file is opened, no name is looked up in a network. A message repeats a value only where
+no secret can stand.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import msgspec
+
+from nearfar.core.places import Place
+from nearfar.settings.errors import Problem
+from nearfar.settings.model import DeploymentSetting, RouteSetting, Settings
+from nearfar.settings.secrets import is_reference
+from nearfar.settings.shape import Path, did_you_mean, dotted
+
+Found = Iterator[tuple[Path, str, str]]
+"""(path, what is wrong, next step)"""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding", "te"}
+)
+_SECRET_HEADER = re.compile(r"authori[sz]ation|api[-_]?key|token|secret|cookie|password|credential", re.IGNORECASE)
+_REFERENCE = "Write where the key is, not the key: env:NAME or file:/absolute/path."
+
+# Path → (lowest, highest) of what the setting may be; None is no limit.
+_RANGES: tuple[tuple[Path, float, float | None], ...] = (
+    (("server", "port"), 0, 65535),
+    (("server", "workers"), 1, 256),
+    (("server", "max_body_bytes"), 1024, None),
+    (("server", "max_header_bytes"), 1024, 1024 * 1024),
+    (("server", "header_timeout"), 0.1, None),
+    (("server", "body_timeout"), 0.1, None),
+    (("server", "keep_alive_timeout"), 0, None),
+    (("server", "max_connections"), 1, None),
+    (("server", "shutdown_grace"), 0, None),
+    (("deadlines", "connect"), 0.01, None),
+    (("deadlines", "first_byte"), 0.01, None),
+    (("deadlines", "between_bytes"), 0.01, None),
+    (("deadlines", "total"), 0.01, None),
+    (("engine", "memory_mb"), 16, None),
+    (("engine", "threads"), 1, 1024),
+    (("engine", "slots"), 1, 256),
+    (("engine", "context"), 64, None),
+    (("engine", "idle_unload"), 0, None),
+    (("engine", "start_timeout"), 0.1, None),
+    (("engine", "prompt_cache_mb"), 0, None),
+    (("ledger", "flush_seconds"), 0.01, 60),
+    (("discovery", "refresh_seconds"), 0.1, None),
+)
+
+
+def check(settings: Settings, origin: Callable[[Path], str]) -> list[Problem]:
+    """Everything wrong with ``settings``; ``origin`` says who set a path."""
+    found: list[Problem] = []
+    for part in (_ranges, _server, _network, _policy, _ledger, _deployments, _routes):
+        found += [
+            Problem(key=dotted(path), origin=origin(path), message=message, hint=hint)
+            for path, message, hint in part(settings)
+        ]
+    return found
+
+
+def _ranges(settings: Settings) -> Found:
+    for path, lowest, highest in _RANGES:
+        value: object = settings
+        for part in path:
+            value = getattr(value, part)
+        yield from _range(path, value, lowest, highest)
+
+
+def _range(path: Path, value: object, lowest: float, highest: float | None = None) -> Found:
+    if not isinstance(value, (int, float)):
+        return
+    if highest is not None and not lowest <= value <= highest:
+        yield path, f"{value} is not between {lowest:g} and {highest:g}", ""
+    elif value < lowest:
+        yield path, f"{value} is less than {lowest:g}", ""
+
+
+def _server(settings: Settings) -> Found:
+    server = settings.server
+    if not server.host or not re.fullmatch(r"[A-Za-z0-9._:%-]+", server.host):
+        yield ("server", "host"), "not an address to listen on", "Use an address such as 127.0.0.1 or ::1."
+    for name, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(server, name) and not getattr(server, other):
+            yield ("server", name), f"is set without server.{other}", "HTTPS needs both files."
+    for text in server.cors_origins:
+        if text == "*":
+            yield (
+                ("server", "cors_origins"),
+                "* would let any web page call this gateway",
+                "List the origins, such as https://app.example.org.",
+            )
+        elif not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", text):
+            yield ("server", "cors_origins"), f"{text!r} is not an origin", "Use scheme://host[:port], without a path."
+    for text in server.allowed_hosts:
+        if not re.fullmatch(r"[A-Za-z0-9.\[\]:-]+", text):
+            yield ("server", "allowed_hosts"), f"{text!r} is not a host name", "Use host or host:port."
+
+
+def _network(settings: Settings) -> Found:
+    for name in ("https", "http"):
+        url = getattr(settings.proxy, name)
+        why = url and _bad_url(url, credentials=True)
+        if why:
+            yield (
+                ("proxy", name),
+                f"not an HTTP proxy's address: {why}",
+                "Use http://host:port, or an empty text for none.",
+            )
+
+
+def _bad_url(url: str, *, credentials: bool = False) -> str:
+    """Why ``url`` is no address to send to; empty when it is one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "it is not a URL"
+    if parts.scheme not in {"http", "https"}:
+        return "it must begin with http:// or https://"
+    if not parts.hostname or not re.fullmatch(r"[A-Za-z0-9._:%-]+", parts.hostname):
+        return "it names no host"
+    if port == 0:
+        return "port 0 is none"
+    if "@" in parts.netloc and not credentials:
+        return "it holds credentials"
+    if parts.query or parts.fragment:
+        return "it has a query or a fragment"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "it holds characters that must be escaped"
+    return ""
+
+
+def _policy(settings: Settings) -> Found:
+    names = ("public", "internal", "confidential", "restricted")
+    reach = [Place.parse(getattr(settings.policy, name)) for name in names]
+    for index in range(1, len(names)):
+        if reach[index] > reach[index - 1]:
+            yield (
+                ("policy", names[index]),
+                f"reaches further ({reach[index].label}) than policy.{names[index - 1]} ({reach[index - 1].label})",
+                "A more sensitive class may not travel further.",
+            )
+
+
+def _ledger(settings: Settings) -> Found:
+    url = settings.ledger.url
+    if url and not url.startswith(("sqlite:///", "postgresql://", "postgres://")) and not is_reference(url):
+        yield ("ledger", "url"), "not a database this ledger knows", "Use sqlite:///PATH or postgresql://…"
+
+
+def _deployments(settings: Settings) -> Found:
+    for name, item in settings.deployments.items():
+        path: Path = ("deployments", name)
+        if not NAME.fullmatch(name):
+            yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
+        for field in ("provider", "model"):
+            if not getattr(item, field).strip() or not getattr(item, field).isprintable():
+                yield (*path, field), "is empty or unprintable", ""
+        why = item.base_url and _bad_url(item.base_url)
+        if why:
+            hint = _REFERENCE if "credentials" in why else "Use http(s)://host[:port][/path]."
+            yield (*path, "base_url"), f"not an address to send to: {why}", hint
+        if item.key and not is_reference(item.key):
+            yield (*path, "key"), "holds something that is no reference (its value is not repeated here)", _REFERENCE
+        if item.place == "device" and item.base_url and not why and not _may_be_here(item.base_url):
+            yield (
+                (*path, "place"),
+                "device means this machine, and base_url names another one",
+                "Use lan, private-cloud or cloud.",
+            )
+        for field, lowest in (("context", 1), ("max_output", 1)):
+            yield from _range((*path, field), getattr(item, field), lowest)
+        if item.price is not None:
+            for part in msgspec.structs.fields(item.price):
+                yield from _range((*path, "price", part.encode_name), getattr(item.price, part.name), 0)
+        yield from _headers(path, item)
+
+
+def _may_be_here(url: str) -> bool:
+    """False when the address says by itself that it is another machine's; a name proves nothing either way."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
+def _headers(path: Path, item: DeploymentSetting) -> Found:
+    for header, value in item.headers.items():
+        at = (*path, "headers", header)
+        if not _HEADER_NAME.fullmatch(header):
+            yield at, "not a header's name", ""
+        elif header.lower() in _OURS:
+            yield at, "this header is set by the transport", "Leave it out."
+        elif _SECRET_HEADER.search(header) and not is_reference(value):
+            yield at, "holds something that is no reference (its value is not repeated here)", _REFERENCE
+        elif not value.isascii() or not value.isprintable():
+            yield at, "holds characters that no header may carry", ""
+
+
+def _routes(settings: Settings) -> Found:
+    for name, item in settings.routes.items():
+        path: Path = ("routes", name)
+        if not NAME.fullmatch(name):
+            yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
+        yield from _targets(path, item, settings)
+
+
+def _targets(path: Path, item: RouteSetting, settings: Settings) -> Found:
+    at = (*path, "deployments")
+    if not item.deployments:
+        yield at, "names no deployment", "List at least one."
+    seen: set[str] = set()
+    for target in item.deployments:
+        if target in seen:
+            yield at, f"names {target!r} twice", ""
+        elif target not in settings.deployments:
+            known = did_you_mean(target, settings.deployments)
+            yield at, f"there is no deployment {target!r}", known or "Add a [deployments.NAME] table."
+        seen.add(target)
