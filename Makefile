@@ -9,6 +9,8 @@ FROM_LOCK = $(PIP_INSTALL) --require-hashes --only-binary :all:
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 SDKS := .build/sdk/openai-2/.installed
+# The engine's wheel links to OpenMP's runtime, which comes with gcc but not with a bare Debian.
+HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
 UV := .build/lock/bin/uv
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --upgrade
@@ -78,6 +80,9 @@ $(BIN)/python:
 $(RUN): requirements/run.lock pyproject.toml | $(BIN)/python
 	$(FROM_LOCK) -r requirements/run.lock
 	$(PIP_INSTALL) --no-index --no-deps --no-build-isolation --editable .
+	@$(HAS_OPENMP) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing libgomp1, which the embedded engine needs" && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1 >/dev/null && $(HAS_OPENMP); } || { \
+		echo "The embedded engine needs the system library libgomp. On Debian: apt-get install libgomp1" >&2; exit 1; }
 	@touch $@
 
 $(DEV): requirements/dev.lock $(RUN) | $(BIN)/python
