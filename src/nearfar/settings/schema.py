@@ -20,12 +20,14 @@ def schema() -> dict[str, Any]:
         for field, text in fields.items():
             if field in properties:
                 properties[field]["description"] = text
-    return {
+    whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"nearfar {__version__} configuration",
         **root,
         "$defs": definitions,
     }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(whole))
+    return plain
 
 
 def documentation() -> dict[str, dict[str, str]]:

@@ -85,7 +85,7 @@ def hide_credentials(url: str) -> str:
     """``url`` without its user name and password, for people to read."""
     try:
         parts = urlsplit(url)
-    except UnicodeDecodeError:
+    except ValueError:
         return "(not a URL)" if "@" in url else url
     if "@" not in parts.netloc:
         return url
