@@ -21,7 +21,8 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     ├── ClientGone 499
     ├── InternalServerError 500
     │   ├── MaskingFailed 500
-    │   └── LedgerUnavailable 503
+    │   ├── LedgerUnavailable 503
+    │   └── StoreUnavailable 503       the database is locked, full, unreachable or not one
     └── UpstreamError 502              what a deployment did wrong
         ├── APIConnectionError 502     no connection, or it broke before the reply began
         ├── StreamCut 502              the reply ended without its end
@@ -212,6 +213,13 @@ class LedgerUnavailable(InternalServerError):
 
     status = 503
     default_code = "ledger_unavailable"
+
+
+class StoreUnavailable(InternalServerError):
+    """The database is locked, full, unreachable or not one; the message says which."""
+
+    status = 503
+    default_code = "store_unavailable"
 
 
 class UpstreamError(NearfarError):
