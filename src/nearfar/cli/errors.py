@@ -1,0 +1,65 @@
+"""The one place that turns an error into words on standard error and an exit code. It knows no command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from nearfar.cli import output
+from nearfar.core.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    NearfarError,
+    PermissionDeniedError,
+)
+from nearfar.settings.errors import SettingsError
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+AUTH: Final = 4
+INTERRUPTED: Final = 130
+
+
+class UsageError(NearfarError):
+    """The command line asks for something that makes no sense."""
+
+    status = 400
+    type = "invalid_request_error"
+    default_code = "usage"
+
+
+def exit_code(error: NearfarError) -> int:
+    """0 ok, 1 failed, 2 usage or configuration, 3 not reachable, 4 authentication."""
+    if isinstance(error, (SettingsError, UsageError)):
+        return USAGE
+    if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+        return AUTH
+    if isinstance(error, APIConnectionError):
+        return UNREACHABLE
+    return FAILED
+
+
+def report(error: NearfarError) -> int:
+    """Say what went wrong, why, and what to do next; returns the exit code."""
+    if isinstance(error, SettingsError) and error.problems:
+        for problem in error.problems:
+            _say(problem.text, problem.hint)
+    else:
+        _say(error.message, error.hint)
+    return exit_code(error)
+
+
+def _say(what: str, hint: str) -> None:
+    mark = "\x1b[31merror:\x1b[0m" if _colour() else "error:"
+    sys.stderr.write(f"{mark} {output.clean(what)}\n")
+    if hint:
+        sys.stderr.write(f"  {output.clean(hint)}\n")
+
+
+def _colour() -> bool:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.is_terminal and not console.no_color and console.color_system is not None

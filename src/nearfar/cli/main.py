@@ -1,0 +1,45 @@
+"""The command ``nearfar``: hands arguments and environment to a command and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(args: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command; returns its exit code. Results are on standard output, all else on standard error."""
+    if list(args) in (["--version"], ["-V"]):
+        from nearfar import __version__
+
+        print(f"nearfar {__version__}")
+        return 0
+    return _run(args, environ)
+
+
+def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
+    import typer
+
+    from nearfar.cli import errors
+    from nearfar.cli.app import app
+    from nearfar.cli.state import State
+    from nearfar.core.errors import NearfarError
+
+    try:
+        typer.main.get_command(app)(list(args), prog_name="nearfar", obj=State(environ))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else errors.FAILED
+    except NearfarError as error:
+        return errors.report(error)
+    except KeyboardInterrupt:
+        return errors.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has left; Python's own flush at exit would complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.FAILED
+    return errors.OK
