@@ -27,3 +27,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"t{uuid.uuid4().hex}"
     yield postgres.schema(server, name)
     postgres.drop_schema(server, name)
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chat model of 0.2 MB with random weights (ChatML, tools, 2048 tokens): real engine, nonsense answers."""
+    from tests.tiny_gguf import write_chat  # gguf and numpy: only where a test asks for a model
+
+    return write_chat(tmp_path_factory.mktemp("models") / "tiny-chat.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedding model (bert, mean pooling, 32 dimensions, 128 tokens) with random weights."""
+    from tests.tiny_gguf import write_embedding  # gguf and numpy: only where a test asks for a model
+
+    return write_embedding(tmp_path_factory.mktemp("models") / "tiny-embedding.gguf")

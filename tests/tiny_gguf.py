@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 EOS = 2
 TOOL_CALL = 3
-"""Token id of ``<tool_call>``; ``logit_bias={"3": 100}`` with ``tool_choice="required"`` makes the model call a tool."""
+"""Token id of ``<tool_call>``; ``logit_bias={"3": 100}`` and ``tool_choice="required"`` make the model call a tool."""
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"]
 _MERGED = ["Ġt", "Ġa", "he", "in"]
 _MERGES = ["Ġ t", "Ġ a", "h e", "i n"]
@@ -34,7 +34,7 @@ TEMPLATE = (
     "{%- else %}{{ '<|im_start|>' + m.role + '\n' }}"
     "{%- if m.content %}{{ m.content }}{%- endif %}"
     "{%- if m.tool_calls %}{%- for tc in m.tool_calls %}"
-    "{{ '<tool_call>{\"name\": \"' + tc.function.name + '\", \"arguments\": ' + (tc.function.arguments | tojson)"
+    '{{ \'<tool_call>{"name": "\' + tc.function.name + \'", "arguments": \' + (tc.function.arguments | tojson)'
     " + '}</tool_call>' }}{%- endfor %}{%- endif %}"
     "{{ '<|im_end|>\n' }}{%- endif %}{%- endfor %}"
     "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"
@@ -165,9 +165,7 @@ def write_embedding(
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("default")
     writer.add_token_list(tokens)
-    writer.add_token_types(
-        [kinds.CONTROL, kinds.UNKNOWN] + [kinds.CONTROL] * 3 + [kinds.NORMAL] * (len(tokens) - 5)
-    )
+    writer.add_token_types([kinds.CONTROL, kinds.UNKNOWN] + [kinds.CONTROL] * 3 + [kinds.NORMAL] * (len(tokens) - 5))
     writer.add_token_type_count(2)
     writer.add_pad_token_id(0)
     writer.add_unk_token_id(1)
