@@ -1,0 +1,10 @@
+"""Any server that speaks OpenAI's chat completions: the owner gives its address. Nothing is assumed about it."""
+
+from nearfar.providers.base import Provider
+
+PROVIDER = Provider(
+    name="openai-compatible",
+    title="any OpenAI-compatible server",
+    wire="openai.chat",
+    embeddings_wire="openai.embeddings",
+)

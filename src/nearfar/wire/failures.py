@@ -1,0 +1,159 @@
+"""What upstreams' error bodies mean, in the words of core/errors. It knows their usual shapes, not who sent them.
+
+Shapes met in the wild: ``{"error": {"message", "type", "code", "param"}}`` (OpenAI, vLLM, llama.cpp, Anthropic),
+``{"error": "text"}`` (Ollama, LM Studio, TGI), ``{"object": "error", "message": …}`` (older vLLM, TensorRT-LLM),
+``{"detail": …}`` (FastAPI), ``{"message": …}`` (AWS), and pages of HTML.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nearfar.core.errors import ContextTooLong, ModelLoading, NearfarError, QuotaExhausted, UpstreamError, from_status
+
+MAX_TEXT = 2000
+"""Characters of a vendor's message that are kept."""
+
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded"})
+_CONTEXT_TEXT = re.compile(
+    r"maximum context length|context (length|window|size|limit)|exceeds the available context|prompt is too long"
+    r"|input (length|is too long)|too many (input )?tokens",
+    re.IGNORECASE,
+)
+_QUOTA_CODES = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "quota_exceeded"}
+)
+_QUOTA_TEXT = re.compile(
+    r"credit balance is too low|exceeded your current quota|insufficient (funds|balance|credit)", re.IGNORECASE
+)
+_LOADING_TEXT = re.compile(r"loading model|model is (currently )?loading|currently loading", re.IGNORECASE)
+_TYPE_STATUS = {
+    "invalid_request_error": 400,
+    "BadRequestError": 400,
+    "exceed_context_size_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "timeout_error": 504,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 529,
+    "unavailable_error": 503,
+    "server_is_overloaded": 503,
+}
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What an error body says; empty where it says nothing."""
+
+    message: str = ""
+    code: str = ""
+    type: str = ""
+    param: str = ""
+    number: int = 0
+    """An HTTP status given inside the body."""
+
+
+def upstream_error(status: int, headers: Mapping[str, str], body: bytes) -> NearfarError:
+    """The error that a reply with ``status`` stands for. ``headers`` have lower-case names."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+        value = "" if text.startswith("<") else text
+    return _classify(status, read(value), retry_after=retry_after(headers), body=body)
+
+
+def stream_error(value: object, body: bytes) -> NearfarError:
+    """The error that the decoded ``value`` of an in-stream error event stands for; its status is in the words."""
+    said = read(value)
+    status = said.number or _TYPE_STATUS.get(said.type) or _TYPE_STATUS.get(said.code) or 502
+    return _classify(status, said, retry_after=None, body=body)
+
+
+def read(value: object) -> Said:
+    """The words of a decoded error body in any of the usual shapes."""
+    if isinstance(value, str):
+        return Said(message=value[:MAX_TEXT])
+    if isinstance(value, list):
+        return read(value[0]) if value and isinstance(value[0], dict | str) else Said()
+    if not isinstance(value, dict):
+        return Said()
+    inner = value.get("error")
+    if isinstance(inner, dict | str) and inner:
+        return read(inner)
+    code, kind = value.get("code"), value.get("type") or value.get("error_type")
+    number = code if isinstance(code, int) and 400 <= code < 600 else 0
+    return Said(
+        message=_words(value.get("message") or value.get("Message") or value.get("detail")),
+        code=code if isinstance(code, str) else "",
+        type=kind if isinstance(kind, str) else "",
+        param=_words(value.get("param")),
+        number=number,
+    )
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text[:MAX_TEXT]
+
+
+def _classify(status: int, said: Said, *, retry_after: float | None, body: bytes) -> NearfarError:
+    names = {said.code, said.type}
+    text = said.message
+    keep: dict[str, Any] = {"upstream_status": status, "upstream_body": body}
+    if status in {401, 403}:  # the vendor's words may quote our key
+        message = f"The upstream refused our credentials ({status})."
+        return UpstreamError(message, code="upstream_credentials", hint="Check the deployment's key.", **keep)
+    if names & _CONTEXT_CODES or (status in {400, 413, 422, 500} and _CONTEXT_TEXT.search(text)):
+        return ContextTooLong(text or "The prompt does not fit the model's context.", **keep)
+    if status == 402 or names & _QUOTA_CODES or (status in {400, 403, 429} and _QUOTA_TEXT.search(text)):
+        message = text or "The account at the provider is out of quota."
+        return QuotaExhausted(message, retry_after=retry_after, **keep)
+    if status == 503 and _LOADING_TEXT.search(text):
+        return ModelLoading(text, retry_after=retry_after, **keep)
+    if status == 404:
+        message = text or "The upstream does not know this model or path (404)."
+        return UpstreamError(message, code="upstream_not_found", **keep)
+    error = from_status(
+        status,
+        text or f"The upstream answered {status} without saying why.",
+        retry_after=retry_after,
+        body=body,
+        code=said.code or None,
+    )
+    error.param = said.param or None
+    return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: ``retry-after-ms``, ``retry-after`` in seconds, or as a date beside the reply's own date."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name)
+        if not text:
+            continue
+        try:
+            seconds = float(text) * scale
+        except ValueError:
+            seconds = _until(text, headers.get("date", ""))
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None
+
+
+def _until(then: str, now: str) -> float:
+    try:
+        return (email.utils.parsedate_to_datetime(then) - email.utils.parsedate_to_datetime(now)).total_seconds()
+    except (ValueError, TypeError):
+        return math.nan

@@ -1,0 +1,84 @@
+"""Checks on a client's fields, with errors that say what came, what was expected and the next step. No dialect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nearfar.core.errors import BadRequestError
+
+STEERING = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "api_type",
+        "api_version",
+        "aws_access_key_id",
+        "aws_region_name",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "azure_ad_token",
+        "base_url",
+        "custom_llm_provider",
+        "extra_body",
+        "extra_headers",
+        "extra_query",
+        "fallbacks",
+        "mock_response",
+        "organization",
+        "prompt_embeds",
+        "proxy",
+        "vertex_credentials",
+        "vertex_location",
+        "vertex_project",
+    }
+)
+"""Members that some gateways and servers obey: they would say where a request goes, with whose key, or smuggle content
+past the scan (``prompt_embeds``). Only the owner's configuration says that here."""
+
+_NAMES = {
+    type(None): "missing or null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def wrong(param: str, value: object, wanted: str, *, hint: str = "") -> BadRequestError:
+    """The error for a field whose value has the wrong type or is empty."""
+    got = "empty" if value in ("", [], {}) else _NAMES.get(type(value), type(value).__name__)
+    return BadRequestError(f"{param} is {got}; it must be {wanted}.", code="invalid_type", param=param, hint=hint)
+
+
+def refuse_steering(values: dict[str, Any]) -> None:
+    """Raise BadRequestError for a member that would steer the gateway."""
+    if STEERING.isdisjoint(values):
+        return
+    name = next(key for key in values if key in STEERING)
+    message = f"{name} is not accepted in a request: where it goes and with which key is the owner's configuration."
+    raise BadRequestError(message, code="steering_parameter", param=name, hint="Leave it out.")
+
+
+def boolean(values: dict[str, Any], name: str, *, where: str = "") -> bool:
+    """A member that is true, false, null or absent."""
+    value = values.get(name)
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    raise wrong(where + name, value, "true or false")
+
+
+def integer(values: dict[str, Any], name: str, *, low: int = 1, high: int = 2**31 - 1) -> int | None:
+    """A member that is a whole number from ``low`` to ``high``; None when it is null or absent."""
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong(name, value, "a whole number")
+    if not low <= value <= high:
+        message = f"{name} is {value}; it must be between {low} and {high}."
+        raise BadRequestError(message, code="invalid_value", param=name)
+    return value

@@ -1,0 +1,185 @@
+"""OpenAI's chat completions: reads a client's request, and patches it for an upstream that speaks the same dialect.
+
+It knows neither routes nor places. Replies are read in openai_chat_decode, written in openai_chat_render.
+Source: the OpenAI API reference, "Create chat completion".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nearfar.core.chat import Request
+from nearfar.core.conversation import Conversation
+from nearfar.core.errors import BadRequestError
+from nearfar.core.routing import Deployment
+from nearfar.wire import strict
+from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+from nearfar.wire.failures import upstream_error
+from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
+from nearfar.wire.openai_chat_decode import decoder
+from nearfar.wire.openai_chat_render import error_body, renderer
+from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
+
+MAX_CHOICES = 128
+
+_encode = msgspec.json.Encoder().encode
+_MEDIA_NEEDS = {"image_url": "images", "input_audio": "audio", "file": "documents", "video_url": "video"}
+
+
+def parse(body: bytes, request_id: str) -> Request:
+    """Read a chat completion request; what this gateway has no name for travels. Raises BadRequestError."""
+    members, values, compact = strict.parse(body)
+    refuse_steering(values)
+    model = values.get("model")
+    if not isinstance(model, str) or not model:
+        raise wrong("model", model, "the name of a model", hint="GET /v1/models lists them.")
+    limit = integer(values, "max_completion_tokens")
+    if limit is None:
+        limit = integer(values, "max_tokens")
+    choices = integer(values, "n", high=MAX_CHOICES) or 1
+    needs: set[str] = set()
+    media = _read_messages(values.get("messages"), needs)
+    _read_features(values, needs)
+    if choices > 1:
+        needs.add("choices")
+    return Request(
+        id=request_id,
+        wire="openai.chat",
+        operation="chat",
+        model=model,
+        body=body,
+        fields=members,
+        stream=boolean(values, "stream"),
+        include_usage=_include_usage(values),
+        max_output=limit,
+        choices=choices,
+        input_tokens=of_text(compact, media.bytes) + media.tokens if media else of_text(compact),
+        needs=frozenset(needs),
+    )
+
+
+class _Media(msgspec.Struct):
+    """What media add to the estimate, and the bytes of text they take out of it."""
+
+    bytes: int = 0
+    tokens: int = 0
+
+
+def _read_messages(messages: object, needs: set[str]) -> _Media | None:
+    if not isinstance(messages, list) or not messages:
+        raise wrong("messages", messages, "a list with at least one message")
+    media = None
+    for position, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise wrong(f"messages[{position}]", message, "an object")
+        role = message.get("role")
+        if not isinstance(role, str) or not role:
+            raise wrong(f"messages[{position}].role", role, "system, developer, user, assistant or tool")
+        content = message.get("content")
+        if isinstance(content, list):
+            media = _read_parts(content, f"messages[{position}].content", needs, media)
+        elif content is not None and not isinstance(content, str):
+            raise wrong(f"messages[{position}].content", content, "text or a list of parts")
+    return media
+
+
+def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | None) -> _Media | None:
+    for position, part in enumerate(parts):
+        if not isinstance(part, dict):
+            raise wrong(f"{where}[{position}]", part, "an object with a type")
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            raise wrong(f"{where}[{position}].type", kind, "a word such as text or image_url")
+        if kind not in _MEDIA_NEEDS:
+            continue
+        needs.add(_MEDIA_NEEDS[kind])
+        media = media or _Media()
+        value = part.get(kind)
+        inner = value if isinstance(value, dict) else {}
+        source = value if isinstance(value, str) else inner.get("url") or inner.get("data") or inner.get("file_data")
+        if isinstance(inner.get("file_id"), str):
+            message = "A file stored elsewhere is content this gateway cannot see."
+            hint = "Send the file's bytes as file_data."
+            raise BadRequestError(message, code="unsupported", param=f"{where}[{position}].file.file_id", hint=hint)
+        size = len(source) if isinstance(source, str) else 0
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            needs.add("media_urls")
+        media.bytes += size
+        media.tokens += IMAGE_TOKENS if kind == "image_url" else max(IMAGE_TOKENS, size // AUDIO_BYTES_PER_TOKEN)
+    return media
+
+
+def _read_features(values: dict[str, Any], needs: set[str]) -> None:
+    if values.get("tools") or values.get("functions"):
+        needs.add("tools")
+    if values.get("logprobs"):
+        needs.add("logprobs")
+    if values.get("web_search_options") is not None:
+        message = "Web search run by a provider is a further place this gateway cannot see."
+        raise BadRequestError(message, code="unsupported", param="web_search_options", hint="Leave it out.")
+    shape = values.get("response_format")
+    if shape is None:
+        return
+    kind = shape.get("type") if isinstance(shape, dict) else None
+    if not isinstance(kind, str):
+        raise wrong("response_format", shape, "an object with a type")
+    if kind == "json_schema":
+        needs.add("json_schema")
+    elif kind == "json_object":
+        needs.add("json_mode")
+
+
+def _include_usage(values: dict[str, Any]) -> bool:
+    options = values.get("stream_options")
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise wrong("stream_options", options, "an object")
+    return boolean(options, "include_usage", where="stream_options.")
+
+
+def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
+    """The request for ``deployment``: the client's bytes, changed only where they must be."""
+    changes: dict[str, bytes | None] = {}
+    deviations: list[str] = []
+    fields = request.fields
+    if request.model != deployment.model:
+        changes["model"] = _encode(deployment.model)
+    if deployment.rename:
+        for old, new in deployment.rename.items():
+            if old in fields and new in fields:
+                changes[old] = None
+                deviations.append(f"dropped:{old}")
+            elif old in fields:
+                changes[old], changes[new] = None, bytes(fields[old])
+                deviations.append(f"renamed:{old}")
+    if request.stream and not request.include_usage:
+        changes["stream_options"] = _ask_for_usage(fields.get("stream_options"))
+    for name in deployment.drop:
+        if name in fields and changes.get(name, b"") is not None:
+            deviations.append(f"dropped:{name}")
+        changes[name] = None
+    body = strict.replace(fields, changes) if changes else request.body
+    return Outgoing(path="/chat/completions", headers=_JSON, body=body, deviations=tuple(deviations))
+
+
+_JSON = (("content-type", "application/json"),)
+
+
+def _ask_for_usage(options: msgspec.Raw | None) -> bytes:
+    """Usage is needed for the ledger; the decoder hides it from a client that did not ask."""
+    given = msgspec.json.decode(options) if options is not None else None
+    return _encode({**(given or {}), "include_usage": True})
+
+
+CLIENT = ClientWire(name="openai.chat", parse=parse, renderer=renderer, error=error_body)
+
+PROVIDER = ProviderWire(
+    name="openai.chat",
+    like=frozenset({"openai.chat"}),
+    encode=encode,
+    decoder=decoder,
+    error=upstream_error,
+)

@@ -1,0 +1,297 @@
+"""Decodes chat completions in OpenAI's shape, streamed or plain, into chunks. It knows no client and no request body.
+
+Sources: the OpenAI API reference, "Chat Completions"; vLLM, llama.cpp, LM Studio, Azure and transformers serve differ
+in ways noted where they are handled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nearfar.core.chat import (
+    Chunk,
+    Event,
+    Finish,
+    LogprobsDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    Request,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
+from nearfar.wire import sse
+from nearfar.wire.failures import stream_error
+
+MAX_REPLY = 256 * 1024 * 1024
+"""Bytes of a plain reply before it is given up."""
+
+DONE = b"data: [DONE]\n\n"
+
+_FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "max_tokens": "length"}
+"""Words that some servers use instead of OpenAI's (TGI among them)."""
+
+
+class _Delta(msgspec.Struct):
+    """A stream's delta or a plain reply's message. Fields are open: one server's oddity must not end a stream."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
+    finish_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    id: Any = None
+    object: Any = None
+    model: Any = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Reply).decode
+
+
+def decoder(request: Request, typed: bool) -> StreamDecoder | PlainDecoder:
+    """The decoder for the reply to ``request``."""
+    return StreamDecoder(request, typed) if request.stream else PlainDecoder(typed)
+
+
+class StreamDecoder:
+    """A stream ends with ``[DONE]``, or with a finish reason for every choice (transformers serve: no ``[DONE]``)."""
+
+    def __init__(self, request: Request, typed: bool) -> None:
+        self._typed = typed
+        self._choices = request.choices
+        self._hide_usage = not request.include_usage
+        self._splitter = sse.Splitter()
+        self._finished: set[int] = set()
+        self._fresh = True
+        self._answered = False
+        self._done = False
+        self._failure: NearfarError | None = None
+        self._plain: PlainDecoder | None = None
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Chunks completed by ``data``. An error sent after them in the same bytes is raised by the next call."""
+        if self._failure is not None:
+            raise self._failure
+        if self._fresh:
+            start = data.lstrip()[:1]
+            self._fresh = not start
+            if start == b"{":
+                self._plain = PlainDecoder(self._typed)
+        if self._plain is not None:
+            return self._plain.feed(data)
+        return self._read_all(self._splitter.feed(data))
+
+    def close(self) -> list[Chunk]:
+        """The upstream ended; raises StreamCut when its terminal marker is missing."""
+        if self._failure is not None:
+            raise self._failure
+        if self._plain is not None:
+            self._plain.close()
+            message = "The upstream answered with one body where a stream was asked for."
+            raise UpstreamError(message, code="not_a_stream")
+        try:
+            chunks = self._read_all(self._splitter.flush())
+        except UpstreamError as exc:
+            if exc.code != "malformed_event":
+                raise
+            raise StreamCut("The upstream closed in the middle of an event.") from exc
+        if self._done:
+            return chunks
+        if len(self._finished) < self._choices:
+            raise StreamCut("The upstream closed before its reply was complete.")
+        chunks.append(Chunk(end=True))
+        return chunks
+
+    def _read_all(self, events: list[sse.Event]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        try:
+            for event in events:
+                if self._done:
+                    break
+                chunks.append(self._read(event))
+        except NearfarError as exc:
+            if not chunks:
+                raise
+            self._failure = exc
+        return chunks
+
+    def _read(self, event: sse.Event) -> Chunk:
+        data = event.data
+        if data == b"[DONE]":
+            return self._read_done()
+        try:
+            reply = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            if event.name == "error":
+                raise stream_error(data.decode("utf-8", "replace"), data) from exc
+            message = "The upstream sent an event that is not a chat completion chunk."
+            raise UpstreamError(message, code="malformed_event", upstream_body=data[:1000]) from exc
+        if reply.error or event.name == "error" or reply.object == "error":
+            raise stream_error(msgspec.json.decode(data), data)
+        chunk = Chunk(raw=event.raw)
+        if reply.choices:
+            self._answered = True
+            for choice in reply.choices:
+                if choice.delta is not None and not chunk.content:
+                    chunk.content = _has_content(choice.delta)
+                if choice.finish_reason:
+                    self._finished.add(choice.index)
+                    chunk.finish = _FINISH.get(choice.finish_reason, choice.finish_reason)
+            if self._typed:
+                chunk.events = tuple(_events(reply.choices))
+        elif reply.usage and self._hide_usage:
+            chunk.raw = b""  # encode asked for it, the client did not
+        if reply.usage:
+            chunk.usage = usage(reply.usage)
+        if isinstance(reply.id, str):
+            chunk.id = reply.id
+        if isinstance(reply.model, str):
+            chunk.model = reply.model
+        return chunk
+
+    def _read_done(self) -> Chunk:
+        if not self._answered:
+            raise UpstreamError("The upstream's stream ended without an answer.", code="empty_reply")
+        self._done = True
+        return Chunk(raw=DONE, end=True)
+
+
+class PlainDecoder:
+    """A plain reply: nothing until it is whole, then one chunk."""
+
+    def __init__(self, typed: bool) -> None:
+        self._typed = typed
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Keeps ``data``; nothing can be said of half a reply."""
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_REPLY:
+            raise UpstreamError(f"The upstream's reply is larger than {MAX_REPLY} bytes.", code="reply_too_large")
+        return []
+
+    def close(self) -> list[Chunk]:
+        """The whole reply; raises StreamCut when it is cut, and the error it may hold in spite of its status 200."""
+        body = b"".join(self._parts)
+        try:
+            reply = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            message = "The upstream's reply is cut, or is not a chat completion."
+            raise StreamCut(message, upstream_body=body[:1000]) from exc
+        if reply.error or reply.object == "error":
+            raise stream_error(msgspec.json.decode(body), body)
+        if not reply.choices:
+            raise UpstreamError("The upstream's reply has no choices.", code="empty_reply", upstream_body=body[:1000])
+        finish = reply.choices[0].finish_reason or ""
+        chunk = Chunk(raw=body, finish=_FINISH.get(finish, finish), content=True, end=True)
+        if reply.usage:
+            chunk.usage = usage(reply.usage)
+        if isinstance(reply.id, str):
+            chunk.id = reply.id
+        if isinstance(reply.model, str):
+            chunk.model = reply.model
+        if self._typed:
+            chunk.events = tuple(_events(reply.choices))
+        return [chunk]
+
+
+def usage(value: object) -> Usage | None:
+    """Token counts from OpenAI's ``usage``; None when it reports none. Negative counts are junk, not counts."""
+    if not isinstance(value, dict):
+        return None
+    read = Usage(
+        input=_count(value, "prompt_tokens"),
+        output=_count(value, "completion_tokens"),
+        cached=_count(value.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning=_count(value.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+    return None if read.input is None and read.output is None else read
+
+
+def _count(value: object, key: str) -> int | None:
+    number = value.get(key) if isinstance(value, dict) else None
+    return number if isinstance(number, int) and number >= 0 and number is not True else None
+
+
+def _has_content(delta: _Delta) -> bool:
+    return bool(
+        delta.content
+        or delta.reasoning_content
+        or delta.reasoning
+        or delta.tool_calls
+        or delta.refusal
+        or delta.function_call
+        or delta.audio
+    )
+
+
+def _events(choices: list[_Choice]) -> list[Event]:
+    events: list[Event] = []
+    for choice in choices:
+        index, delta = choice.index, choice.delta or choice.message
+        if delta is not None:
+            thought = delta.reasoning_content or delta.reasoning
+            if thought and isinstance(thought, str):
+                events.append(ReasoningDelta(thought, index))
+            events += [TextDelta(text, index) for text in _texts(delta.content)]
+            if delta.refusal and isinstance(delta.refusal, str):
+                events.append(RefusalDelta(delta.refusal, index))
+            events += _tool_calls(delta.tool_calls, index)
+        if bytes(choice.logprobs) != b"null":
+            events.append(LogprobsDelta(choice.logprobs, index))
+        if choice.finish_reason:
+            native = choice.finish_reason
+            events.append(Finish(_FINISH.get(native, native), native, index))
+    return events
+
+
+def _texts(content: object) -> list[str]:
+    """The text of a delta: a string, or a list of parts as some servers send it."""
+    if isinstance(content, str):
+        return [content] if content else []
+    if not isinstance(content, list):
+        return []
+    return [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def _tool_calls(calls: object, index: int) -> list[ToolCallDelta]:
+    events = []
+    for position, call in enumerate(calls if isinstance(calls, list) else []):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            continue
+        number = call.get("index")
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode()  # some servers send the object itself
+        events.append(
+            ToolCallDelta(
+                call=number if isinstance(number, int) else position,
+                id=call.get("id") or "",
+                name=function.get("name") or "",
+                arguments=arguments or "",
+                index=index,
+            )
+        )
+    return events
