@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -36,6 +36,27 @@ QUICK = 3.0
 PATIENT = 900.0
 """Seconds between two pieces of an answer."""
 MAX_BODY = 64 * 1024 * 1024
+
+
+class _Reply:
+    """A reply being read; leaving its ``with`` closes the connection, whatever is still to come."""
+
+    def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+        self._connection = connection
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def read(self) -> bytes:
+        """Some more bytes; empty at the end."""
+        return self._response.read1(65536)
 
 
 class Gateway:
@@ -65,8 +86,8 @@ class Gateway:
         """Whether a nearfar gateway answers there. No key is sent: it might be somebody else."""
         try:
             with self._open("GET", "/livez", None, 1.0, key=False) as reply:
-                reply.read(4096)
-                return reply.status == 200 and (reply.getheader("server") or "").startswith("nearfar")
+                next(_pieces(reply), b"")
+                return reply.status == 200 and reply.headers.get("server", "").startswith("nearfar")
         except NearfarError:
             return False
 
@@ -76,7 +97,7 @@ class Gateway:
         with self._open("POST", path, msgspec.json.encode(body), PATIENT) as reply:
             if reply.status >= 400:
                 raise error_of(reply.status, _read(reply))
-            yield {name.lower(): value for name, value in reply.getheaders()}, _pieces(reply)
+            yield reply.headers, _pieces(reply)
 
     def _json(self, method: str, path: str, body: bytes | None, timeout: float) -> Any:
         with self._open(method, path, body, timeout) as reply:
@@ -90,11 +111,9 @@ class Gateway:
                 f"{self.url}{path} did not answer with JSON.", hint="Is this address a nearfar gateway?"
             ) from error
 
-    def _open(
-        self, method: str, path: str, body: bytes | None, timeout: float, *, key: bool = True
-    ) -> http.client.HTTPResponse:
-        """The reply, its head read; closing it closes the connection."""
-        headers = {"user-agent": f"nearfar-cli/{__version__}", "accept-encoding": "identity", "connection": "close"}
+    def _open(self, method: str, path: str, body: bytes | None, timeout: float, *, key: bool = True) -> _Reply:
+        """The reply, its head read."""
+        headers = {"user-agent": f"nearfar-cli/{__version__}", "accept-encoding": "identity"}
         if body is not None:
             headers["content-type"] = "application/json"
         if key and self._key:
@@ -103,7 +122,7 @@ class Gateway:
         connection = kind(self._host, self._port, timeout=timeout)
         try:
             connection.request(method, self._base + path, body, headers)
-            return connection.getresponse()
+            return _Reply(connection, connection.getresponse())
         except TimeoutError as error:
             connection.close()
             raise APITimeoutError(f"The gateway at {self.url} did not answer within {timeout:g} s.") from error
@@ -174,7 +193,7 @@ def _told(body: bytes) -> tuple[str, str]:
     return error.message, str(error.code or "")
 
 
-def _read(reply: http.client.HTTPResponse) -> bytes:
+def _read(reply: _Reply) -> bytes:
     data = b""
     for piece in _pieces(reply):
         data += piece
@@ -183,9 +202,9 @@ def _read(reply: http.client.HTTPResponse) -> bytes:
     return data
 
 
-def _pieces(reply: http.client.HTTPResponse) -> Iterator[bytes]:
+def _pieces(reply: _Reply) -> Iterator[bytes]:
     try:
-        while data := reply.read1(65536):
+        while data := reply.read():
             yield data
     except (OSError, http.client.HTTPException) as error:
         raise StreamCut(f"The gateway's answer broke off ({_why(error)}).") from error

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.core.errors import BadRequestError
+from nearfar.cli.errors import UsageError
 from nearfar.settings.load import Loaded, load
 
 ConfigFile = Annotated[
@@ -42,7 +42,7 @@ class State:
         for item in sets or ():
             key, separator, value = item.partition("=")
             if not separator or not key.strip():
-                raise BadRequestError(f"--set {item!r} is not KEY=VALUE.", hint="Example: --set engine.slots=2")
+                raise UsageError(f"--set {item!r} is not KEY=VALUE.", hint="Example: --set engine.slots=2")
             overrides[key.strip()] = value
         for key, given in (flags or {}).items():
             if given is not None:

@@ -1,0 +1,82 @@
+"""The command as it is installed: a process of its own, its exit codes and its streams."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nearfar import __version__
+
+
+def command(*args: str, home: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nearfar", *args],
+        env={"HOME": str(home), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=home,
+        **more,
+    )
+
+
+def test_version(tmp_path: Path, cli: Any) -> None:
+    done = command("--version", home=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"nearfar {__version__}\n", "")
+    assert cli("-V").out == f"nearfar {__version__}\n"
+
+
+def test_version_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys; from nearfar.cli.main import run; run(['--version'], {}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"typer", "rich", "msgspec", "asyncio", "uvloop"} & set(done.stdout.split())
+
+
+def test_commands_load_what_they_need_and_no_more(tmp_path: Path) -> None:
+    code = (
+        "import sys; from nearfar.cli.main import run; run(['config', 'check'], {'HOME': sys.argv[1]});"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert not {"asyncio", "uvloop", "httptools", "sqlite3", "xllamacpp", "http.client", "rich.table"} & loaded
+
+
+def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
+    done = command("config", "shwo", home=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "show" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "nearfar", "config", "schema"],
+            env={"HOME": str(tmp_path), "PATH": os.defpath},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("args", [(), ("config",)])
+def test_without_a_command_the_help_is_shown(cli: Any, args: tuple[str, ...]) -> None:
+    result = cli(*args)
+    assert result.code == 2
+    assert "Usage: nearfar" in result.out + result.err

@@ -1,0 +1,54 @@
+"""Tables and text: nothing from outside steers a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.cli import output
+
+
+def test_a_table_in_a_pipe_is_aligned_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(("NAME", "N"), [("模型", 1), ("x" * 200, 20), (None, True)], right=[1])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("模型" + " " * 196)
+    assert lines[2] == "x" * 200 + "   20"
+    assert not any(line.endswith(" ") for line in lines)
+    assert lines[3].strip() == "yes"
+
+
+def test_a_table_on_a_terminal_folds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.table(("NAME", "N"), [("[bold]y[/bold]" * 9, 1)])
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= 40
+    assert "[bold]" in out
+
+
+def test_progress_is_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    output.progress("loading")
+    assert capsys.readouterr() == ("", "")
+
+
+@given(st.text())
+def test_no_control_character_passes(text: str) -> None:
+    shown = output.clean(text)
+    assert not any(ord(c) < 32 and c not in "\n\t" for c in shown)
+    assert "\x7f" not in shown
+    assert "\x9b" not in shown
+    assert "\u202e" not in shown
+    assert "\n" not in output.cell(text)
+
+
+def test_is_terminal() -> None:
+    assert not output.is_terminal(io.StringIO())
+
+
+def test_megabytes() -> None:
+    assert output.megabytes(4_100_000) == "4.1 MB"
+    assert output.megabytes(None) == "?"
