@@ -27,8 +27,6 @@ from nearfar.settings.load import Loaded, load
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "nearfar/test"
-    sys_version = ""
     keys: list[str]
 
     def do_GET(self) -> None:
@@ -37,6 +35,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(302, b"", location="/json")
         elif self.path == "/html":
             self._answer(200, b"<html>")
+        elif self.path == "/":
+            self._answer(200, b'{"name":"nearfar","version":"0"}')
         elif self.path == "/denied":
             self._answer(401, b'{"error":{"message":"No key.","code":"invalid_api_key"}}')
         else:
@@ -108,6 +108,7 @@ def test_asking_whether_it_lives_sends_no_key(server: Server) -> None:
     assert gateway.alive()
     assert server.keys == [""]
     assert "nf-secret" not in repr(gateway)
+    assert not Gateway(f"{server.url}/elsewhere").alive()
 
 
 def test_a_stream_and_its_headers(server: Server) -> None:

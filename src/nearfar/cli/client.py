@@ -85,10 +85,10 @@ class Gateway:
     def alive(self) -> bool:
         """Whether a nearfar gateway answers there. No key is sent: it might be somebody else."""
         try:
-            with self._open("GET", "/livez", None, 1.0, key=False) as reply:
-                next(_pieces(reply), b"")
-                return reply.status == 200 and reply.headers.get("server", "").startswith("nearfar")
-        except NearfarError:
+            with self._open("GET", "/", None, 1.0, key=False) as reply:
+                said = msgspec.json.decode(_read(reply))
+                return reply.status == 200 and isinstance(said, dict) and said.get("name") == "nearfar"
+        except (NearfarError, msgspec.DecodeError):
             return False
 
     @contextlib.contextmanager

@@ -1,0 +1,116 @@
+"""Reads the gateway's chat stream piece by piece: text to show, counts, and whether it ended as it should.
+
+It does not know where the bytes come from: a socket, or a gateway in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from nearfar.core.errors import InternalServerError, NearfarError, StreamCut
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = msgspec.field(default_factory=_Delta)
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    code: str | int | None = None
+
+
+class _Event(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: _Error | None = None
+    model: str = ""
+
+
+class Answer:
+    """One streamed answer. ``feed`` what comes, then ``close``; only a stream that says ``[DONE]`` closes clean."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.finish = ""
+        self.model = ""
+        self.input: int | None = None
+        """Input tokens as the upstream reported them; None when it did not."""
+        self.output: int | None = None
+        self.done = False
+        self._rest = b""
+        self._decode = msgspec.json.Decoder(_Event).decode
+
+    def feed(self, data: bytes) -> str:
+        """The visible text that ``data`` completes. Raises the gateway's error if it sent one in the stream."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return "".join([self._line(line) for line in lines if line.startswith(b"data:")])
+
+    def close(self) -> None:
+        """The stream is over; raises StreamCut when its end was missing."""
+        if not self.done:
+            raise StreamCut(
+                "The answer broke off: its end never came.", hint="What was shown is incomplete. Ask again."
+            )
+
+    def _line(self, line: bytes) -> str:
+        payload = line[5:].strip()
+        if payload == b"[DONE]":
+            self.done = True
+            return ""
+        try:
+            event = self._decode(payload)
+        except msgspec.DecodeError as error:
+            raise InternalServerError("The gateway sent an event that is not a chat chunk.") from error
+        if event.error is not None:
+            raise NearfarError(event.error.message or "The stream ended with an error.", code=str(event.error.code))
+        if event.usage is not None:
+            self.input, self.output = event.usage.prompt_tokens, event.usage.completion_tokens
+        self.model = event.model or self.model
+        shown = ""
+        for choice in event.choices:
+            shown += (choice.delta.content or "") + (choice.delta.refusal or "")
+            self.finish = choice.finish_reason or self.finish
+        self.text += shown
+        return shown
+
+
+def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> str:
+    """One line of what happened: where it ran, why, tokens, cost, time, and every deviation."""
+    where = headers.get("x-nearfar-deployment", "?")
+    parts = [
+        f"{where} ({headers.get('x-nearfar-place', '?')})",
+        headers.get("x-nearfar-reason", ""),
+        f"{_count(answer.input)} → {_count(answer.output)} tokens",
+        _cost(headers.get("x-nearfar-cost-usd", "")),
+        f"{milliseconds:,.0f} ms",
+    ]
+    if headers.get("x-nearfar-deviations"):
+        parts.append(f"deviations: {headers['x-nearfar-deviations']}")
+    if answer.finish == "length":
+        parts.append("cut at the output limit")
+    return " · ".join(part for part in parts if part)
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else str(tokens)
+
+
+def _cost(usd: str) -> str:
+    try:
+        return f"${float(usd):.6f}" if usd else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,77 @@
+"""The stream is read through any cutting of its bytes, and ends clean only when it says so."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.cli.answer import Answer, summary
+from nearfar.core.errors import InternalServerError, NearfarError, StreamCut
+
+
+def event(**more: object) -> bytes:
+    return b"data: " + json.dumps({"id": "x", "model": "m", **more}).encode() + b"\n\n"
+
+
+def delta(text: str, finish: str | None = None) -> bytes:
+    return event(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": finish}])
+
+
+WHOLE = (
+    b": keep-alive\n\n"
+    + event(choices=[{"index": 0, "delta": {"role": "assistant", "content": None}}])
+    + delta("Grüße ")
+    + delta("世界", "stop")
+    + event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2})
+    + b"data: [DONE]\n\n"
+)
+
+
+@given(st.lists(st.integers(min_value=0, max_value=len(WHOLE)), max_size=12))
+def test_any_cutting_gives_the_same_answer(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(WHOLE)]
+    answer = Answer()
+    shown = "".join(answer.feed(WHOLE[a:b]) for a, b in itertools.pairwise(edges))
+    answer.close()
+    assert shown == answer.text == "Grüße 世界"
+    assert (answer.input, answer.output, answer.finish, answer.model) == (3, 2, "stop", "m")
+
+
+def test_a_stream_without_its_end_is_cut() -> None:
+    answer = Answer()
+    answer.feed(delta("half"))
+    with pytest.raises(StreamCut):
+        answer.close()
+
+
+def test_an_error_in_the_stream_is_raised() -> None:
+    answer = Answer()
+    answer.feed(delta("half"))
+    with pytest.raises(NearfarError, match="upstream") as caught:
+        answer.feed(b'data: {"error": {"message": "upstream cut", "code": "stream_cut"}}\n\n')
+    assert caught.value.code == "stream_cut"
+
+
+def test_what_is_no_chunk_is_an_error() -> None:
+    with pytest.raises(InternalServerError):
+        Answer().feed(b"data: {\n")
+
+
+def test_the_summary_tells_where_why_and_what_it_took() -> None:
+    answer = Answer()
+    answer.feed(WHOLE)
+    headers = {
+        "x-nearfar-deployment": "near",
+        "x-nearfar-place": "device",
+        "x-nearfar-reason": "local first",
+        "x-nearfar-deviations": "failover:far:rate_limit_exceeded",
+        "x-nearfar-cost-usd": "0.000012000",
+    }
+    assert summary(answer, headers, 12.4) == (
+        "near (device) · local first · 3 → 2 tokens · $0.000012 · 12 ms · deviations: failover:far:rate_limit_exceeded"
+    )
+    assert summary(Answer(), {}, 1) == "? (?) · ? → ? tokens · 1 ms"
