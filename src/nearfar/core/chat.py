@@ -46,6 +46,8 @@ class Request(msgspec.Struct, kw_only=True):
     caller: str = ""
     """Id of the caller's key; empty when the gateway runs without keys."""
     purpose: str = "serve"
+    received: int = 0
+    """When it came, in seconds since the epoch: rendered as ``created`` where the upstream states none."""
     client_retry: int = 0
     """How often the client's own SDK has already retried this request (``x-stainless-retry-count``)."""
 

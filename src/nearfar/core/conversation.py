@@ -85,11 +85,11 @@ class Message(msgspec.Struct, kw_only=True):
 
 
 class Tool(msgspec.Struct, kw_only=True):
-    """A function the model may call; ``schema`` is its JSON Schema, undecoded."""
+    """A function the model may call; ``schema`` is its JSON Schema, undecoded; None when the client gave none."""
 
     name: str
     description: str = ""
-    schema: msgspec.Raw = msgspec.Raw(b'{"type":"object","properties":{}}')
+    schema: msgspec.Raw | None = None
     strict: bool | None = None
     extra: Extra = {}
 

@@ -33,7 +33,10 @@ class Decoder(Protocol):
     """Turns the bytes of one reply into chunks; one object per reply, stream or plain."""
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Chunks completed by ``data``. Raises a NearfarError for an error sent inside the stream."""
+        """Chunks completed by ``data``. Raises a NearfarError for an error sent inside the stream.
+
+        When whole chunks came before the error in the same bytes, they are returned and the next call raises.
+        """
         ...
 
     def close(self) -> list[Chunk]:

@@ -1,8 +1,8 @@
 """Estimates of input tokens from bytes alone, deliberately on the high side. It knows no tokenizer.
 
-Measured vocabularies need 3.5 to 5 bytes per token for English prose, about 3 for source code and JSON, and between 0.6
-and 2 tokens per Chinese, Japanese or Korean character, which has 3 bytes in UTF-8. The estimate takes 3 bytes per ASCII
-token and 1.5 tokens per such character.
+OpenAI's rule of thumb is 4 bytes of English per token; source code and JSON need more tokens, and a Chinese, Japanese
+or Korean character (3 bytes in UTF-8) is between half a token and two, by vocabulary. The estimate takes 3 bytes of
+ASCII per token and 1.5 tokens per such character. Vocabularies of a few thousand entries can need more.
 """
 
 from __future__ import annotations
