@@ -1,0 +1,286 @@
+"""The composition root: the only place that knows everyone. It joins parts and contains no logic of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets as randomness
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from nearfar.catalog.prices import price_for
+from nearfar.core.engines import Engines
+from nearfar.core.places import Class, Place
+from nearfar.engine.library import Library
+from nearfar.engine.supervisor import Supervisor
+from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.fleet import Fleet, parse_base
+from nearfar.gateway.health import CoolDown, Health
+from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.pipeline import Pipeline
+from nearfar.gateway.survey import Survey
+from nearfar.gateway.transport import Proxies, Transport
+from nearfar.ledger.ledger import Ledger
+from nearfar.policy.rules import Rules
+from nearfar.policy.seal import Origin, Sealer
+from nearfar.providers import registry as providers
+from nearfar.providers.base import Found, Provider
+from nearfar.settings import secrets
+from nearfar.settings.load import Loaded
+from nearfar.settings.model import Policy, Proxy, Settings
+from nearfar.settings.paths import private
+from nearfar.store.ids import Ids
+from nearfar.store.keys import KeyRing
+from nearfar.wire import registry as wires
+
+WIDE_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``/readyz``."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class Keys:
+    """The callers' keys, and whether a key is needed at all."""
+
+    def __init__(self, ring: KeyRing, *, force: bool | None) -> None:
+        """``force``: what the settings demand; None: as soon as one key exists."""
+        self._ring = ring
+        self._force = force
+        self.lookup = ring.lookup
+
+    @property
+    def required(self) -> bool:
+        """Whether a request without a key is refused."""
+        return self._ring.count > 0 if self._force is None else self._force
+
+
+class Gateway:
+    """The running parts of one process, as the endpoints and the terminal use them."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        rules: Rules,
+        fleet: Fleet,
+        survey: Survey,
+        pipeline: Pipeline,
+        transport: Transport,
+        ledger: Ledger,
+        keys: Keys,
+        ring: KeyRing,
+        metrics: Metrics,
+        engines: Engines | None,
+        health: Health,
+        ids: Ids,
+    ) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.fleet = fleet
+        self.survey = survey
+        self.pipeline = pipeline
+        self.keys = keys
+        self.metrics = metrics
+        self.engines = engines
+        self.health = health
+        self.ids = ids
+        self.started_at = int(time.time())
+        self._transport = transport
+        self._ledger = ledger
+        self._ring = ring
+
+    def start(self) -> None:
+        """Begin to fill the ledger and to watch the keys. Opens no network connection but a configured database's."""
+        self._ledger.start()
+        self._ring.start()
+
+    async def close(self) -> None:
+        """Stop what runs; the ledger last, so that every attempt's end is in it."""
+        await self._transport.close()
+        if self.engines is not None:
+            await self.engines.close()
+        self._ring.close()
+        self._ledger.close()
+
+    def readiness(self) -> list[Check]:
+        """What has to be true for requests to be answered and accounted for."""
+        ledger = self._ledger.health()
+        deployments = len(self.fleet.snapshot.targets)
+        return [
+            Check(name="ledger", ok=ledger.ok, detail=ledger.reason),
+            Check(
+                name="deployments",
+                # Discovery waits for the first request that needs it, so "none yet" is not "none".
+                ok=bool(deployments) or self.settings.discovery.loopback,
+                detail=f"{deployments} known",
+            ),
+        ]
+
+    def cooling(self) -> Iterable[tuple[CoolDown, float]]:
+        """Deployments that rest, with the seconds left."""
+        for rest in self.health.snapshot():
+            yield rest, self.health.cooling(rest.deployment)[0]
+
+
+def gateway(
+    loaded: Loaded,
+    *,
+    engines: Engines | None = None,
+    publish: Callable[[CoolDown], None] | None = None,
+    metrics_dir: str = "",
+) -> Gateway:
+    """Everything one process needs to answer requests.
+
+    ``engines``: the parent's engines in a worker; unset, this process runs its own. ``publish`` tells other workers
+    of cool-downs; ``metrics_dir`` is the folder the workers' metrics share.
+    """
+    settings = loaded.settings
+    ids = Ids()
+    sealer = Sealer(randomness.token_bytes(32))
+    transport = _transport(loaded, sealer)
+    health = Health(publish=publish)
+    rules = rules_from(settings)
+    if engines is None and settings.engine.enabled:
+        engines = supervisor(loaded)
+    survey = _survey(loaded, transport, sealer)
+    fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew)
+    url, journal = ledger_places(loaded)
+    ledger = Ledger(url, journal, flush_seconds=settings.ledger.flush_seconds)
+    ring = KeyRing(url)
+    metrics = Metrics(metrics_dir)
+    attempts = Attempts(
+        sealer=sealer,
+        transport=transport,
+        ledger=ledger,
+        health=health,
+        metrics=metrics,
+        engines=engines,
+        new_id=lambda: ids.new("att-"),
+    )
+    pipeline = Pipeline(fleet=fleet, rules=rules, attempts=attempts, metrics=metrics, new_id=lambda: ids.new("dec-"))
+    return Gateway(
+        settings=settings,
+        rules=rules,
+        fleet=fleet,
+        survey=survey,
+        pipeline=pipeline,
+        transport=transport,
+        ledger=ledger,
+        keys=Keys(ring, force=_force(settings)),
+        ring=ring,
+        metrics=metrics,
+        engines=engines,
+        health=health,
+        ids=ids,
+    )
+
+
+def supervisor(loaded: Loaded) -> Supervisor:
+    """The embedded engine over this machine's model files."""
+    runtime = private(loaded.folders.runtime)
+    return Supervisor(library(loaded), loaded.settings.engine, runtime)
+
+
+def library(loaded: Loaded) -> Library:
+    """The GGUF files of this machine."""
+    return Library(loaded.folders.models)
+
+
+def ledger_places(loaded: Loaded) -> tuple[str, Path]:
+    """The ledger's database and the folder of its journal."""
+    settings = loaded.settings.ledger
+    journal = Path(settings.journal) if settings.journal else loaded.folders.journal
+    if not settings.url:
+        private(loaded.folders.state)
+    return settings.url or loaded.folders.ledger_url, private(journal)
+
+
+def rules_from(settings: Settings) -> Rules:
+    """The policy table as rules."""
+    policy: Policy = settings.policy
+    return Rules(
+        name="configured" if policy != Policy() else "default",
+        furthest=(
+            Place.parse(policy.public),
+            Place.parse(policy.internal),
+            Place.parse(policy.confidential),
+            Place.parse(policy.restricted),
+        ),
+        default=Class.parse(policy.default_class),
+        offline=settings.offline,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on ``host`` reaches nobody but this machine."""
+    return host in WIDE_HOSTS or host.startswith("127.")
+
+
+def _force(settings: Settings) -> bool | None:
+    if settings.server.require_key is None and not is_loopback(settings.server.host):
+        return True
+    return settings.server.require_key
+
+
+def _transport(loaded: Loaded, sealer: Sealer) -> Transport:
+    settings = loaded.settings
+    cafile = loaded.environ.ssl_cert_file
+    return Transport(
+        verify=sealer.verify,
+        deadlines=settings.deadlines,
+        proxies=_proxies(settings.proxy),
+        offline=settings.offline,
+        tls=lambda: ssl.create_default_context(cafile=cafile or None),
+    )
+
+
+def _proxies(proxy: Proxy) -> Proxies:
+    def origin(url: str) -> Origin | None:
+        return parse_base(url)[0] if url else None
+
+    return Proxies(https=origin(proxy.https), http=origin(proxy.http), no_proxy=proxy.no_proxy)
+
+
+def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
+    known = providers.load_all()
+    settings = loaded.settings
+    keys = {}
+    for name, provider in known.items():
+        variable, _ = loaded.environ.first(*provider.key_env)
+        if variable:
+            keys[name] = f"env:{variable}"
+    models = library(loaded)
+    return Survey(
+        settings=settings,
+        providers=known,
+        wires=wires.provider_wire,
+        secret=lambda reference: secrets.resolve(reference, loaded.environ).reveal(),
+        keys=keys if not settings.offline else {},
+        library=lambda: [_found(item) for item in models.ls()],
+        price_for=price_for,
+        addresses=_addresses(known, loaded),
+        transport=transport,
+        sealer=sealer,
+        today=time.strftime("%Y-%m-%d"),
+    )
+
+
+def _addresses(known: Mapping[str, Provider], loaded: Loaded) -> dict[str, tuple[str, ...]]:
+    """Loopback addresses to ask for running runtimes; never our own."""
+    own = loaded.settings.server.port
+    addresses = {
+        name: tuple(f"http://127.0.0.1:{port}" for port in provider.ports if port != own)
+        for name, provider in known.items()
+        if provider.probes
+    }
+    if loaded.environ.ollama_url:
+        addresses["ollama"] = (loaded.environ.ollama_url,)
+    return addresses

@@ -1,0 +1,277 @@
+"""One attempt at one deployment: journal, seal, send, decode, settle. It does not choose the deployment.
+
+Whatever happens after the journal's first record, the second one is written: also when the client hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from nearfar.core.attempts import Begin, End
+from nearfar.core.chat import Chunk, Request, Usage
+from nearfar.core.conversation import Conversation
+from nearfar.core.engines import Engines
+from nearfar.core.errors import APIConnectionError, BadRequestError, NearfarError, StreamCut
+from nearfar.core.money import cost, upper_bound
+from nearfar.core.routing import Decision, Deployment, Ranked
+from nearfar.gateway.connection import StaleConnectionError
+from nearfar.gateway.exchange import Exchange
+from nearfar.gateway.fleet import Target, build_head, parse_base
+from nearfar.gateway.health import Health
+from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.transport import Transport
+from nearfar.ledger.ledger import Ledger
+from nearfar.policy.seal import Origin, Sealed, Sealer
+from nearfar.wire.base import Outgoing, ProviderWire
+
+OUTPUT_FALLBACK = 4096
+"""Output tokens assumed for the upper bound when neither client nor deployment states a limit."""
+
+
+class Seen(msgspec.Struct):
+    """What an attempt has shown so far: the journal's second record is made from it."""
+
+    sent: bool = False
+    """Whether bytes have left."""
+    status: int = 0
+    usage: Usage | None = None
+    finish: str = ""
+    model: str = ""
+    first: float = 0.0
+    """perf_counter seconds when the head arrived; 0 before."""
+
+    def note(self, chunks: list[Chunk]) -> None:
+        """Remember what the ledger wants to know of ``chunks``."""
+        for chunk in chunks:
+            if chunk.usage is not None:
+                self.usage = chunk.usage if self.usage is None else _merge(self.usage, chunk.usage)
+            if chunk.finish:
+                self.finish = chunk.finish
+            if chunk.model:
+                self.model = chunk.model
+
+
+class Attempts:
+    """Runs attempts with the parts that all of them share."""
+
+    def __init__(
+        self,
+        *,
+        sealer: Sealer,
+        transport: Transport,
+        ledger: Ledger,
+        health: Health,
+        metrics: Metrics,
+        engines: Engines | None,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._sealer = sealer
+        self._transport = transport
+        self._ledger = ledger
+        self._health = health
+        self._metrics = metrics
+        self._engines = engines
+        self._new_id = new_id
+
+    async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
+        """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
+
+        A kept-alive connection that the upstream had closed is replaced once: its bytes met a closed door, but they
+        left, so both tries stand in the journal. Raises the NearfarError that ended it, or CancelledError when the
+        client left.
+        """
+        try:
+            return await self._once(exchange, decision, ranked, target, fresh=False)
+        except StaleConnectionError:
+            exchange.deviations.append(f"retry:{target.deployment.name}")
+            return await self._once(exchange, decision, ranked, target, fresh=True)
+
+    async def _once(
+        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool
+    ) -> int | None:
+        request = exchange.request
+        deployment = target.deployment
+        wire = target.wires[request.operation]
+        like = request.wire in wire.like
+        conversation = None if like else _conversation(exchange)
+        outgoing = wire.encode(request, deployment, conversation)
+        begin = self._begin(exchange, decision, ranked, deployment, outgoing)
+        exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like)
+        self._ledger.begin(begin)
+        self._metrics.started(deployment.name)
+        began = time.perf_counter()
+        if exchange.attempts == 1:
+            self._metrics.overhead(request.operation, began - exchange.started)
+        seen = Seen()
+        try:
+            await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
+        except NearfarError as error:
+            if not isinstance(error, StaleConnectionError):
+                self._health.failed(deployment.name, error)
+            outcome = "cut" if isinstance(error, StreamCut) else "error"
+            self._settle(begin, deployment, seen, began, outcome, error.code)
+            raise
+        except asyncio.CancelledError:
+            self._settle(begin, deployment, seen, began, "cancelled", "client_gone")
+            raise
+        except BaseException:
+            self._settle(begin, deployment, seen, began, "error", "internal_error")
+            raise
+        self._health.succeeded(deployment.name)
+        return self._settle(begin, deployment, seen, began, "ok", "")
+
+    async def _send(
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        target: Target,
+        outgoing: Outgoing,
+        seen: Seen,
+        *,
+        fresh: bool,
+    ) -> None:
+        """Seal for the target's address and talk; an embedded model is started first if it is not running."""
+        if not target.engine_model:
+            head, origin = target.head(outgoing), target.origin
+            sealed = self._seal(exchange, decision, target, outgoing, head, origin)
+            await self._talk(exchange, target, sealed, seen, fresh=fresh)
+            return
+        engines = self._engines
+        if engines is None:
+            raise APIConnectionError("The embedded engine is switched off.", hint="Set engine.enabled = true.")
+        endpoint = await engines.acquire(target.engine_model)
+        try:
+            origin, _ = parse_base(endpoint.address)
+            key = ("authorization", f"Bearer {endpoint.key}")
+            head = build_head(outgoing.method, outgoing.path, origin, (*outgoing.headers, key))
+            sealed = self._seal(exchange, decision, target, outgoing, head, origin)
+            await self._talk(exchange, target, sealed, seen, fresh=fresh)
+        finally:
+            engines.release(target.engine_model)
+
+    def _seal(
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        target: Target,
+        outgoing: Outgoing,
+        head: bytes,
+        origin: Origin,
+    ) -> Sealed:
+        attempt = exchange.attempt_id
+        return self._sealer.seal(
+            decision,
+            target.deployment,
+            attempt=attempt,
+            origin=origin,
+            target=outgoing.path,
+            head=b"%b\r\nx-request-id: %b" % (head, attempt.encode()),
+            body=outgoing.body,
+        )
+
+    async def _talk(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
+        """Send, and pass the reply on piece by piece. Leaving early cancels the upstream."""
+        request = exchange.request
+        wire: ProviderWire = target.wires[request.operation]
+        async with await self._transport.send(sealed, fresh=fresh) as reply:
+            seen.sent = True
+            seen.status = await reply.head()
+            seen.first = time.perf_counter()
+            if seen.status >= 400:
+                raise wire.error(seen.status, reply.headers, await reply.body())
+            decoder = wire.decoder(request, not exchange.like)
+            while (data := await reply.read()) is not None:
+                chunks = decoder.feed(data)
+                seen.note(chunks)
+                await exchange.deliver(chunks)
+            chunks = decoder.close()
+            seen.note(chunks)
+            await exchange.deliver(chunks)
+
+    def _begin(
+        self, exchange: Exchange, decision: Decision, ranked: Ranked, deployment: Deployment, outgoing: Outgoing
+    ) -> Begin:
+        request = exchange.request
+        price = deployment.price
+        return Begin(
+            attempt=self._new_id(),
+            request=request.id,
+            at=time.time_ns(),
+            parent=exchange.attempt_id,
+            purpose=request.purpose,
+            operation=request.operation,
+            caller=request.caller,
+            route=decision.route,
+            asked=request.model,
+            deployment=deployment.name,
+            provider=deployment.provider,
+            model=deployment.model,
+            place=deployment.place.label,
+            class_=decision.class_.label,
+            decision=decision.id,
+            reason=ranked.reason,
+            price="" if price is None else price.id,
+            bound=upper_bound(price, request.input_tokens, output_limit(request, deployment)),
+            input_estimate=request.input_tokens,
+            stream=request.stream,
+            deviations=(*exchange.deviations, *outgoing.deviations),
+        )
+
+    def _settle(
+        self, begin: Begin, deployment: Deployment, seen: Seen, began: float, outcome: str, error: str
+    ) -> int | None:
+        """Write the second record, count, and return the cost."""
+        ended = time.perf_counter()
+        spent = cost(deployment.price, seen.usage)
+        if spent is None and (not seen.sent or seen.status >= 400):
+            # Nothing left, or the upstream refused: nothing is owed. All else without usage stays unknown.
+            spent = 0
+        end = End(
+            attempt=begin.attempt,
+            at=time.time_ns(),
+            outcome=outcome,
+            status=seen.status,
+            error=error,
+            usage=seen.usage,
+            cost=spent,
+            finish=seen.finish,
+            answered=seen.model,
+            first_byte_ms=round((seen.first - began) * 1000, 3) if seen.first else None,
+            total_ms=round((ended - began) * 1000, 3),
+        )
+        self._ledger.end(end)
+        self._metrics.ended(begin, end, cooling=bool(self._health.cooling(deployment.name)[0]))
+        return spent
+
+
+def output_limit(request: Request, deployment: Deployment) -> int:
+    """The most output tokens a request can cost at ``deployment``, over all its choices."""
+    if request.operation == "embeddings":
+        return 0
+    limit = request.max_output or deployment.max_output or OUTPUT_FALLBACK
+    return limit * request.choices
+
+
+def _conversation(exchange: Exchange) -> Conversation:
+    convert = exchange.wire.conversation
+    if convert is None:
+        raise BadRequestError(
+            f"{exchange.request.operation} cannot be translated for this deployment.",
+            code="unsupported",
+            hint="Ask for a deployment that speaks the same dialect.",
+        )
+    return convert(exchange.request)
+
+
+def _merge(old: Usage, new: Usage) -> Usage:
+    return Usage(
+        input=old.input if new.input is None else new.input,
+        output=old.output if new.output is None else new.output,
+        cached=old.cached if new.cached is None else new.cached,
+        cache_write=old.cache_write if new.cache_write is None else new.cache_write,
+        reasoning=old.reasoning if new.reasoning is None else new.reasoning,
+    )

@@ -1,0 +1,217 @@
+"""The client's half of a request: the commit window, the headers that tell what happened, the bytes that go out.
+
+It does not know where the reply comes from; it sees chunks and deviations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from nearfar.core.chat import Chunk, Request
+from nearfar.core.errors import NearfarError
+from nearfar.core.money import NANO
+from nearfar.core.routing import Decision, Ranked
+from nearfar.wire.base import ClientWire, Renderer
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Out(Protocol):
+    """Where the client's bytes go: the HTTP edge, or the terminal."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send status and headers."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of a body; waits while the client is slow."""
+        ...
+
+    async def end(self, data: bytes) -> None:
+        """Send the last piece: the reply is complete."""
+        ...
+
+    async def abort(self) -> None:
+        """Break the connection, so that nobody takes what was sent for a whole reply."""
+        ...
+
+
+class Exchange:
+    """One request being answered. ``committed`` once content has gone out: from then on nothing can be taken back."""
+
+    __slots__ = (
+        "_held",
+        "_out",
+        "_renderer",
+        "attempt_deviations",
+        "attempt_id",
+        "attempts",
+        "committed",
+        "decision",
+        "deviations",
+        "first",
+        "heads_sent",
+        "like",
+        "ranked",
+        "request",
+        "started",
+        "wire",
+    )
+
+    def __init__(self, request: Request, wire: ClientWire, out: Out, started: float) -> None:
+        """``started``: perf_counter seconds at the request's arrival."""
+        self.request = request
+        self.wire = wire
+        self.started = started
+        self.decision: Decision | None = None
+        self.ranked: Ranked | None = None
+        self.like = False
+        self.attempts = 0
+        self.attempt_id = ""
+        """The present attempt; the parent of the next one."""
+        self.attempt_deviations: tuple[str, ...] = ()
+        self.deviations: list[str] = []
+        """Deviations of the whole request: retries and failovers."""
+        self.first: float | None = None
+        """Seconds from arrival to the first content."""
+        self.committed = False
+        self.heads_sent = False
+        self._out = out
+        self._renderer: Renderer | None = None
+        self._held: list[Chunk] = []
+
+    def attempt(self, ranked: Ranked, attempt_id: str, deviations: tuple[str, ...], *, like: bool) -> None:
+        """A new attempt begins; what an earlier one left uncommitted is forgotten."""
+        self.ranked = ranked
+        self.attempt_id = attempt_id
+        self.attempt_deviations = deviations
+        self.like = like
+        self.attempts += 1
+        self._held = []
+        self._renderer = self.wire.renderer(self.request, like)
+
+    async def deliver(self, chunks: Sequence[Chunk]) -> None:
+        """Pass chunks on; before the first content they are held, so that another candidate may still answer."""
+        if not chunks:
+            return
+        renderer = self._renderer
+        assert renderer is not None
+        if not self.committed:
+            self._held.extend(chunks)
+            if not self.request.stream or not any(chunk.content or chunk.end for chunk in chunks):
+                return
+            await self._commit()
+            chunks = self._held
+            self._held = []
+        if len(chunks) == 1:
+            data = renderer.render(chunks[0])
+        else:
+            data = b"".join([renderer.render(chunk) for chunk in chunks])
+        if data:
+            await self._out.write(data)
+
+    async def finish(self, cost: int | None) -> None:
+        """The upstream ended clean: so does the client's reply. ``cost`` in nano-USD."""
+        renderer = self._renderer
+        assert renderer is not None
+        data = b""
+        if not self.committed:
+            held, self._held = self._held, []
+            data = b"".join([renderer.render(chunk) for chunk in held])
+            self._mark_first()
+            self.committed = True
+        data += renderer.finish()
+        if not self.heads_sent:
+            await self._send_head(renderer.content_type, cost=cost, length=len(data))
+        await self._out.end(data)
+
+    async def fail(self, error: NearfarError) -> None:
+        """The request failed: a typed error reply, or after the head the dialect's error event and no clean end."""
+        if not self.heads_sent:
+            body = self.wire.error(error, self.request.id)
+            await self._out.start(error.status, [*error_headers(error), *self._told(), _length(len(body))])
+            self.heads_sent = True
+            await self._out.end(body)
+            return
+        renderer = self._renderer or self.wire.renderer(self.request, True)
+        data = renderer.error(error)
+        if data:
+            await self._out.write(data)
+        await self._out.abort()
+
+    async def heartbeat(self) -> None:
+        """The client waits: send the head, and keep the connection alive where the dialect allows it."""
+        if not self.request.stream:
+            return
+        renderer = self._renderer or self.wire.renderer(self.request, True)
+        beat = renderer.keep_alive()
+        if not beat:
+            return
+        if not self.heads_sent:
+            await self._send_head(renderer.content_type, cost=None, length=None)
+        await self._out.write(beat)
+
+    async def _commit(self) -> None:
+        self.committed = True
+        self._mark_first()
+        if not self.heads_sent:
+            renderer = self._renderer
+            assert renderer is not None
+            await self._send_head(renderer.content_type, cost=None, length=None)
+
+    def _mark_first(self) -> None:
+        if self.first is None:
+            self.first = time.perf_counter() - self.started
+
+    async def _send_head(self, content_type: str, *, cost: int | None, length: int | None) -> None:
+        headers: Headers = [(b"content-type", content_type.encode())]
+        if length is not None:
+            headers.append(_length(length))
+        else:
+            headers.append((b"cache-control", b"no-cache"))
+        if cost is not None:
+            headers.append((b"x-nearfar-cost-usd", b"%.9f" % (cost / NANO)))
+        headers += self._told()
+        self.heads_sent = True
+        await self._out.start(200, headers)
+
+    def _told(self) -> Headers:
+        # Promise 3: what happened stands in the reply. Values are ASCII: header bytes beyond it are read differently
+        # by different clients.
+        headers: Headers = [(b"x-nearfar-request", self.request.id.encode())]
+        decision = self.decision
+        if decision is not None:
+            headers.append((b"x-nearfar-route", _ascii(decision.route)))
+            headers.append((b"x-nearfar-class", decision.class_.label.encode()))
+        if self.ranked is not None:
+            deployment = self.ranked.candidate.deployment
+            headers.append((b"x-nearfar-deployment", _ascii(deployment.name)))
+            headers.append((b"x-nearfar-place", deployment.place.label.encode()))
+            headers.append((b"x-nearfar-reason", _ascii(self.ranked.reason)))
+            headers.append((b"x-nearfar-attempts", b"%d" % self.attempts))
+        if self.deviations or self.attempt_deviations:
+            told = ", ".join((*self.deviations, *self.attempt_deviations))
+            headers.append((b"x-nearfar-deviations", _ascii(told)))
+        return headers
+
+
+def error_headers(error: NearfarError) -> Headers:
+    """Headers of an error reply: what SDKs read to decide about a retry."""
+    headers: Headers = [(b"content-type", b"application/json"), (b"x-nearfar-error", error.code.encode())]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        headers.append((b"retry-after-ms", b"%d" % round(error.retry_after * 1000)))
+    if error.status in {408, 409, 429} or error.status >= 500:
+        # Every allowed deployment has been tried already: only waiting can help, and only when somebody said so.
+        headers.append((b"x-should-retry", b"true" if error.retry_after is not None else b"false"))
+    return headers
+
+
+def _length(size: int) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % size
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")

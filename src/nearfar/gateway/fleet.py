@@ -1,0 +1,209 @@
+"""The fleet: every deployment callable here and every route to them, as one snapshot that is swapped whole.
+
+It knows how a deployment is addressed and authorised; it decides nothing and opens no socket.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Container, Iterable, Mapping
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from nearfar import __version__
+from nearfar.core.errors import NoRoute
+from nearfar.core.routing import Candidate, Deployment, Route
+from nearfar.gateway.health import Health
+from nearfar.policy.seal import Origin
+from nearfar.wire.base import Outgoing, ProviderWire
+
+VIRTUAL = {
+    "auto": ("local-first", "Near when it can, far when it must, over whatever is found."),
+    "local": ("local-only", "The nearest local deployment found."),
+    "cloud": ("cloud-only", "The first cloud deployment found."),
+}
+"""Routes that exist without configuration: name → strategy, description."""
+
+
+ENGINE = "engine:"
+"""The base URL of embedded deployments: their address exists only while their child process runs."""
+
+
+class Target:
+    """A deployment with what is needed to call it. One per deployment and snapshot."""
+
+    __slots__ = ("_heads", "base_path", "deployment", "engine_model", "origin", "ready", "secret_headers", "wires")
+
+    def __init__(
+        self, deployment: Deployment, wires: Mapping[str, ProviderWire], secret_headers: tuple[tuple[str, str], ...]
+    ) -> None:
+        """``wires``: operation → wire. ``secret_headers`` authorise; they live here and in the sealed head alone."""
+        self.deployment = deployment
+        self.wires = wires
+        self.secret_headers = secret_headers
+        self.ready = Candidate(deployment=deployment)
+        """The candidate of every moment in which nothing is held against the deployment."""
+        self.engine_model = deployment.model if deployment.base_url == ENGINE else ""
+        """The embedded engine's model behind it; empty for everything that has an address of its own."""
+        self.origin, self.base_path = parse_base(deployment.base_url)
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+
+    def head(self, outgoing: Outgoing) -> bytes:
+        """Request line and headers for ``outgoing``, without length and request id."""
+        key = (outgoing.path, outgoing.headers)
+        head = self._heads.get(key)
+        if head is None:
+            head = build_head(
+                outgoing.method,
+                self.base_path + outgoing.path,
+                self.origin,
+                (*outgoing.headers, *self.deployment.headers.items(), *self.secret_headers),
+            )
+            if len(self._heads) < 64:
+                self._heads[key] = head
+        return head
+
+
+class Snapshot:
+    """What was known at one moment: targets and routes by name."""
+
+    __slots__ = ("routes", "targets")
+
+    def __init__(self, targets: Mapping[str, Target], routes: Mapping[str, Route]) -> None:
+        self.targets = targets
+        self.routes = routes
+
+
+class Renew(Protocol):
+    """Looks again at what is there (loopback runtimes, model files) when it is time to."""
+
+    async def __call__(self, *, known: bool) -> Snapshot | None:
+        """A new snapshot, or None when there is no reason to look."""
+        ...
+
+
+class Fleet:
+    """Finds routes and candidates in the present snapshot, and has it renewed when it is old."""
+
+    def __init__(
+        self, snapshot: Snapshot, health: Health, *, fixed: Container[str] = (), renew: Renew | None = None
+    ) -> None:
+        """``fixed``: routes that the configuration spells out, so that nothing has to be looked for."""
+        self._snapshot = snapshot
+        self._health = health
+        self._fixed = fixed
+        self._renew = renew
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The present snapshot."""
+        return self._snapshot
+
+    async def find(self, model: str) -> Route:
+        """The route of the asked model. Raises NoRoute with the nearest names."""
+        route = self._snapshot.routes.get(model)
+        if self._renew is not None and model not in self._fixed:
+            await self.refresh(known=route is not None)
+            route = self._snapshot.routes.get(model)
+        if route is not None:
+            return route
+        raise NoRoute(
+            f"No model is named {model!r} here.",
+            param="model",
+            hint=_nearest(model, self._snapshot.routes),
+        )
+
+    async def refresh(self, *, known: bool = True) -> None:
+        """Look again at what is there, if it is time to."""
+        if self._renew is not None:
+            fresh = await self._renew(known=known)
+            if fresh is not None:
+                self._snapshot = fresh
+
+    def candidates(self, route: Route, snapshot: Snapshot) -> list[Candidate]:
+        """The deployments of ``route`` as they stand now."""
+        targets = snapshot.targets
+        found: list[Candidate] = []
+        for name in route.deployments:
+            target = targets.get(name)
+            if target is None:
+                continue
+            left, reason = self._health.cooling(name)
+            if left:
+                found.append(
+                    Candidate(deployment=target.deployment, state="cooling", cooling=left, cooling_reason=reason)
+                )
+            else:
+                found.append(target.ready)
+        return found
+
+
+def routes_over(deployments: Iterable[Deployment], configured: Mapping[str, Route]) -> dict[str, Route]:
+    """All routes: the configured ones, one per deployment, and the virtual models over what is there.
+
+    The demo model takes part in virtual routes only while nothing else can.
+    """
+    known = list(deployments)
+    routes: dict[str, Route] = {}
+    for name, (strategy, description) in VIRTUAL.items():
+        if name not in configured:
+            routes[name] = Route(
+                name=name,
+                strategy=strategy,
+                deployments=tuple(d.name for d in _members(known)),
+                description=description,
+            )
+    for deployment in known:
+        if deployment.name not in configured:
+            routes[deployment.name] = Route(
+                name=deployment.name,
+                strategy="local-first",
+                deployments=(deployment.name,),
+                description=f"{deployment.model} at {deployment.provider}",
+            )
+    routes.update(configured)
+    return routes
+
+
+def _members(known: list[Deployment]) -> list[Deployment]:
+    real = [d for d in known if not d.demo]
+    return real if any("chat" in d.operations for d in real) else known
+
+
+def _nearest(model: str, routes: Mapping[str, Route]) -> str:
+    near = difflib.get_close_matches(model, routes, n=3, cutoff=0.4) or sorted(routes)[:3]
+    if not near:
+        return "Nothing is configured or found yet: `nearfar models add PATH` adds a GGUF file."
+    return f"Nearest names: {', '.join(near)}. GET /v1/models lists all."
+
+
+def parse_base(base_url: str) -> tuple[Origin, str]:
+    """``https://host:port/v1`` → origin and path prefix; ``unix:PATH`` and ``engine:`` carry no path."""
+    if base_url == ENGINE:
+        return Origin(scheme="unix", host=""), ""
+    if base_url.startswith("unix:"):
+        return Origin(scheme="unix", host=base_url.removeprefix("unix:")), ""
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Origin(scheme=parts.scheme, host=parts.hostname or "", port=port), parts.path.rstrip("/")
+
+
+def build_head(method: str, path: str, origin: Origin, headers: Iterable[tuple[str, str]]) -> bytes:
+    """A request head in bytes. Raises ValueError for a header that would break out of its line."""
+    default = {"http": 80, "https": 443}.get(origin.scheme)
+    host = "localhost" if origin.scheme == "unix" else origin.host
+    if ":" in host:
+        host = f"[{host}]"
+    if origin.port and origin.port != default:
+        host = f"{host}:{origin.port}"
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"host: {host}",
+        f"user-agent: nearfar/{__version__}",
+        "accept-encoding: identity",
+    ]
+    for name, value in headers:
+        if any(mark in name + value for mark in "\r\n\0"):
+            raise ValueError(f"header {name!r} holds a line break")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join(lines).encode("latin-1")

@@ -1,0 +1,183 @@
+"""The path of a request, top to bottom. Everything nearfar promises about a request can be read here.
+
+It knows neither HTTP nor any vendor: wires translate, the transport sends, the ledger remembers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from nearfar.core.chat import Request
+from nearfar.core.errors import (
+    APIConnectionError,
+    BadRequestError,
+    ClientGone,
+    ContextTooLong,
+    EgressDenied,
+    InternalServerError,
+    NearfarError,
+)
+from nearfar.core.places import Class
+from nearfar.core.routing import Decision, Facts, Route
+from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.exchange import Exchange, Out
+from nearfar.gateway.fleet import Fleet, Snapshot
+from nearfar.gateway.metrics import Metrics
+from nearfar.policy.decide import decide, summary
+from nearfar.policy.rules import Rules, classify
+from nearfar.wire.base import ClientWire
+
+PATIENCE = 5.0
+"""Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said about a request's class, by whom it may be said."""
+
+    caller: Class | None = None
+    header: Class | None = None
+
+
+class Pipeline:
+    """Answers requests with the parts that ``build`` gave it. It holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        rules: Rules,
+        attempts: Attempts,
+        metrics: Metrics,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._fleet = fleet
+        self._rules = rules
+        self._attempts = attempts
+        self._metrics = metrics
+        self._new_id = new_id
+
+    async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
+        """Answer ``request`` on ``out``. Errors become the dialect's errors; only CancelledError leaves."""
+        exchange = Exchange(request, wire, out, time.perf_counter())
+        status, route_name = 200, ""
+        heartbeat = asyncio.create_task(_heartbeat(exchange)) if request.stream else None
+        try:
+            # 1 The route of the asked model; the edge has admitted the caller.
+            route = await self._fleet.find(request.model)
+            route_name = route.name
+            # 2 The class: the highest of what key, header and route say.
+            # 3 The candidates as they are now, and the decision over them.
+            decision, snapshot = self.decide(request, route, said)
+            exchange.decision = decision
+            # 4 One candidate after the other, until one answers.
+            cost = await self._first_that_answers(exchange, decision, snapshot)
+            # 5 The clean ending, which only a clean upstream ending leads to.
+            await exchange.finish(cost)
+        except NearfarError as error:
+            status = error.status
+            self._metrics.rejected(error.code)
+            await exchange.fail(error)
+        except asyncio.CancelledError:
+            status = ClientGone.status
+            raise
+        except Exception as error:
+            status = 500
+            self._metrics.rejected("internal_error")
+            await exchange.fail(InternalServerError("Something went wrong inside nearfar; the log has the details."))
+            raise InternalServerError("unexpected failure in the pipeline") from error
+        finally:
+            if heartbeat is not None:
+                heartbeat.cancel()
+            self._metrics.request(
+                operation=request.operation,
+                route=route_name,
+                status=status,
+                seconds=time.perf_counter() - exchange.started,
+                first=exchange.first,
+            )
+
+    def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
+        """Class, facts, candidates, decision: pure but for the present state of health and fleet."""
+        snapshot = self._fleet.snapshot
+        class_, class_reason = classify(self._rules, route=route.floor, caller=said.caller, header=said.header)
+        facts = Facts(
+            operation=request.operation,
+            class_=class_,
+            class_reason=class_reason,
+            purpose=request.purpose,
+            input_tokens=request.input_tokens,
+            max_output=request.max_output,
+            needs=request.needs,
+            stream=request.stream,
+        )
+        candidates = self._fleet.candidates(route, snapshot)
+        return decide(facts, route, candidates, self._rules, decision_id=self._new_id()), snapshot
+
+    async def _first_that_answers(self, exchange: Exchange, decision: Decision, snapshot: Snapshot) -> int | None:
+        """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
+        if not decision.ranked:
+            raise _refusal(decision)
+        errors: list[NearfarError] = []
+        for ranked in decision.ranked:
+            deployment = ranked.candidate.deployment
+            try:
+                cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
+            except NearfarError as error:
+                if exchange.committed or not error.moves_on:
+                    raise
+                errors.append(error)
+                exchange.deviations.append(f"failover:{deployment.name}:{error.code}")
+                self._metrics.fallback(deployment.name, error.code)
+            else:
+                self._metrics.decision(deployment.name, decision.strategy)
+                return cost
+        raise _last(errors, decision)
+
+
+async def _heartbeat(exchange: Exchange) -> None:
+    await asyncio.sleep(PATIENCE)
+    while not exchange.committed:
+        await exchange.heartbeat()
+        await asyncio.sleep(PATIENCE)
+
+
+def _refusal(decision: Decision) -> NearfarError:
+    """Why no deployment may be tried, as the error that fits the reasons."""
+    codes = {item.code for item in decision.rejected}
+    why = summary(decision)
+    if codes == {"context"}:
+        return ContextTooLong(f"The prompt fits no deployment of {decision.route!r}: {why}.", param="messages")
+    if codes and codes <= {"capability", "operation"}:
+        return BadRequestError(
+            f"No deployment of {decision.route!r} can do this: {why}.",
+            code="unsupported",
+            hint="`nearfar providers ls` shows what each can do.",
+        )
+    if codes & {"place", "offline"}:
+        return EgressDenied(
+            f"{decision.class_.label} content may go no further than {decision.furthest.label}: {why}.",
+            hint="`nearfar route explain` shows every reason.",
+        )
+    return APIConnectionError(
+        f"Route {decision.route!r} has no deployment that may be tried: {why}.",
+        code="no_deployment",
+        hint="`nearfar doctor` shows what was found.",
+    )
+
+
+def _last(errors: list[NearfarError], decision: Decision) -> NearfarError:
+    """The error of the last candidate, telling of the ones before."""
+    last = errors[-1]
+    if len(errors) > 1:
+        tried = "; ".join(
+            f"{ranked.candidate.deployment.name}: {error.code}"
+            for ranked, error in zip(decision.ranked, errors, strict=False)
+        )
+        last.hint = f"{last.hint} Tried in this order: {tried}.".strip()
+        waits = [error.retry_after for error in errors if error.retry_after is not None]
+        last.retry_after = min(waits) if waits else None
+    return last

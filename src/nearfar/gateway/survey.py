@@ -1,0 +1,306 @@
+"""The survey: which deployments there are, from configuration, keys, model files and running loopback runtimes.
+
+It turns what it finds into a snapshot for the fleet. Loopback is asked when a request needs to know, never at
+start-up, and only through the transport with sealed probes. It chooses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from nearfar.core.errors import NearfarError
+from nearfar.core.money import FREE, NANO, Price
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Capability, Deployment, Route
+from nearfar.gateway.fleet import ENGINE, Snapshot, Target, build_head, parse_base, routes_over
+from nearfar.gateway.transport import Transport
+from nearfar.policy.seal import Sealer
+from nearfar.providers.base import Found, Provider
+from nearfar.settings.model import Deadlines, DeploymentSetting, PriceSetting, RouteSetting, Settings
+from nearfar.wire.base import ProviderWire
+
+DEMO = "demo-tiny"
+UNKNOWN_SECONDS = 2.0
+"""An unknown model makes the survey look again, at most this often."""
+PROBE = Deadlines(connect=0.5, first_byte=1.0, between_bytes=1.0, total=2.0)
+
+
+class Survey:
+    """Looks at what is there and remembers when it last did."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        providers: Mapping[str, Provider],
+        wires: Callable[[str], ProviderWire],
+        secret: Callable[[str], str],
+        keys: Mapping[str, str],
+        library: Callable[[], Iterable[Found]],
+        price_for: Callable[[str, str], Price | None],
+        addresses: Mapping[str, tuple[str, ...]],
+        transport: Transport,
+        sealer: Sealer,
+        today: str,
+    ) -> None:
+        """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
+        ``library``: the GGUF models of this machine. ``addresses``: provider → addresses to probe on loopback.
+        """
+        self._settings = settings
+        self._providers = providers
+        self._wires = wires
+        self._secret = secret
+        self._keys = keys
+        self._library = library
+        self._price_for = price_for
+        self._addresses = addresses
+        self._transport = transport
+        self._sealer = sealer
+        self._today = today
+        self._asked = 0.0
+        self._found: dict[str, tuple[str, list[Found]]] = {}
+        self._running: asyncio.Task[Snapshot] | None = None
+        self._fresh: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """What is known now: no socket is opened, only the models folder is read."""
+        deployments = {
+            d.name: d for d in (*self._configured(), *self._embedded(), *self._keyed(), *self._running_ones())
+        }
+        targets = {name: self._target(deployment) for name, deployment in deployments.items()}
+        configured = {name: _route(name, setting) for name, setting in self._settings.routes.items()}
+        return Snapshot(targets, routes_over(deployments.values(), configured))
+
+    async def renew(self, *, known: bool) -> Snapshot | None:
+        """Look again if it is time; None when nothing was looked at. ``known``: the asked model has a route.
+
+        The first request that needs it waits for the answers of loopback; later ones are answered from what is
+        known while a new look runs beside them.
+        """
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None
+            return fresh
+        now = time.monotonic()
+        age = now - self._asked if self._asked else float("inf")
+        if age < (self._settings.discovery.refresh_seconds if known else UNKNOWN_SECONDS):
+            return None
+        if self._running is None:
+            first = not self._asked
+            self._asked = now
+            self._running = asyncio.create_task(self._look())
+            self._running.add_done_callback(self._looked)
+            if known and not first:
+                return None
+        return await asyncio.shield(self._running)
+
+    def _looked(self, task: asyncio.Task[Snapshot]) -> None:
+        self._running = None
+        if not task.cancelled() and task.exception() is None:
+            self._fresh = task.result()
+
+    async def _look(self) -> Snapshot:
+        if self._settings.discovery.loopback:
+            wanted = [
+                (provider, base)
+                for name, bases in self._addresses.items()
+                if (provider := self._providers[name]).probes
+                for base in bases
+            ]
+            answers = await asyncio.gather(*(self._ask(provider, base) for provider, base in wanted))
+            self._found = {
+                provider.name: (base, found)
+                for (provider, base), found in zip(wanted, answers, strict=True)
+                if found is not None
+            }
+        return self.snapshot()
+
+    async def _ask(self, provider: Provider, base: str) -> list[Found] | None:
+        """The models of ``provider`` at ``base`` if every probe recognises its answer."""
+        first: list[Found] | None = None
+        for number, probe in enumerate(provider.probes):
+            origin, path = parse_base(base)
+            head = build_head("GET", path + probe.path, origin, ())
+            sealed = self._sealer.probe(
+                attempt="probe", place=Place.DEVICE, reach=Place.DEVICE, origin=origin, target=probe.path, head=head
+            )
+            try:
+                async with await self._transport.send(sealed, deadlines=PROBE) as reply:
+                    if await reply.head() != 200:
+                        return None
+                    found = probe.read(await reply.body())
+            except NearfarError:
+                # Nobody there, or somebody else: both are ordinary answers to a probe.
+                return None
+            if found is None:
+                return None
+            if number == 0:
+                first = found
+        return first
+
+    def found(self) -> dict[str, tuple[str, list[Found]]]:
+        """Provider → (base URL, models) of the last look at loopback."""
+        return self._found
+
+    # From facts to deployments.
+
+    def _configured(self) -> Iterable[Deployment]:
+        for name, setting in self._settings.deployments.items():
+            yield self._declared(name, setting, self._providers[setting.provider])
+
+    def _declared(self, name: str, setting: DeploymentSetting, provider: Provider) -> Deployment:
+        embedded = provider.name == "embedded"
+        place, source = provider.place, "default"
+        if embedded:
+            place, source = Place.DEVICE, "embedded"
+        elif setting.place is not None:
+            place, source = Place.parse(setting.place), "declared"
+        price = _declared_price(name, setting.price, self._today)
+        if price is None:
+            price = FREE if place is Place.DEVICE else self._price_for(provider.name, setting.model)
+        capabilities = dict(provider.capabilities)
+        for what, can in setting.capabilities.items():
+            capabilities[what] = Capability(can=can, source="declared", date=self._today)
+        local = {found.model: found for found in self._library()} if embedded else {}
+        known = local.get(setting.model)
+        return Deployment(
+            name=name,
+            provider=provider.name,
+            model=setting.model,
+            wire=provider.wire,
+            base_url=ENGINE if embedded else (setting.base_url or provider.base_url),
+            place=place,
+            place_source=source,
+            region=setting.region,
+            key=setting.key or ("" if embedded else self._keys.get(provider.name, "")),
+            operations=frozenset(setting.operations) or _operations(provider, known),
+            capabilities=capabilities,
+            context=setting.context or self._engine_context(known),
+            max_output=setting.max_output,
+            price=price,
+            drop=provider.drop,
+            rename=provider.rename,
+            headers={**provider.headers, **setting.headers},
+            demo=embedded and setting.model == DEMO,
+        )
+
+    def _embedded(self) -> Iterable[Deployment]:
+        provider = self._providers.get("embedded")
+        if provider is None or not self._settings.engine.enabled:
+            return
+        for found in self._library():
+            yield Deployment(
+                name=found.model,
+                provider=provider.name,
+                model=found.model,
+                wire=provider.wire,
+                base_url=ENGINE,
+                place=Place.DEVICE,
+                place_source="embedded",
+                operations=found.operations,
+                capabilities={**provider.capabilities, **found.capabilities},
+                context=self._engine_context(found),
+                price=FREE,
+                drop=provider.drop,
+                rename=provider.rename,
+                demo=found.model == DEMO,
+            )
+
+    def _keyed(self) -> Iterable[Deployment]:
+        if not self._settings.discovery.keys:
+            return
+        for name, reference in self._keys.items():
+            provider = self._providers[name]
+            for model in provider.default_models:
+                yield Deployment(
+                    name=f"{name}/{model}",
+                    provider=name,
+                    model=model,
+                    wire=provider.wire,
+                    base_url=provider.base_url,
+                    place=provider.place,
+                    key=reference,
+                    operations=_operations(provider, None),
+                    capabilities=provider.capabilities,
+                    price=self._price_for(name, model),
+                    drop=provider.drop,
+                    rename=provider.rename,
+                    headers=provider.headers,
+                )
+
+    def _running_ones(self) -> Iterable[Deployment]:
+        for name, (address, models) in self._found.items():
+            provider = self._providers[name]
+            base = address + parse_base(provider.base_url)[1]
+            for found in models:
+                local = found.local_weights
+                yield Deployment(
+                    name=f"{name}/{found.model}",
+                    provider=name,
+                    model=found.model,
+                    wire=provider.wire,
+                    base_url=base,
+                    # A loopback address proves only the first hop: without the runtime's own word that the
+                    # weights are here, it counts as cloud until the owner declares a place.
+                    place=Place.DEVICE if local else Place.CLOUD,
+                    place_source="local-weights" if local else "default",
+                    operations=found.operations,
+                    capabilities={**provider.capabilities, **found.capabilities},
+                    context=found.context,
+                    price=FREE if local else None,
+                    drop=provider.drop,
+                    rename=provider.rename,
+                    headers=provider.headers,
+                )
+
+    def _engine_context(self, found: Found | None) -> int | None:
+        if found is None:
+            return None
+        asked = self._settings.engine.context
+        return asked if found.context is None else min(found.context, asked)
+
+    def _target(self, deployment: Deployment) -> Target:
+        provider = self._providers[deployment.provider]
+        wires = {}
+        for operation in deployment.operations:
+            name = deployment.wire if operation == "chat" else provider.embeddings_wire
+            if name:
+                wires[operation] = self._wires(name)
+        secret: tuple[tuple[str, str], ...] = ()
+        if deployment.key and not (self._settings.offline and not deployment.place.near):
+            value = self._secret(deployment.key)
+            secret = (("x-api-key", value) if provider.auth == "x-api-key" else ("authorization", f"Bearer {value}"),)
+        return Target(deployment, wires, secret)
+
+
+def _operations(provider: Provider, found: Found | None) -> frozenset[str]:
+    if found is not None:
+        return found.operations
+    return frozenset({"chat", "embeddings"} if provider.embeddings_wire else {"chat"})
+
+
+def _declared_price(name: str, setting: PriceSetting | None, today: str) -> Price | None:
+    if setting is None:
+        return None
+
+    def nano(usd: float | None) -> int | None:
+        return None if usd is None else round(usd * NANO)
+
+    return Price(
+        id=f"declared:{name}@{today}",
+        input=round(setting.input * NANO),
+        output=round(setting.output * NANO),
+        cached_input=nano(setting.cached_input),
+        cache_write=nano(setting.cache_write),
+    )
+
+
+def _route(name: str, setting: RouteSetting) -> Route:
+    return Route(
+        name=name,
+        strategy=setting.strategy,
+        deployments=setting.deployments,
+        floor=Class.parse(setting.class_),
+        description=setting.description,
+    )

@@ -1,0 +1,46 @@
+"""The endpoints that models answer: chat completions and embeddings, in OpenAI's dialect."""
+
+from __future__ import annotations
+
+from nearfar.build import Gateway
+from nearfar.core.errors import BadRequestError
+from nearfar.core.places import Class
+from nearfar.gateway.pipeline import Said
+from nearfar.server.http import HttpRequest, HttpResponse
+from nearfar.store.keys import Caller
+from nearfar.wire.base import ClientWire
+from nearfar.wire.openai_chat import CLIENT as CHAT
+from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
+
+
+async def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
+    """POST /v1/chat/completions."""
+    await _answer(gateway, http, response, CHAT)
+
+
+async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
+    """POST /v1/embeddings."""
+    await _answer(gateway, http, response, EMBEDDINGS)
+
+
+async def _answer(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> None:
+    request = wire.parse(http.body, gateway.ids.new("req-"))
+    caller = http.admitted
+    floor = None
+    if isinstance(caller, Caller):
+        request.caller = caller.id
+        floor = caller.floor
+    retries = http.headers.get(b"x-stainless-retry-count")
+    if retries is not None and retries.isdigit():
+        request.client_retry = int(retries)
+    header = http.headers.get(b"x-nearfar-class")
+    said = Said(caller=floor, header=None if header is None else _class(header))
+    await gateway.pipeline.answer(request, wire, said, response)
+
+
+def _class(header: bytes) -> Class:
+    try:
+        return Class.parse(header.decode("latin-1").strip().lower())
+    except ValueError as error:
+        # An unreadable class is not a low one: the request is refused rather than sent anywhere.
+        raise BadRequestError(f"x-nearfar-class: {error}.", param="x-nearfar-class") from error

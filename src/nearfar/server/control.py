@@ -1,0 +1,226 @@
+"""The channel between the parent process and its workers: engines are run by the parent, cool-downs shared by all.
+
+One JSON message a line over a socket pair. When a worker dies its end closes, and what it held is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+
+import msgspec
+
+from nearfar.core.engines import Endpoint, EngineStatus
+from nearfar.core.errors import EngineError, NearfarError
+from nearfar.engine.supervisor import Supervisor
+from nearfar.gateway.health import CoolDown
+
+LINE = 4 * 1024 * 1024
+"""The longest message; a status over many models stays far below."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call", omit_defaults=True):
+    """Worker to parent: ``op`` is acquire, release, status or unload."""
+
+    id: int
+    op: str
+    model: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer", omit_defaults=True):
+    """Parent to worker."""
+
+    id: int
+    endpoint: Endpoint | None = None
+    status: list[EngineStatus] = []
+    done: bool = False
+    error: str = ""
+    code: str = ""
+    hint: str = ""
+    retry_after: float | None = None
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
+    """Either way: a cool-down began or ended."""
+
+    rest: CoolDown
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
+    """Parent to worker: finish what runs and end."""
+
+
+Message = Call | Answer | News | Stop
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Message).decode
+
+
+class Hub:
+    """The parent's side: one supervisor for all workers."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._writers: dict[str, asyncio.StreamWriter] = {}
+        self._rests: dict[str, CoolDown] = {}
+
+    async def serve(self, owner: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one worker until its end closes; then give back what it held."""
+        self._writers[owner] = writer
+        for rest in self._rests.values():
+            _write(writer, News(rest=rest))
+        try:
+            # A task per call: a cold start must not hold up the other requests of the worker.
+            async with asyncio.TaskGroup() as tasks:
+                while line := await reader.readline():
+                    message = _decode(line)
+                    if isinstance(message, News):
+                        self._spread(owner, message)
+                    elif isinstance(message, Call):
+                        tasks.create_task(self._answer(owner, message, writer))
+        except ConnectionError:
+            pass
+        finally:
+            self._writers.pop(owner, None)
+            self._supervisor.drop_owner(owner)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def stop(self) -> None:
+        """Ask every worker to finish and end."""
+        for writer in self._writers.values():
+            _write(writer, Stop())
+
+    def _spread(self, owner: str, news: News) -> None:
+        if news.rest.failures:
+            self._rests[news.rest.deployment] = news.rest
+        else:
+            self._rests.pop(news.rest.deployment, None)
+        for name, writer in self._writers.items():
+            if name != owner:
+                _write(writer, news)
+
+    async def _answer(self, owner: str, call: Call, writer: asyncio.StreamWriter) -> None:
+        try:
+            answer = await self._do(owner, call)
+        except NearfarError as error:
+            answer = Answer(
+                id=call.id, error=error.message, code=error.code, hint=error.hint, retry_after=error.retry_after
+            )
+        if writer.is_closing():
+            # The worker died while its model was loading: what it asked for is given back by drop_owner.
+            return
+        _write(writer, answer)
+
+    async def _do(self, owner: str, call: Call) -> Answer:
+        if call.op == "acquire":
+            return Answer(id=call.id, endpoint=await self._supervisor.acquire(call.model, owner))
+        if call.op == "release":
+            self._supervisor.release(call.model, owner)
+            return Answer(id=call.id, done=True)
+        if call.op == "status":
+            return Answer(id=call.id, status=await self._supervisor.status())
+        return Answer(id=call.id, done=await self._supervisor.unload(call.model))
+
+
+class Link:
+    """The worker's side: the parent's engines as ``core.engines.Engines``, and news of cool-downs."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        stop: Callable[[], None],
+    ) -> None:
+        """``stop`` is called when the parent says so, and when it is gone."""
+        self._reader = reader
+        self._writer = writer
+        self._stop = stop
+        self._calls: dict[int, asyncio.Future[Answer]] = {}
+        self._ids = itertools.count(1)
+
+    async def listen(self, learn: Callable[[CoolDown], None]) -> None:
+        """Read the parent's messages until it is gone; ``learn`` is told of other workers' cool-downs."""
+        try:
+            while line := await self._reader.readline():
+                message = _decode(line)
+                if isinstance(message, Answer):
+                    self._answered(message)
+                elif isinstance(message, News):
+                    learn(message.rest)
+                elif isinstance(message, Stop):
+                    self._stop()
+        except ConnectionError:
+            pass
+        for waiting in self._calls.values():
+            if not waiting.done():
+                waiting.set_exception(EngineError("The process that runs the models is gone."))
+        self._stop()
+
+    def publish(self, rest: CoolDown) -> None:
+        """Tell the other workers."""
+        self._send(News(rest=rest))
+
+    async def acquire(self, model: str, owner: str = "") -> Endpoint:  # noqa: ARG002  the parent knows its worker
+        """As Engines.acquire."""
+        waiting = self._ask("acquire", model)
+        try:
+            answer = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            # The answer may still come: what it grants is given back then, or the model would count as busy for ever.
+            waiting.add_done_callback(lambda late: self._give_back(late, model))
+            raise
+        assert answer.endpoint is not None
+        return answer.endpoint
+
+    def release(self, model: str, owner: str = "") -> None:  # noqa: ARG002  the parent knows its worker
+        """As Engines.release."""
+        self._send(Call(id=next(self._ids), op="release", model=model))
+
+    async def status(self) -> list[EngineStatus]:
+        """As Engines.status."""
+        return (await self._ask("status")).status
+
+    async def unload(self, model: str) -> bool:
+        """As Engines.unload."""
+        return (await self._ask("unload", model)).done
+
+    async def close(self) -> None:
+        """The engines belong to the parent; only the channel ends here."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    def _ask(self, op: str, model: str = "") -> asyncio.Future[Answer]:
+        number = next(self._ids)
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._calls[number] = waiting
+        self._send(Call(id=number, op=op, model=model))
+        return waiting
+
+    def _answered(self, answer: Answer) -> None:
+        waiting = self._calls.pop(answer.id, None)
+        if waiting is None or waiting.done():
+            return
+        if answer.error:
+            waiting.set_exception(
+                EngineError(answer.error, code=answer.code, hint=answer.hint, retry_after=answer.retry_after)
+            )
+        else:
+            waiting.set_result(answer)
+
+    def _give_back(self, late: asyncio.Future[Answer], model: str) -> None:
+        if not late.cancelled() and late.exception() is None:
+            self.release(model)
+
+    def _send(self, message: Message) -> None:
+        if not self._writer.is_closing():
+            _write(self._writer, message)
+
+
+def _write(writer: asyncio.StreamWriter, message: Message) -> None:
+    writer.write(_encode(message) + b"\n")

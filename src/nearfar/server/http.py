@@ -1,0 +1,503 @@
+"""HTTP/1.1 towards clients: bytes in, whole requests out, with limits on everything a stranger can stretch.
+
+It knows no route and no model. A request is handed over when it is complete; a reply goes out in one write where
+possible. A client that hangs up cancels the task that answers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections import deque
+from email.utils import formatdate
+from typing import Any, Protocol
+
+import httptools
+import msgspec
+
+from nearfar.core.errors import (
+    BadRequestError,
+    HeadersTooLargeError,
+    NearfarError,
+    Overloaded,
+    RequestTimeoutError,
+    RequestTooLargeError,
+)
+
+Headers = list[tuple[bytes, bytes]]
+
+MAX_HEADERS = 128
+BODY_RATE = 10 * 1024
+"""Bytes per second a sender must reach on average once ``body_timeout`` has passed."""
+WRITE_STALL = 60.0
+"""Seconds a client may leave a full write buffer unread."""
+LINGER = 3.0
+"""Seconds a refused sender is read from and ignored, so that it can read the refusal instead of a reset."""
+TICK = 0.25
+
+_STATUS = {
+    code: f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase if code in set(http.HTTPStatus) else ''}\r\n".encode()
+    for code in range(100, 600)
+}
+
+
+class HttpRequest(msgspec.Struct, kw_only=True):
+    """A request. Header names are lower case; of repeated headers the last stands."""
+
+    method: str
+    path: str
+    """Percent-encoded, as it came, without the query."""
+    query: bytes
+    headers: dict[bytes, bytes]
+    client: str
+    body: bytes = b""
+    admitted: Any = None
+    """What ``admit`` found out (the caller), carried to the handler."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one connection may ask of the edge; seconds and bytes."""
+
+    header_bytes: int
+    body_bytes: int
+    header_timeout: float
+    body_timeout: float
+    keep_alive: float
+    connections: int
+    buffered_bytes: int
+    """Request bodies held at once, over all connections."""
+
+
+class App(Protocol):
+    """What stands behind the edge."""
+
+    def admit(self, request: HttpRequest) -> None:
+        """Called when the headers are complete, before the body is read. Raises a NearfarError to refuse."""
+        ...
+
+    async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Answer ``request``. Must not raise but CancelledError."""
+        ...
+
+    def error_body(self, error: NearfarError) -> tuple[Headers, bytes]:
+        """How a refusal looks before any dialect is known."""
+        ...
+
+
+class Edge:
+    """All connections of one listener: limits, ticker, graceful end."""
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self.connections: set[HttpConnection] = set()
+        self.buffered = 0
+        self.stopping = False
+        self.date = b""
+        self._ticker: asyncio.TimerHandle | None = None
+        self._next_date = 0.0
+        self._empty: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look at deadlines."""
+        self._tick()
+
+    def connection(self) -> HttpConnection:
+        """A protocol for one accepted connection."""
+        return HttpConnection(self)
+
+    def forget(self, connection: HttpConnection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now >= self._next_date:
+            self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+            self._next_date = now + 1.0
+        for connection in [item for item in self.connections if item.deadline < now]:
+            connection.expired(now)
+        self._ticker = loop.call_later(TICK, self._tick)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new request, let running replies finish for ``grace`` seconds, then cancel them."""
+        self.stopping = True
+        for connection in list(self.connections):
+            connection.stop()
+        loop = asyncio.get_running_loop()
+        self._empty = loop.create_future()
+        if self.connections:
+            await asyncio.wait({self._empty}, timeout=grace)
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for connection in list(self.connections):
+            connection.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5.0)
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+
+class HttpResponse:
+    """One reply. ``start``, then ``write`` any number of times, then ``end``; or ``abort``."""
+
+    __slots__ = ("_chunked", "_connection", "_head", "_headless", "done", "extra", "status")
+
+    def __init__(self, connection: HttpConnection, *, head_only: bool) -> None:
+        self._connection = connection
+        self._head = b""
+        self._chunked = False
+        self._headless = head_only
+        self.extra: Headers = []
+        """Headers that every reply to this request carries."""
+        self.status = 0
+        self.done = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Prepare status and headers; they leave with the first bytes of the body."""
+        assert not self.status, "a reply starts once"
+        self.status = status
+        connection = self._connection
+        parts = [_STATUS[status], connection.edge.date]
+        sized = False
+        for name, value in (*headers, *self.extra) if self.extra else headers:
+            parts += (name, b": ", value, b"\r\n")
+            if name == b"content-length":
+                sized = True
+        if connection.closing or connection.edge.stopping:
+            connection.closing = True
+            parts.append(b"connection: close\r\n")
+        if not sized:
+            if connection.version_1_0:
+                connection.closing = True
+                parts.append(b"connection: close\r\n")
+            else:
+                self._chunked = True
+                parts.append(b"transfer-encoding: chunked\r\n")
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; waits while the client reads slowly."""
+        head, self._head = self._head, b""
+        if self._headless:
+            data = b""
+        if self._chunked and data:
+            data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
+        elif head:
+            data = head + data
+        connection = self._connection
+        if data:
+            connection.send(data)
+        if connection.paused is not None:
+            await connection.paused
+
+    async def end(self, data: bytes = b"") -> None:
+        """Send the last piece."""
+        head, self._head = self._head, b""
+        if self._headless:
+            data = b""
+        elif self._chunked:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+        self._connection.send(head + data)
+        self.done = True
+
+    async def abort(self) -> None:
+        """Send what is waiting and break the connection without a proper end."""
+        if self._head:
+            await self.write(b"")
+        self.done = True
+        self._connection.closing = True
+        self._connection.cut = True
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client connection: parses, waits for whole requests, answers them one after the other."""
+
+    __slots__ = (
+        "_body",
+        "_body_since",
+        "_body_size",
+        "_deadline_kind",
+        "_head_size",
+        "_headers",
+        "_parser",
+        "_refused",
+        "_request",
+        "_transport",
+        "_url",
+        "_waiting",
+        "client",
+        "closing",
+        "cut",
+        "deadline",
+        "edge",
+        "paused",
+        "task",
+        "version_1_0",
+    )
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.task: asyncio.Task[None] | None = None
+        self.paused: asyncio.Future[None] | None = None
+        self.closing = False
+        """The connection ends after the present reply."""
+        self.cut = False
+        """… and ends at once, so that the reply is seen to be incomplete."""
+        self.version_1_0 = False
+        self.client = ""
+        self.deadline = float("inf")
+        self._deadline_kind = ""
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._request: HttpRequest | None = None
+        self._refused = False
+        self._waiting: deque[HttpRequest] = deque()
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_size = 0
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._body_since = 0.0
+
+    # asyncio.Protocol.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
+        peer = transport.get_extra_info("peername")
+        self.client = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        edge = self.edge
+        edge.connections.add(self)
+        self._wait_for("headers", edge.limits.header_timeout)
+        if edge.stopping or len(edge.connections) > edge.limits.connections:
+            self._refuse(Overloaded("Too many connections.", code="too_many_connections", retry_after=1.0))
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  the loop's signature
+        """Called by the loop: whoever answers here is cancelled."""
+        self.edge.forget(self)
+        self._transport = None
+        self._drop_body()
+        while self._waiting:
+            self.edge.buffered -= len(self._waiting.popleft().body)
+        self.resume_writing()
+        if self.task is not None:
+            self.task.cancel()
+
+    def eof_received(self) -> bool:
+        """The client closed its side. It has hung up: a half-open client cannot be told from one that left."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write."""
+        if self.paused is None:
+            self.paused = asyncio.get_running_loop().create_future()
+            self._wait_for("write", WRITE_STALL)
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        paused, self.paused = self.paused, None
+        if paused is not None:
+            self.deadline = float("inf")
+            if not paused.done():
+                paused.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with bytes of requests."""
+        if self._refused:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(BadRequestError("This endpoint speaks no other protocol.", code="no_upgrade"))
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, NearfarError) else BadRequestError("The request is malformed."))
+        except httptools.HttpParserError as error:
+            self._refuse(BadRequestError(f"This is not a valid HTTP request: {error}.", code="bad_http"))
+
+    # httptools callbacks.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url = b""
+        self._headers = {}
+        self._head_size = 0
+        self._body = []
+        self._body_size = 0
+        self._request = None
+        if self.task is None:
+            self._wait_for("headers", self.edge.limits.header_timeout)
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._url += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer."""
+        self._grow(len(name) + len(value) + 4)
+        if self._request is None:
+            self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Decide whether the body may come at all."""
+        parser = self._parser
+        url = httptools.parse_url(self._url)
+        request = HttpRequest(
+            method=parser.get_method().decode("ascii"),
+            path=(url.path or b"/").decode("latin-1"),
+            query=url.query or b"",
+            headers=self._headers,
+            client=self.client,
+        )
+        self.version_1_0 = parser.get_http_version() == "1.0"
+        limits = self.edge.limits
+        length = self._headers.get(b"content-length")
+        if length is not None and int(length) > limits.body_bytes:
+            raise RequestTooLargeError(
+                f"The body has {int(length)} bytes, and {limits.body_bytes} are accepted.",
+                hint="server.max_body_bytes sets the limit.",
+            )
+        self.edge.app.admit(request)
+        self._request = request
+        if self.task is None:
+            self._body_since = asyncio.get_running_loop().time()
+            self._wait_for("body", limits.body_timeout)
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and self.task is None:
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        edge = self.edge
+        self._body.append(body)
+        self._body_size += len(body)
+        edge.buffered += len(body)
+        if self._body_size > edge.limits.body_bytes:
+            raise RequestTooLargeError(
+                f"The body is larger than the {edge.limits.body_bytes} bytes that are accepted.",
+                hint="server.max_body_bytes sets the limit.",
+            )
+        if edge.buffered > edge.limits.buffered_bytes:
+            raise Overloaded("Too many large requests at once.", retry_after=1.0)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: answer it, after those before it."""
+        request = self._request
+        assert request is not None
+        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        # The bytes stay counted until the request is answered.
+        self._body = []
+        self._body_size = 0
+        self._request = None
+        self.closing = self.closing or not self._parser.should_keep_alive()
+        self.deadline = float("inf")
+        if self.task is None:
+            self._answer(request)
+        else:
+            self._waiting.append(request)
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    # Answering.
+
+    def send(self, data: bytes) -> None:
+        """Write to the client, if there still is one."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def stop(self) -> None:
+        """The gateway is stopping: close now when idle, after the reply otherwise."""
+        self.closing = True
+        if self.task is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def expired(self, now: float) -> None:
+        """A deadline passed."""
+        kind = self._deadline_kind
+        if kind == "body":
+            earned = self._body_since + self.edge.limits.body_timeout + self._body_size / BODY_RATE
+            if earned > now:
+                self.deadline = earned
+                return
+        self.deadline = float("inf")
+        if kind in {"headers", "body"} and (self._head_size or self._body_size or self._request is not None):
+            self._refuse(RequestTimeoutError(f"The request's {kind} came too slowly."))
+        else:
+            self.abort() if kind == "write" else self._close()
+
+    def _answer(self, request: HttpRequest) -> None:
+        response = HttpResponse(self, head_only=request.method == "HEAD")
+        self.task = asyncio.get_running_loop().create_task(self._run(request, response))
+
+    async def _run(self, request: HttpRequest, response: HttpResponse) -> None:
+        try:
+            await self.edge.app.handle(request, response)
+        except asyncio.CancelledError:
+            # The client hung up, or the gateway stops: both end here, quietly.
+            self.abort()
+            return
+        finally:
+            self.task = None
+            self.edge.buffered -= len(request.body)
+        if not response.done:
+            self.cut = True
+        if self.cut:
+            # Closing flushes what was written; the missing final chunk tells the client that the reply is incomplete.
+            self._close()
+        elif self._waiting:
+            self._answer(self._waiting.popleft())
+        elif self.closing or self.edge.stopping:
+            self._close()
+        else:
+            self._wait_for("idle", self.edge.limits.keep_alive)
+            if self._transport is not None:
+                self._transport.resume_reading()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _refuse(self, error: NearfarError) -> None:
+        """Answer with ``error``, stop listening, and linger so that the client can read the answer."""
+        self._refused = True
+        self._drop_body()
+        if self.task is not None or self._transport is None:
+            # An answer is under way on this connection: it goes first, and nothing after it can be trusted.
+            self.closing = True
+            return
+        headers, body = self.edge.app.error_body(error)
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.send(
+            b"%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (_STATUS[error.status], self.edge.date, lines, len(body), body)
+        )
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._wait_for("linger", LINGER)
+
+    def _wait_for(self, kind: str, seconds: float) -> None:
+        self._deadline_kind = kind
+        self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def _grow(self, size: int) -> None:
+        self._head_size += size
+        limit = self.edge.limits.header_bytes
+        if self._head_size > limit or len(self._headers) > MAX_HEADERS:
+            raise HeadersTooLargeError(
+                f"The request headers exceed {limit} bytes or {MAX_HEADERS} lines.",
+                hint="server.max_header_bytes sets the limit.",
+            )
+
+    def _drop_body(self) -> None:
+        self.edge.buffered -= self._body_size
+        self._body = []
+        self._body_size = 0

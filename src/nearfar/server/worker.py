@@ -1,0 +1,52 @@
+"""One worker process: the edge over the parent's port and the parent's engines. Started by ``run``, by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+
+import msgspec
+import uvloop
+
+from nearfar import build
+from nearfar.server.control import LINE, Link
+from nearfar.server.log import configure
+from nearfar.server.run import Start, run_edge, stop_on_signals
+from nearfar.settings.load import inherited
+
+
+def main() -> None:
+    """Read what to do from standard input, and do it."""
+    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    configure(start.settings.log)
+    uvloop.run(_run(start))
+
+
+async def _run(start: Start) -> None:
+    loaded = inherited(start.settings)
+    stop = stop_on_signals()
+    channel = socket.socket(fileno=start.channel)
+    channel.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=channel, limit=LINE)
+    link = Link(reader, writer, stop=stop.set)
+    gateway = build.gateway(
+        loaded,
+        engines=link if loaded.settings.engine.enabled else None,
+        publish=link.publish,
+        metrics_dir=start.metrics_dir,
+    )
+    listening = asyncio.create_task(link.listen(gateway.health.learn))
+    listener = socket.socket(fileno=start.listener)
+    listener.setblocking(False)
+
+    def ready() -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+
+    await run_edge(gateway, listener, stop, port=start.port, ready=ready)
+    listening.cancel()
+
+
+if __name__ == "__main__":
+    main()
