@@ -6,6 +6,7 @@ cloned and entered must not be able to move anybody's requests.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
@@ -74,6 +75,12 @@ def load(
         folders=folders(snapshot, settings),
         files=tuple(str(path) for path in read),
     )
+
+
+def inherited(settings: Settings) -> Loaded:
+    """Settings that a parent process has loaded already, with this process's own environment."""
+    snapshot = Environ(os.environ)
+    return Loaded(settings=settings, origins={}, environ=snapshot, folders=folders(snapshot, settings))
 
 
 def _files(
