@@ -43,3 +43,5 @@ def test_the_snapshot_does_not_follow() -> None:
     environ = Environ(values)
     values["A"] = "2"
     assert environ.get("A") == "1"
+    environ.values()["A"] = "3"
+    assert environ.values() == {"A": "1"}

@@ -92,9 +92,11 @@ class Gateway:
             return False
 
     @contextlib.contextmanager
-    def stream(self, path: str, body: object) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
+    def stream(
+        self, path: str, body: object, extra: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
         """(lower-case headers, pieces of the body as they come). Raises the gateway's error for a refused request."""
-        with self._open("POST", path, msgspec.json.encode(body), PATIENT) as reply:
+        with self._open("POST", path, msgspec.json.encode(body), PATIENT, extra=extra) as reply:
             if reply.status >= 400:
                 raise error_of(reply.status, _read(reply))
             yield reply.headers, _pieces(reply)
@@ -111,9 +113,18 @@ class Gateway:
                 f"{self.url}{path} did not answer with JSON.", hint="Is this address a nearfar gateway?"
             ) from error
 
-    def _open(self, method: str, path: str, body: bytes | None, timeout: float, *, key: bool = True) -> _Reply:
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout: float,
+        *,
+        key: bool = True,
+        extra: Mapping[str, str] | None = None,
+    ) -> _Reply:
         """The reply, its head read."""
-        headers = {"user-agent": f"nearfar-cli/{__version__}", "accept-encoding": "identity"}
+        headers = {"user-agent": f"nearfar-cli/{__version__}", "accept-encoding": "identity", **(extra or {})}
         if body is not None:
             headers["content-type"] = "application/json"
         if key and self._key:

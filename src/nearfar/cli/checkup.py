@@ -1,0 +1,228 @@
+"""The checks of ``nearfar doctor``: each looks at one thing and says ok, warn or fail, with the next step.
+
+They change nothing, and the only network they use is loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from nearfar import __version__
+from nearfar.cli.client import Gateway, served_at
+from nearfar.settings.load import Loaded
+from nearfar.settings.secrets import hide_credentials
+
+State = Literal["ok", "warn", "fail"]
+LITTLE_DISK = 500_000_000
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the report."""
+
+    name: str
+    state: State
+    detail: str
+    next: str = ""
+    """What to do; empty when nothing is wrong."""
+
+
+def versions() -> Iterator[Check]:
+    """nearfar, Python, and the packages that the gateway stands on."""
+    parts = []
+    for package in ("uvloop", "httptools", "msgspec", "xllamacpp"):
+        try:
+            parts.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    detail = f"nearfar {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield Check(name="versions", state="ok", detail=f"{detail}; {', '.join(parts)}")
+
+
+def configuration(loaded: Loaded) -> Iterator[Check]:
+    """The files that were read and how many settings are not defaults."""
+    given = sum(origin != "default" for origin in loaded.origins.values())
+    files = ", ".join(loaded.files) or f"no file ({loaded.folders.user_config} would be read)"
+    yield Check(name="configuration", state="ok", detail=f"{files}; {given} settings given")
+
+
+def folders(loaded: Loaded) -> Iterator[Check]:
+    """State and models: writable, private, with room."""
+    for name, path in (("state folder", loaded.folders.state), ("models folder", loaded.folders.models)):
+        there = next(item for item in (path, *path.parents) if item.exists())
+        if not path.is_dir() and path.exists():
+            yield Check(name=name, state="fail", detail=f"{path} is not a folder", next="Move it away.")
+        elif not os.access(there, os.W_OK | os.X_OK):
+            yield Check(
+                name=name,
+                state="fail",
+                detail=f"{path}: no permission to write in {there}",
+                next="Mend its permissions, or set state_dir and models_dir.",
+            )
+        elif path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077 and name == "state folder":
+            yield Check(name=name, state="warn", detail=f"{path} can be read by other users", next=f"chmod 700 {path}")
+        else:
+            yield _room(name, path, there)
+
+
+def _room(name: str, path: Path, there: Path) -> Check:
+    free = shutil.disk_usage(there).free
+    detail = f"{path}{'' if path.exists() else ' (made when needed)'}, {free / 1e9:.1f} GB free"
+    if free < LITTLE_DISK:
+        return Check(name=name, state="warn", detail=detail, next="Make room: the ledger needs to grow.")
+    return Check(name=name, state="ok", detail=detail)
+
+
+def edge(loaded: Loaded) -> Iterator[Check]:
+    """The listening address: free, or already a gateway's; TLS files readable."""
+    server = loaded.settings.server
+    gateway = Gateway(served_at(loaded))
+    where = f"{server.host}:{server.port}"
+    error = _bind(server.host, server.port)
+    if error is None:
+        yield Check(name="port", state="ok", detail=f"{where} is free")
+    elif gateway.alive():
+        yield Check(name="port", state="ok", detail=f"a nearfar gateway answers at {gateway.url}")
+    else:
+        yield Check(
+            name="port", state="fail", detail=f"{where} cannot be used: {error}", next="nearfar serve --port 8643"
+        )
+    for name in ("tls_cert", "tls_key"):
+        path = getattr(server, name)
+        if path and not os.access(path, os.R_OK):
+            yield Check(
+                name="TLS", state="fail", detail=f"server.{name}: {path} cannot be read", next="Mend the path or mode."
+            )
+
+
+def _bind(host: str, port: int) -> str | None:
+    """Why nobody can listen there; None when one can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def network(loaded: Loaded) -> Iterator[Check]:
+    """Proxies and trusted authorities. Nothing is connected to."""
+    proxy = loaded.settings.proxy
+    told = [
+        f"{name} through {hide_credentials(url)}" for name, url in (("https", proxy.https), ("http", proxy.http)) if url
+    ]
+    detail = "; ".join(told) if told else "no proxy"
+    if told and proxy.no_proxy:
+        detail += f"; not for {', '.join(proxy.no_proxy)}"
+    if loaded.settings.offline:
+        detail = "offline: no cloud client is built"
+    yield Check(name="network", state="ok", detail=detail)
+    authorities = loaded.environ.ssl_cert_file
+    if authorities and not os.access(authorities, os.R_OK):
+        yield Check(
+            name="SSL_CERT_FILE",
+            state="fail",
+            detail=f"{authorities} cannot be read",
+            next="Mend or unset SSL_CERT_FILE: no cloud can be trusted without it.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine's loopback by name or number."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def provider_keys(loaded: Loaded) -> Iterator[Check]:
+    """Which providers have a key in the environment or configuration: names of variables, never values."""
+    from nearfar.providers import registry
+
+    known = {name for provider in registry.load_all().values() for name in provider.key_env}
+    present = loaded.environ.present(sorted(known))
+    state: State = "ok"
+    detail = f"found in the environment: {', '.join(present)}" if present else "no provider key in the environment"
+    hint = (
+        ""
+        if present or loaded.settings.offline
+        else "For cloud models: export OPENAI_API_KEY=… (or ANTHROPIC_API_KEY)."
+    )
+    yield Check(name="provider keys", state=state, detail=detail, next=hint)
+    yield from _references(loaded)
+
+
+def _references(loaded: Loaded) -> Iterator[Check]:
+    from nearfar.settings.errors import SettingsError
+    from nearfar.settings.secrets import resolve
+
+    for name, deployment in loaded.settings.deployments.items():
+        if not deployment.key:
+            continue
+        try:
+            resolve(deployment.key, loaded.environ)
+        except SettingsError as error:
+            yield Check(name=f"key of {name}", state="warn", detail=error.message, next=error.hint)
+
+
+def engine(loaded: Loaded) -> Iterator[Check]:
+    """The embedded engine: installed, loadable on this processor, with memory for a model."""
+    from nearfar.engine import machine
+
+    if not loaded.settings.engine.enabled:
+        yield Check(name="engine", state="ok", detail="switched off (engine.enabled = false)")
+        return
+    missing = machine.missing_features_here()
+    if missing:
+        yield Check(
+            name="engine",
+            state="fail",
+            detail=f"this processor lacks {', '.join(missing)}, which the engine's wheel is compiled for",
+            next="Run models elsewhere and set engine.enabled = false.",
+        )
+    else:
+        yield _engine_loads()
+    memory = machine.memory()
+    detail = f"{memory.limit / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB available"
+    yield Check(name="memory", state="ok", detail=f"{detail}; {machine.default_threads()} threads per model")
+
+
+def _engine_loads() -> Check:
+    """Whether the engine's library can be loaded: asked of a child process, for it may die of it."""
+    code = "import xllamacpp, importlib.metadata as m; print(m.version('xllamacpp'))"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return Check(name="engine", state="fail", detail="loading it did not end within 60 s")
+    if done.returncode == 0:
+        return Check(name="engine", state="ok", detail=f"xllamacpp {done.stdout.strip()} loads")
+    why = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
+    if "No module named 'xllamacpp'" in why:
+        return Check(
+            name="engine",
+            state="warn",
+            detail="not installed: only other runtimes and clouds are used",
+            next='pip install "nearfar[local]"',
+        )
+    hint = (
+        "On Debian: apt-get install libgomp1"
+        if "libgomp" in why
+        else "Reinstall it: pip install --force-reinstall xllamacpp"
+    )
+    return Check(name="engine", state="fail", detail=f"it cannot be loaded: {why}", next=hint)

@@ -1,0 +1,75 @@
+"""``nearfar doctor``: looks at everything a gateway needs here, and says what to do about what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+
+from nearfar.cli import output
+from nearfar.cli.checkup import Check
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, State, of
+from nearfar.core.errors import NearfarError
+from nearfar.settings.errors import SettingsError
+from nearfar.settings.load import Loaded
+
+MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def doctor(
+    ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
+) -> None:
+    """Check versions, folders, port, engine, models, keys, runtimes, ledger and configuration.
+
+    Asks nobody beyond loopback and changes nothing. Exits with 1 when something fails.
+    """
+    found = []
+    for item in examine(of(ctx), config, sets):
+        found.append(item)
+        if not json and not (quiet and item.state == "ok"):
+            output.line(f"{MARKS[item.state]}  {item.name}: {item.detail}")
+            if item.next:
+                output.line(f"        → {item.next}")
+    failed = sum(item.state == "fail" for item in found)
+    if json:
+        output.json({"ok": not failed, "checks": found})
+    elif not quiet:
+        warned = sum(item.state == "warn" for item in found)
+        output.line(f"{len(found)} checks: {failed} failed, {warned} with a warning")
+    if failed:
+        raise typer.Exit(1)
+
+
+def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
+    """All checks, one after the other; with a broken configuration the rest looks at the defaults."""
+    from nearfar.cli import checkup
+
+    yield from checkup.versions()
+    try:
+        loaded = state.load(config, sets)
+    except SettingsError as error:
+        problems = [(problem.text, problem.hint) for problem in error.problems] or [(error.message, error.hint)]
+        for text, hint in problems:
+            yield Check(name="configuration", state="fail", detail=text, next=hint or "nearfar config check")
+        loaded = State({name: state.environ[name] for name in ("HOME",) if name in state.environ}).load(None, None)
+    else:
+        yield from _kept("configuration", checkup.configuration, loaded)
+    for name, check in (
+        ("folders", checkup.folders),
+        ("port", checkup.edge),
+        ("network", checkup.network),
+        ("provider keys", checkup.provider_keys),
+        ("engine", checkup.engine),
+    ):
+        yield from _kept(name, check, loaded)
+
+
+def _kept(name: str, check: Callable[[Loaded], Iterator[Check]], loaded: Loaded) -> Iterator[Check]:
+    """The check's lines; an error it meets is a line too, and never the end of the report."""
+    try:
+        yield from check(loaded)
+    except NearfarError as error:
+        yield Check(name=name, state="fail", detail=error.message, next=error.hint)
+    except OSError as error:
+        yield Check(name=name, state="fail", detail=f"{type(error).__name__}: {error.strerror or error}")

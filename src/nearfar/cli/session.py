@@ -1,0 +1,167 @@
+"""Asks questions: of a running gateway when one answers, else of a gateway built in this process.
+
+Both ways give the same headers and the same stream, so whoever asks need not care which one it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from nearfar.cli import client
+from nearfar.cli.answer import Answer
+from nearfar.core.errors import NearfarError
+from nearfar.settings.load import Loaded
+
+Show = Callable[[str], None]
+"""Is given each piece of visible text as it comes."""
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One question answered."""
+
+    text: str
+    headers: dict[str, str]
+    answer: Answer
+    milliseconds: float
+
+
+class Session(Protocol):
+    """Somebody who answers; leave its ``with`` to end it."""
+
+    where: str
+    """The gateway's address, or ``this process``."""
+
+    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
+        """Send ``body`` (a chat request), show the answer as it comes. Raises NearfarError, also in mid-stream."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_session(loaded: Loaded, url: str) -> Session:
+    """A running gateway if it was named or answers at the configured address, else one in this process."""
+    gateway = client.locate(loaded, url)
+    named = bool(url or loaded.environ.get("NEARFAR_URL"))
+    return Remote(gateway) if named or gateway.alive() else Here(loaded)
+
+
+class Remote:
+    """A running gateway."""
+
+    def __init__(self, gateway: client.Gateway) -> None:
+        self._gateway = gateway
+        self.where = gateway.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
+        """See Session."""
+        began = time.perf_counter()
+        answer = Answer()
+        extra = {"x-nearfar-class": class_} if class_ else {}
+        with self._gateway.stream("/v1/chat/completions", body, extra) as (headers, pieces):
+            for piece in pieces:
+                show(answer.feed(piece))
+        answer.close()
+        return Turn(text=answer.text, headers=headers, answer=answer, milliseconds=(time.perf_counter() - began) * 1000)
+
+
+class Here:
+    """A gateway in this process, built at the first question and closed with the session."""
+
+    where = "this process"
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._runner = asyncio.Runner()
+        self._gateway: object = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        from nearfar import build
+
+        if isinstance(self._gateway, build.Gateway):
+            self._runner.run(self._gateway.close())
+        self._runner.close()
+
+    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
+        """See Session."""
+        return self._runner.run(self._ask(body, class_, show))
+
+    async def _ask(self, body: dict[str, object], class_: str, show: Show) -> Turn:
+        from nearfar import build
+        from nearfar.core.places import Class
+        from nearfar.gateway.pipeline import Said
+        from nearfar.wire.openai_chat import CLIENT
+
+        if not isinstance(self._gateway, build.Gateway):
+            self._gateway = build.gateway(self._loaded)
+            self._gateway.start()
+        gateway = self._gateway
+        began = time.perf_counter()
+        out = _Out(show)
+        request = CLIENT.parse(msgspec.json.encode(body), gateway.ids.new("req-"))
+        said = Said(header=Class.parse(class_) if class_ else None)
+        await gateway.pipeline.answer(request, CLIENT, said, out)
+        out.close()
+        elapsed = (time.perf_counter() - began) * 1000
+        return Turn(text=out.answer.text, headers=out.headers, answer=out.answer, milliseconds=elapsed)
+
+
+class _Out:
+    """The terminal's end of an exchange."""
+
+    def __init__(self, show: Show) -> None:
+        self.answer = Answer()
+        self.headers: dict[str, str] = {}
+        self._status = 0
+        self._refusal = b""
+        self._show = show
+        self._error: NearfarError | None = None
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """See gateway.exchange.Out."""
+        self._status = status
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+
+    async def write(self, data: bytes) -> None:
+        """See gateway.exchange.Out."""
+        if self._status >= 400:
+            self._refusal += data
+            return
+        try:
+            self._show(self.answer.feed(data))
+        except NearfarError as error:
+            # Kept for ``close``: an error raised here would look to the pipeline like a client that went away.
+            self._error = error
+
+    async def end(self, data: bytes) -> None:
+        """See gateway.exchange.Out."""
+        await self.write(data)
+
+    async def abort(self) -> None:
+        """See gateway.exchange.Out."""
+
+    def close(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self._status >= 400:
+            raise client.error_of(self._status, self._refusal)
+        if self._error is not None:
+            raise self._error
+        self.answer.close()
