@@ -88,6 +88,27 @@ class Answer:
         return shown
 
 
+def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> dict[str, object]:
+    """What happened, by name; what is not known is None."""
+    cost = headers.get("x-nearfar-cost-usd", "")
+    return {
+        "request": headers.get("x-nearfar-request", ""),
+        "route": headers.get("x-nearfar-route", ""),
+        "deployment": headers.get("x-nearfar-deployment", ""),
+        "place": headers.get("x-nearfar-place", ""),
+        "class": headers.get("x-nearfar-class", ""),
+        "reason": headers.get("x-nearfar-reason", ""),
+        "attempts": int(headers.get("x-nearfar-attempts", "0") or 0),
+        "deviations": [item.strip() for item in headers.get("x-nearfar-deviations", "").split(",") if item.strip()],
+        "model": answer.model,
+        "finish_reason": answer.finish,
+        "input_tokens": answer.input,
+        "output_tokens": answer.output,
+        "cost_usd": float(cost) if cost else None,
+        "milliseconds": round(milliseconds, 1),
+    }
+
+
 def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> str:
     """One line of what happened: where it ran, why, tokens, cost, time, and every deviation."""
     where = headers.get("x-nearfar-deployment", "?")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nearfar import __version__
-from nearfar.cli import config, doctor, providers
+from nearfar.cli import chat, config, doctor, providers, ps, run, serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One endpoint in front of local and cloud language models.",
 )
+app.command()(serve.serve)
+app.command()(run.run)
+app.command()(chat.chat)
+app.command()(ps.ps)
 app.add_typer(providers.app, name="providers")
 app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")

@@ -47,10 +47,6 @@ class Environ:
         """Everything, for a child process that stands in for this one."""
         return dict(self._values)
 
-    def values(self) -> dict[str, str]:
-        """A copy of everything, for a child process of our own."""
-        return dict(self._values)
-
     def ours(self) -> dict[str, str]:
         """All variables that start with ``NEARFAR_``, except the terminal's own."""
         return {

@@ -1,0 +1,122 @@
+"""``nearfar chat``: a conversation in the terminal. It keeps it in memory and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nearfar.cli import output
+from nearfar.cli.answer import summary
+from nearfar.cli.run import (
+    ClassName,
+    MaxTokens,
+    Screen,
+    System,
+    Temperature,
+    Verbose,
+    check_class,
+    message,
+    request,
+)
+from nearfar.cli.session import Session, open_session
+from nearfar.cli.state import ConfigFile, Quiet, Sets, Url, of
+from nearfar.core.errors import NearfarError
+
+HELP = "/new forgets the conversation, /model NAME changes the model, /bye (or Ctrl-D) ends."
+
+
+def chat(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="auto, local, cloud, a route, or a deployment.")] = "auto",
+    system: System = "",
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    class_: ClassName = "",
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Talk with a model. A running gateway answers; without one, nearfar answers in this process."""
+    loaded = of(ctx).load(config, sets)
+    check_class(class_)
+    told = verbose or (not quiet and output.is_terminal(sys.stderr))
+    with open_session(loaded, url) as session:
+        output.progress(f"{model} at {session.where}. {HELP}")
+        Talk(session, model, system, max_tokens, temperature, class_, told=told).run()
+
+
+class Talk:
+    """One conversation; its history is sent again with every turn."""
+
+    def __init__(
+        self,
+        session: Session,
+        model: str,
+        system: str,
+        max_tokens: int | None,
+        temperature: float | None,
+        class_: str,
+        *,
+        told: bool,
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._system = system
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._class = class_
+        self._told = told
+        self._history: list[dict[str, object]] = []
+
+    def run(self) -> None:
+        """Read lines until the end of input. An error ends a turn, not the conversation, unless nobody is there."""
+        people = output.is_terminal(sys.stdin)
+        while True:
+            try:
+                line = input("> " if people else "").strip()
+            except EOFError:
+                return
+            if line in {"/bye", "/exit", "/quit"}:
+                return
+            if line.startswith("/"):
+                self._command(line)
+            elif line:
+                self._turn(line, people=people)
+
+    def _turn(self, line: str, *, people: bool) -> None:
+        messages = [*self._history, message("user", line)]
+        body = request(self._model, messages, self._system, self._max_tokens, self._temperature)
+        screen = Screen()
+        try:
+            turn = self._session.ask(body, class_=self._class, show=screen.show)
+        except NearfarError as error:
+            screen.end_line()
+            if not people:
+                raise
+            output.note(f"error: {error.text}")
+            return
+        except KeyboardInterrupt:
+            screen.end_line()
+            if not people:
+                raise
+            output.note("(stopped: this turn is forgotten)")
+            return
+        screen.end_line()
+        self._history = [*messages, message("assistant", turn.text)]
+        if self._told:
+            output.note(summary(turn.answer, turn.headers, turn.milliseconds))
+
+    def _command(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "/new":
+            self._history = []
+            output.note("(a new conversation)")
+        elif word == "/model" and rest.strip():
+            self._model = rest.strip()
+            output.note(f"(now asking {self._model})")
+        else:
+            output.note(HELP)

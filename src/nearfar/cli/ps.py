@@ -1,0 +1,79 @@
+"""``nearfar ps``: what a running gateway holds in memory, and which deployments it lets rest."""
+
+from __future__ import annotations
+
+import msgspec
+import typer
+
+from nearfar.cli import output
+from nearfar.cli.client import locate
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+from nearfar.core.engines import EngineStatus
+from nearfar.core.errors import InternalServerError
+
+
+class Cooling(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that rests."""
+
+    deployment: str
+    seconds: float
+    reason: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateway's answer."""
+
+    models: list[EngineStatus] = []
+    cooling: list[Cooling] = []
+
+
+def ps(
+    ctx: typer.Context,
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the embedded engine's models and the deployments that rest. Exits with 3 when no gateway answers."""
+    gateway = locate(of(ctx).load(config, sets), url)
+    raw = gateway.get("/nearfar/v1/ps")
+    try:
+        status = msgspec.convert(raw, Status)
+    except msgspec.ValidationError as error:
+        raise InternalServerError(
+            f"{gateway.url} answered in a form this release does not know: {error}.",
+            hint="Use the same version of nearfar on both sides.",
+        ) from error
+    if json:
+        output.json({"url": gateway.url, "models": status.models, "cooling": status.cooling})
+        return
+    if quiet:
+        for item in status.models:
+            output.line(item.model)
+        return
+    output.table(
+        ("MODEL", "STATE", "PID", "MEMORY", "ESTIMATE", "REQUESTS", "RESTARTS", "IDLE", "NETWORK", "ERROR"),
+        [_row(item) for item in status.models],
+        right=(2, 3, 4, 5, 6, 7),
+    )
+    if not status.models:
+        output.note("No model is known to the embedded engine. Add one: nearfar models add PATH")
+    for rest in status.cooling:
+        output.line(f"{rest.deployment} rests for {rest.seconds:.0f} s: {rest.reason}")
+
+
+def _row(item: EngineStatus) -> tuple[object, ...]:
+    loaded = item.pid > 0
+    return (
+        item.model,
+        item.state,
+        item.pid if loaded else None,
+        output.megabytes(item.rss_bytes) if loaded else None,
+        output.megabytes(item.estimate_bytes) if item.estimate_bytes else None,
+        item.in_flight,
+        item.restarts,
+        f"{item.idle_seconds:.0f} s" if loaded else None,
+        item.network,
+        item.error,
+    )
