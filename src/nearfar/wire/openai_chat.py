@@ -18,6 +18,7 @@ from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
+from nearfar.wire.openai_chat_conversation import conversation as conversation_of
 from nearfar.wire.openai_chat_decode import decoder
 from nearfar.wire.openai_chat_render import error_body, renderer
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
@@ -141,11 +142,11 @@ def _include_usage(values: dict[str, Any]) -> bool:
 
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
-    """The request for ``deployment``: the client's bytes, changed only where they must be."""
+    """The request for ``deployment``: the client's bytes, changed only where they must be; or the conversation."""
+    fields = request.fields if conversation is None else _compose(request, conversation)
     changes: dict[str, bytes | None] = {}
     deviations: list[str] = []
-    fields = request.fields
-    if request.model != deployment.model:
+    if request.model != deployment.model or conversation is not None:
         changes["model"] = _encode(deployment.model)
     if deployment.rename:
         for old, new in deployment.rename.items():
@@ -165,6 +166,18 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
     return Outgoing(path="/chat/completions", headers=_JSON, body=body, deviations=tuple(deviations))
 
 
+def _compose(request: Request, conversation: Conversation) -> dict[str, msgspec.Raw]:
+    from nearfar.wire.openai_chat_compose import members
+
+    fields = members(conversation)
+    if request.stream:
+        fields["stream"] = msgspec.Raw(b"true")
+        options = request.fields.get("stream_options")
+        if options is not None and request.wire == CLIENT.name:
+            fields["stream_options"] = options
+    return fields
+
+
 _JSON = (("content-type", "application/json"),)
 
 
@@ -174,7 +187,7 @@ def _ask_for_usage(options: msgspec.Raw | None) -> bytes:
     return _encode({**(given or {}), "include_usage": True})
 
 
-CLIENT = ClientWire(name="openai.chat", parse=parse, renderer=renderer, error=error_body)
+CLIENT = ClientWire(name="openai.chat", parse=parse, renderer=renderer, conversation=conversation_of, error=error_body)
 
 PROVIDER = ProviderWire(
     name="openai.chat",
