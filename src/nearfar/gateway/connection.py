@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
         "_error",
         "_headers",
         "_headers_seen",
+        "_keep",
         "_loop",
         "_name",
         "_on_lost",
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._headers_seen = 0
         self._done = False
+        self._keep = False
         self._chunked = False
         self.status = 0
         self.busy = False
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._headers_seen = 0
         self._done = False
+        self._keep = False
         self._chunked = False
         self._error = None
         self.status = 0
@@ -116,7 +119,6 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection now: the upstream sees it at once and can stop working."""
-        self.busy = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -128,15 +130,7 @@ class Connection(asyncio.Protocol):
     @property
     def complete(self) -> bool:
         """Whether the reply was read to its proper end and the connection can be used again."""
-        parser = self._parser
-        return (
-            self._done
-            and not self._pieces
-            and parser is not None
-            and self._transport is not None
-            and not self._transport.is_closing()
-            and bool(parser.should_keep_alive())
-        )
+        return self._done and self._keep and not self._pieces and not self.closed
 
     @property
     def closed(self) -> bool:
@@ -260,5 +254,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The body ended as its framing says."""
         if self.status:
+            assert self._parser is not None
+            # The parser forgets the answer once the message is over.
+            self._keep = bool(self._parser.should_keep_alive())
             self._done = True
             self._wake()

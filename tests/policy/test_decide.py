@@ -1,0 +1,133 @@
+"""decide(): order, objections, reasons."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Candidate, Capability, Decision, Deployment, Facts, Route
+from nearfar.policy.decide import decide, summary
+from nearfar.policy.rules import Rules
+
+RULES = Rules(name="test", furthest=(Place.CLOUD, Place.CLOUD, Place.DEVICE, Place.DEVICE), default=Class.INTERNAL)
+
+
+def deployment(name: str, place: Place, **more: Any) -> Deployment:
+    return Deployment(name=name, provider="p", model="m", wire="openai.chat", base_url="http://x", place=place, **more)
+
+
+NEAR = deployment("near", Place.DEVICE, context=1000)
+LAN = deployment("lan", Place.LAN)
+FAR = deployment("far", Place.CLOUD)
+
+
+def facts(**more: Any) -> Facts:
+    values: dict[str, Any] = {
+        "operation": "chat",
+        "class_": Class.INTERNAL,
+        "class_reason": "default",
+        "purpose": "serve",
+        "input_tokens": 10,
+        "max_output": None,
+        "needs": frozenset(),
+        "stream": False,
+    }
+    return Facts(**(values | more))
+
+
+def run(
+    strategy: str = "local-first",
+    *deployments: Deployment,
+    rules: Rules = RULES,
+    cooling: dict[str, float] | None = None,
+    **more: Any,
+) -> Decision:
+    known = deployments or (FAR, LAN, NEAR)
+    route = Route(name="r", strategy=strategy, deployments=tuple(d.name for d in known))
+    rest = cooling or {}
+    candidates = [
+        Candidate(deployment=d, cooling=rest.get(d.name, 0.0), cooling_reason="x" if d.name in rest else "")
+        for d in known
+    ]
+    return decide(facts(**more), route, candidates, rules, decision_id="d-1")
+
+
+def names(decision: Decision) -> list[str]:
+    return [ranked.candidate.deployment.name for ranked in decision.ranked]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "order"),
+    [
+        ("local-first", ["near", "lan", "far"]),
+        ("cloud-first", ["far", "lan", "near"]),
+        ("local-only", ["near", "lan"]),
+        ("cloud-only", ["far"]),
+    ],
+)
+def test_strategies_order_and_exclude(strategy: str, order: list[str]) -> None:
+    assert names(run(strategy)) == order
+
+
+def test_within_a_place_the_configured_order_stands() -> None:
+    first, second = deployment("b", Place.CLOUD), deployment("a", Place.CLOUD)
+    assert names(run("cloud-first", first, second)) == ["b", "a"]
+
+
+def test_a_long_prompt_leaves_the_small_context() -> None:
+    decision = run(input_tokens=990)
+    assert names(decision) == ["lan", "far"]
+    assert [(item.deployment, item.code) for item in decision.rejected] == [("near", "context")]
+    assert "990" in summary(decision)
+    assert names(run(input_tokens=984)) == ["near", "lan", "far"]
+
+
+def test_the_asked_output_counts_up_to_half_the_context() -> None:
+    assert names(run(input_tokens=600, max_output=500))[0] == "lan"
+    assert names(run(input_tokens=400, max_output=4000))[0] == "near"
+
+
+def test_cooling_deployments_are_the_last_resort_soonest_first() -> None:
+    decision = run(cooling={"near": 9.0, "lan": 3.0})
+    assert names(decision) == ["far", "lan", "near"]
+    assert "cooling" in decision.ranked[1].reason
+
+
+def test_unknown_capabilities_pass_and_known_refusals_do_not() -> None:
+    cannot = deployment("cannot", Place.DEVICE, capabilities={"tools": Capability(can=False, source="probed")})
+    unknown = deployment("unknown", Place.DEVICE, capabilities={"tools": Capability()})
+    decision = run("local-first", cannot, unknown, needs=frozenset({"tools"}))
+    assert names(decision) == ["unknown"]
+    assert decision.rejected[0].code == "capability"
+    assert "tools" in decision.rejected[0].reason
+
+
+def test_operations_must_match() -> None:
+    decision = run("local-first", NEAR, deployment("e", Place.DEVICE, operations=frozenset({"embeddings"})))
+    assert names(decision) == ["near"]
+    assert decision.rejected[0].code == "operation"
+
+
+def test_offline_keeps_everything_near() -> None:
+    rules = Rules(name="o", furthest=RULES.furthest, default=RULES.default, offline=True)
+    decision = run("cloud-first", rules=rules)
+    assert names(decision) == ["lan", "near"]
+    assert decision.rejected[0].code == "offline"
+
+
+@given(
+    st.sampled_from(["local-only", "local-first", "cloud-first", "cloud-only"]),
+    st.sampled_from(Class),
+    st.lists(st.sampled_from(Place), min_size=1, max_size=6),
+    st.integers(0, 5000),
+)
+def test_nothing_ranked_is_further_than_its_class_may_reach(
+    strategy: str, class_: Class, places: list[Place], tokens: int
+) -> None:
+    known = [deployment(f"d{i}", place) for i, place in enumerate(places)]
+    decision = run(strategy, *known, class_=class_, input_tokens=tokens)
+    assert all(r.candidate.deployment.place <= RULES.reach(class_) for r in decision.ranked)
+    assert len(decision.ranked) + len(decision.rejected) == len(known)
+    assert decision == run(strategy, *known, class_=class_, input_tokens=tokens)

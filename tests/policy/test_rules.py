@@ -1,0 +1,36 @@
+"""Rules and classification."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.core.places import Class, Place
+from nearfar.policy.rules import Rules, classify
+
+RULES = Rules(name="test", furthest=(Place.CLOUD, Place.CLOUD, Place.LAN, Place.DEVICE), default=Class.INTERNAL)
+classes = st.sampled_from(Class)
+
+
+def test_each_class_has_its_reach() -> None:
+    assert [RULES.reach(class_) for class_ in Class] == [Place.CLOUD, Place.CLOUD, Place.LAN, Place.DEVICE]
+
+
+def test_a_request_nobody_spoke_about_has_the_default() -> None:
+    assert classify(RULES, route=Class.PUBLIC, caller=None, header=None) == (Class.INTERNAL, "default")
+
+
+def test_a_header_may_declare_public() -> None:
+    assert classify(RULES, route=Class.PUBLIC, caller=None, header=Class.PUBLIC) == (Class.PUBLIC, "route")
+
+
+def test_the_reason_names_who_raised_it() -> None:
+    assert classify(RULES, route=Class.INTERNAL, caller=None, header=Class.RESTRICTED) == (Class.RESTRICTED, "header")
+    assert classify(RULES, route=Class.PUBLIC, caller=Class.CONFIDENTIAL, header=Class.PUBLIC) == (
+        Class.CONFIDENTIAL,
+        "caller",
+    )
+
+
+@given(classes, st.none() | classes, st.none() | classes)
+def test_nobody_can_lower_what_another_demands(route: Class, caller: Class | None, header: Class | None) -> None:
+    class_, _ = classify(RULES, route=route, caller=caller, header=header)
+    assert class_ >= max(said for said in (route, caller, header) if said is not None)

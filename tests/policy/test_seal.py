@@ -1,0 +1,115 @@
+"""The seal: only what policy allowed, only as it was sealed."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.core.errors import EgressDenied
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Candidate, Decision, Deployment, Ranked
+from nearfar.policy.seal import Origin, Sealed, Sealer
+
+SEALER = Sealer(b"k" * 32)
+ORIGIN = Origin(scheme="https", host="cloud.example", port=443)
+
+
+def deployment(place: Place) -> Deployment:
+    return Deployment(name="d", provider="p", model="m", wire="w", base_url="https://cloud.example", place=place)
+
+
+def decision(target: Deployment, furthest: Place = Place.CLOUD) -> Decision:
+    return Decision(
+        id="dec-1",
+        route="r",
+        strategy="local-first",
+        policy="test",
+        class_=Class.INTERNAL,
+        class_reason="default",
+        furthest=furthest,
+        ranked=(Ranked(candidate=Candidate(deployment=target), reason="first"),),
+        rejected=(),
+    )
+
+
+def sealed(body: bytes = b"{}", **more: Any) -> Sealed:
+    target = deployment(Place.CLOUD)
+    values: dict[str, Any] = {"attempt": "a", "origin": ORIGIN, "target": "/v1", "head": b"POST /v1 HTTP/1.1"}
+    return SEALER.seal(decision(target), target, body=body, **(values | more))
+
+
+def test_what_was_sealed_is_verified() -> None:
+    SEALER.verify(sealed())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": b"{ }"},
+        {"head": b"POST /v2 HTTP/1.1"},
+        {"target": "/v2"},
+        {"origin": Origin(scheme="https", host="elsewhere.example", port=443)},
+        {"origin": Origin(scheme="http", host="cloud.example", port=443)},
+        {"place": Place.DEVICE},
+        {"furthest": Place.DEVICE},
+        {"class_": Class.PUBLIC},
+        {"decision": "dec-2"},
+        {"attempt": "b"},
+        {"tag": b"0" * 16},
+    ],
+)
+def test_any_change_breaks_the_seal(change: dict[str, Any]) -> None:
+    with pytest.raises(EgressDenied):
+        SEALER.verify(msgspec.structs.replace(sealed(), **change))
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_bytes_cannot_move_between_head_and_body(head: bytes, body: bytes) -> None:
+    one = sealed(head=head, body=body)
+    SEALER.verify(one)
+    if body:
+        moved = msgspec.structs.replace(one, head=head + body[:1], body=body[1:])
+        with pytest.raises(EgressDenied):
+            SEALER.verify(moved)
+
+
+def test_another_gateways_seal_is_refused() -> None:
+    with pytest.raises(EgressDenied):
+        Sealer(b"x" * 32).verify(sealed())
+
+
+def test_a_place_beyond_the_reach_is_not_sealed() -> None:
+    target = deployment(Place.CLOUD)
+    with pytest.raises(EgressDenied, match="device"):
+        SEALER.seal(decision(target, Place.DEVICE), target, attempt="a", origin=ORIGIN, target="/", head=b"", body=b"")
+
+
+def test_a_deployment_the_decision_did_not_rank_is_not_sealed() -> None:
+    with pytest.raises(EgressDenied, match="did not allow"):
+        SEALER.seal(
+            decision(deployment(Place.CLOUD)),
+            deployment(Place.CLOUD),
+            attempt="a",
+            origin=ORIGIN,
+            target="/",
+            head=b"",
+            body=b"",
+        )
+
+
+def test_a_probe_carries_no_content_and_stays_within_its_reach() -> None:
+    probe = SEALER.probe(
+        attempt="p", place=Place.DEVICE, reach=Place.DEVICE, origin=ORIGIN, target="/", head=b"GET / HTTP/1.1"
+    )
+    SEALER.verify(probe)
+    assert probe.body == b""
+    with pytest.raises(EgressDenied):
+        SEALER.probe(attempt="p", place=Place.CLOUD, reach=Place.DEVICE, origin=ORIGIN, target="/", head=b"")
+
+
+def test_a_sealed_value_does_not_print_its_bytes() -> None:
+    one = sealed(head=b"authorization: Bearer sk-secret", body=b"private words")
+    assert "sk-secret" not in repr(one)
+    assert "private words" not in f"{one}"
