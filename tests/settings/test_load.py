@@ -320,6 +320,16 @@ def test_every_setting_has_an_origin_and_round_trips_through_set(home: Home) -> 
     assert loaded.origins["offline"] == "flag --offline"
 
 
+def test_the_ledgers_places(home: Home) -> None:
+    plain = home.load()
+    assert plain.ledger_url == f"sqlite:///{home.root}/.local/state/nearfar/ledger.db"
+    assert plain.journal == home.root / ".local/state/nearfar/journal"
+    far = home.load('[ledger]\nurl = "env:DB"\njournal = "/j"\n', {"DB": "postgresql://u:p@h/db"})
+    assert far.ledger_url == "postgresql://u:p@h/db"
+    assert far.settings.ledger.url == "env:DB"
+    assert far.journal == Path("/j")
+
+
 def test_a_flag_with_a_bad_name(home: Home) -> None:
     assert "not a setting's name" in home.wrong(flags={"a b": "1"})[0]
     assert "'server'" in home.wrong(flags={"servr.port": "1"})[0]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nearfar import __version__
-from nearfar.cli import chat, config, doctor, providers, ps, run, serve
+from nearfar.cli import chat, config, doctor, models, providers, ps, run, serve, usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,9 @@ app.command()(serve.serve)
 app.command()(run.run)
 app.command()(chat.chat)
 app.command()(ps.ps)
+app.add_typer(models.app, name="models")
 app.add_typer(providers.app, name="providers")
+app.command()(usage.usage)
 app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")
 

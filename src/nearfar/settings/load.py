@@ -17,6 +17,7 @@ from nearfar.settings.environ import Environ
 from nearfar.settings.errors import Problem, SettingsError, refuse
 from nearfar.settings.model import Settings
 from nearfar.settings.paths import SYSTEM_CONFIG, Folders, folders
+from nearfar.settings.secrets import is_reference, resolve
 from nearfar.settings.shape import Layer, Leaf, Path, dotted
 
 
@@ -30,6 +31,20 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     folders: Folders
     files: tuple[str, ...] = ()
     """Configuration files that were read, the strongest first."""
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's database: as configured (a reference is resolved now), else in the state folder."""
+        url = self.settings.ledger.url
+        if is_reference(url):
+            return resolve(url, self.environ).reveal()
+        return url or self.folders.ledger_url
+
+    @property
+    def journal(self) -> FilePath:
+        """The folder of the ledger's journal."""
+        folder = self.settings.ledger.journal
+        return FilePath(folder) if folder else self.folders.journal
 
 
 def load(

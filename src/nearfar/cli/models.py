@@ -1,0 +1,152 @@
+"""``nearfar models``: the GGUF files of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nearfar.cli import output
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
+
+if TYPE_CHECKING:  # the engine's room is only needed when a command runs
+    from nearfar.engine.library import LocalModel
+    from nearfar.settings.model import Engine
+
+app = typer.Typer(no_args_is_help=True, help="Model files on this machine: add, list, remove.")
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A GGUF file. It is linked, not copied.")],
+    name: Annotated[str | None, typer.Option("--name", help="What clients call it [from the file's name].")] = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a GGUF file and make it available as a model."""
+    from nearfar.engine.library import Library
+
+    loaded = of(ctx).load(config, sets)
+    model = Library(loaded.folders.models).add(path, name)
+    described = _describe(model, loaded.settings.engine)
+    if json:
+        output.json(described)
+    elif quiet:
+        output.line(model.name)
+    else:
+        output.line(
+            f"{model.name}: {described['memory']} of memory when loaded, {described['context']} tokens of context"
+        )
+        output.progress(f'Try it: nearfar run {model.name} "Who are you?"')
+
+
+@app.command("ls")
+def ls(
+    ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
+) -> None:
+    """List the models of this machine, files that cannot be used among them."""
+    from nearfar.engine.library import Library
+
+    loaded = of(ctx).load(config, sets)
+    library = Library(loaded.folders.models)
+    models = library.ls()
+    if json:
+        output.json(
+            {"folder": str(library.folder), "models": [_describe(model, loaded.settings.engine) for model in models]}
+        )
+        return
+    if quiet:
+        for model in models:
+            output.line(model.name)
+        return
+    rows = []
+    for model in models:
+        told = _describe(model, loaded.settings.engine)
+        columns = (
+            "name",
+            "architecture",
+            "parameters",
+            "quantization",
+            "file",
+            "memory",
+            "context",
+            "operations",
+            "note",
+        )
+        rows.append([told[column] for column in columns])
+    output.table(
+        ("NAME", "ARCHITECTURE", "PARAMETERS", "TYPE", "FILE", "MEMORY", "CONTEXT", "FOR", "NOTE"),
+        rows,
+        right=(2, 4, 5, 6),
+    )
+    if not models:
+        output.note("There is none. Add one: nearfar models add PATH")
+
+
+@app.command("rm")
+def rm(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name from `nearfar models ls`.")],
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove a model from the models folder. A file that lies elsewhere too stays there."""
+    from nearfar.engine.library import Library
+
+    loaded = of(ctx).load(config, sets)
+    gone = Library(loaded.folders.models).rm(name)
+    if json:
+        output.json({"removed": name, "data_deleted": gone})
+    elif not quiet:
+        output.line(
+            f"{name} is removed{', and its data with it' if gone else '; its file is still where it came from'}"
+        )
+
+
+def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:
+    """One stable object for one model; texts where a person reads them, numbers beside them."""
+    from nearfar.engine.estimate import plan
+
+    header = model.header
+    told: dict[str, object] = {
+        "name": model.name,
+        "path": str(model.path),
+        "builtin": model.builtin,
+        "usable": header is not None,
+        "operations": " ".join(sorted(model.operations)),
+        "architecture": "",
+        "parameters": "",
+        "quantization": "",
+        "file": "",
+        "memory": "",
+        "context": None,
+        "note": "demo model" if model.builtin else model.error,
+        "error": model.error,
+    }
+    if header is None:
+        return told
+    planned = plan(header, settings)
+    return told | {
+        "architecture": header.architecture,
+        "parameters": _count(header.parameters),
+        "parameter_count": header.parameters,
+        "quantization": header.quantization,
+        "file": output.megabytes(header.file_bytes),
+        "file_bytes": header.file_bytes,
+        "memory": output.megabytes(planned.estimate.total),
+        "memory_bytes": planned.estimate.total,
+        "context": planned.context,
+    }
+
+
+def _count(number: int) -> str:
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return str(number) if number else ""
