@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tests.cli.conftest import Cli
 
 
-def test_show_prints_every_setting_and_origin_says_who_set_it(cli: Any) -> None:
+def test_show_prints_every_setting_and_origin_says_who_set_it(cli: Cli) -> None:
     file = cli.write('[server]\nport = 9000\n[deployments.a]\nprovider = "openai"\nmodel = "m"\nkey = "env:K"\n')
     result = cli("config", "show", "--origin", "--config", file, "--set", "engine.slots=2", NEARFAR_OFFLINE="true")
     assert result.code == 0
@@ -18,7 +18,7 @@ def test_show_prints_every_setting_and_origin_says_who_set_it(cli: Any) -> None:
     assert " # " not in cli("config", "show").out
 
 
-def test_show_as_json(cli: Any) -> None:
+def test_show_as_json(cli: Cli) -> None:
     shown = cli("config", "show", "--json", NEARFAR_SERVER__PORT="1").json
     assert set(shown) == {"settings", "origins", "files", "folders"}
     assert shown["settings"]["server"]["port"] == 1
@@ -26,7 +26,7 @@ def test_show_as_json(cli: Any) -> None:
     assert shown["folders"]["state"] == str(cli.home / ".local/state/nearfar")
 
 
-def test_credentials_in_addresses_are_not_shown(cli: Any) -> None:
+def test_credentials_in_addresses_are_not_shown(cli: Cli) -> None:
     environ = {"HTTPS_PROXY": "http://me:hunter2@proxy:3128", "NEARFAR_LEDGER__URL": "postgresql://u:hunter2@db/x"}
     for args in (("config", "show"), ("config", "show", "--json"), ("config", "check", "--json")):
         result = cli(*args, **environ)
@@ -35,7 +35,7 @@ def test_credentials_in_addresses_are_not_shown(cli: Any) -> None:
     assert "http://***@proxy:3128" in cli("config", "show", **environ).out
 
 
-def test_check_tells_everything_that_is_wrong(cli: Any) -> None:
+def test_check_tells_everything_that_is_wrong(cli: Cli) -> None:
     file = cli.write('prot = 1\n[server]\nport = "x"\n')
     result = cli("config", "check", "-c", file, NEARFAR_OFFLINE="perhaps")
     assert result.code == 2
@@ -44,17 +44,17 @@ def test_check_tells_everything_that_is_wrong(cli: Any) -> None:
     assert f"file {file}:3" in result.err
 
 
-def test_check_of_a_sound_configuration(cli: Any) -> None:
+def test_check_of_a_sound_configuration(cli: Cli) -> None:
     file = cli.write("offline = true\n")
     assert cli("config", "check", "-c", file).out.startswith(f"ok: 1 settings from {file}")
     assert cli("config", "check", "-c", file, "--json").json == {"ok": True, "files": [file], "set": ["offline"]}
 
 
-def test_schema_is_json(cli: Any) -> None:
+def test_schema_is_json(cli: Cli) -> None:
     assert cli("config", "schema").json["$defs"]["Settings"]["properties"]["offline"]["type"] == "boolean"
 
 
-def test_a_bad_set_is_a_usage_error(cli: Any) -> None:
+def test_a_bad_set_is_a_usage_error(cli: Cli) -> None:
     result = cli("config", "show", "--set", "offline")
     assert (result.code, result.out) == (2, "")
     assert "KEY=VALUE" in result.err

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Cli
 
 from nearfar import __version__
 
@@ -26,7 +27,7 @@ def command(*args: str, home: Path, **more: Any) -> subprocess.CompletedProcess[
     )
 
 
-def test_version(tmp_path: Path, cli: Any) -> None:
+def test_version(tmp_path: Path, cli: Cli) -> None:
     done = command("--version", home=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"nearfar {__version__}\n", "")
     assert cli("-V").out == f"nearfar {__version__}\n"
@@ -76,7 +77,7 @@ def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("config",)])
-def test_without_a_command_the_help_is_shown(cli: Any, args: tuple[str, ...]) -> None:
+def test_without_a_command_the_help_is_shown(cli: Cli, args: tuple[str, ...]) -> None:
     result = cli(*args)
     assert result.code == 2
     assert "Usage: nearfar" in result.out + result.err

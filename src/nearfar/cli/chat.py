@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.answer import summary
 from nearfar.cli.run import (
     ClassName,
     MaxTokens,
@@ -20,9 +19,11 @@ from nearfar.cli.run import (
     message,
     request,
 )
-from nearfar.cli.session import Session, open_session
 from nearfar.cli.state import ConfigFile, Quiet, Sets, Url, of
 from nearfar.core.errors import NearfarError
+
+if TYPE_CHECKING:  # a session is only needed when a command runs
+    from nearfar.cli.session import Session
 
 HELP = "/new forgets the conversation, /model NAME changes the model, /bye (or Ctrl-D) ends."
 
@@ -41,6 +42,8 @@ def chat(
     verbose: Verbose = False,
 ) -> None:
     """Talk with a model. A running gateway answers; without one, nearfar answers in this process."""
+    from nearfar.cli.session import open_session
+
     loaded = of(ctx).load(config, sets)
     check_class(class_)
     told = verbose or (not quiet and output.is_terminal(sys.stderr))
@@ -88,6 +91,8 @@ class Talk:
                 self._turn(line, people=people)
 
     def _turn(self, line: str, *, people: bool) -> None:
+        from nearfar.cli.answer import summary
+
         messages = [*self._history, message("user", line)]
         body = request(self._model, messages, self._system, self._max_tokens, self._temperature)
         screen = Screen()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -226,3 +227,81 @@ def _engine_loads() -> Check:
         else "Reinstall it: pip install --force-reinstall xllamacpp"
     )
     return Check(name="engine", state="fail", detail=f"it cannot be loaded: {why}", next=hint)
+
+
+def models(loaded: Loaded) -> Iterator[Check]:
+    """The model files of this machine: whether their headers are sound, whether they fit into memory."""
+    from nearfar.engine.estimate import plan, size
+    from nearfar.engine.library import Library
+    from nearfar.engine.machine import memory
+
+    if not loaded.settings.engine.enabled:
+        return
+    found = Library(loaded.folders.models).ls()
+    sound = [model for model in found if model.header is not None]
+    names = ", ".join(model.name for model in sound) or "none"
+    yield Check(
+        name="models",
+        state="ok" if sound else "warn",
+        detail=names,
+        next="" if sound else "nearfar models add PATH-TO-A-GGUF",
+    )
+    limit = loaded.settings.engine.memory_mb
+    budget = limit * 1024 * 1024 if limit is not None else memory().limit * 7 // 10
+    for model in found:
+        name = f"model {model.name}"
+        if model.header is None:
+            yield Check(name=name, state="fail", detail=model.error, next=f"nearfar models rm {model.name}")
+            continue
+        needed = plan(model.header, loaded.settings.engine).estimate.total
+        if needed > budget:
+            yield Check(
+                name=name,
+                state="warn",
+                detail=f"needs {size(needed)} of memory, models may take {size(budget)}",
+                next="Lower engine.slots or engine.context, raise engine.memory_mb, or use a smaller model.",
+            )
+
+
+def ledger(loaded: Loaded) -> Iterator[Check]:
+    """The ledger's database and journal: readable, sound, and nothing left behind."""
+    url = loaded.ledger_url
+    if url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        if not path.exists():
+            yield Check(name="ledger", state="ok", detail=f"{path} is made when the first request comes")
+            return
+        yield from _count_entries(url, f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    elif is_loopback(urlsplit(url).hostname or "localhost"):
+        yield from _count_entries(url, hide_credentials(url))
+    else:
+        yield Check(
+            name="ledger",
+            state="ok",
+            detail=f"{hide_credentials(url)}: not asked, for it is on another machine",
+            next="nearfar usage asks it.",
+        )
+    journal = loaded.journal
+    if journal.is_dir() and not os.access(journal, os.W_OK | os.X_OK):
+        yield Check(name="journal", state="fail", detail=f"{journal} cannot be written", next="Mend its permissions.")
+
+
+def _count_entries(url: str, name: str) -> Iterator[Check]:
+    from nearfar.store.database import connect
+
+    connection = connect(url, wait=1.0)
+    try:
+        if not connection.table_exists("nearfar_entries"):
+            yield Check(name="ledger", state="ok", detail=f"{name}: no entry yet")
+            return
+        ((total, unknown),) = connection.rows(
+            "SELECT COUNT(*), SUM(CASE WHEN outcome = 'unknown' THEN 1 ELSE 0 END) FROM nearfar_entries"
+        )
+    finally:
+        connection.close()
+    yield Check(
+        name="ledger",
+        state="warn" if unknown else "ok",
+        detail=f"{name}: {total} attempts, {unknown or 0} that never ended",
+        next="A gateway died while they ran: nearfar usage --outcome unknown -n 20" if unknown else "",
+    )

@@ -61,6 +61,8 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("network", checkup.network),
         ("provider keys", checkup.provider_keys),
         ("engine", checkup.engine),
+        ("models", checkup.models),
+        ("ledger", checkup.ledger),
     ):
         yield from _kept(name, check, loaded)
 

@@ -6,7 +6,6 @@ import msgspec
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.client import locate
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.core.engines import EngineStatus
 from nearfar.core.errors import InternalServerError
@@ -36,6 +35,8 @@ def ps(
     quiet: Quiet = False,
 ) -> None:
     """Show the embedded engine's models and the deployments that rest. Exits with 3 when no gateway answers."""
+    from nearfar.cli.client import locate
+
     gateway = locate(of(ctx).load(config, sets), url)
     raw = gateway.get("/nearfar/v1/ps")
     try:

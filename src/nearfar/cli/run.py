@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.answer import facts, summary
 from nearfar.cli.errors import UsageError
-from nearfar.cli.session import Session, Turn, open_session
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+
+if TYPE_CHECKING:  # a session is only needed when a command runs
+    from nearfar.cli.session import Session, Turn
 
 MAX_STDIN = 32 * 1024 * 1024
 
@@ -42,6 +43,9 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Ask one question. A running gateway answers it; without one, nearfar answers in this process."""
+    from nearfar.cli.answer import summary
+    from nearfar.cli.session import open_session
+
     loaded = of(ctx).load(config, sets)
     text = read_stdin() if prompt == "-" else prompt
     check_class(class_)
@@ -136,4 +140,6 @@ class Screen:
 
 def described(turn: Turn, session: Session) -> dict[str, object]:
     """The turn as one stable object."""
+    from nearfar.cli.answer import facts
+
     return {"answer": turn.text, **facts(turn.answer, turn.headers, turn.milliseconds), "answered_at": session.where}

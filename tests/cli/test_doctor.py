@@ -1,0 +1,103 @@
+"""``nearfar doctor``: finds what is wrong, says what to do, changes nothing, and always finishes its report."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Cli
+
+
+@pytest.fixture
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return str(held.getsockname()[1])
+
+
+def report(cli: Cli, *args: str, **environ: str) -> dict[str, dict[str, Any]]:
+    result = cli("doctor", "--json", *args, **environ)
+    checks = result.json["checks"]
+    assert result.json["ok"] is all(item["state"] != "fail" for item in checks)
+    assert result.code == (0 if result.json["ok"] else 1)
+    return {item["name"]: item for item in checks}
+
+
+def test_an_empty_home_is_fine_and_stays_empty(cli: Cli, free_port: str) -> None:
+    found = report(cli, "--set", f"server.port={free_port}")
+    assert found["port"]["state"] == found["engine"]["state"] == found["ledger"]["state"] == "ok"
+    assert "xllamacpp" in found["versions"]["detail"]
+    assert os.listdir(cli.home) == []
+
+
+def test_the_report_for_people(cli: Cli, free_port: str) -> None:
+    result = cli("doctor", NEARFAR_SERVER__PORT=free_port)
+    assert result.code == 0
+    assert result.out.splitlines()[-1].endswith("warning")
+    assert cli("doctor", "-q", "--set", "engine.enabled=false", NEARFAR_SERVER__PORT=free_port).out == ""
+
+
+def test_a_port_that_somebody_else_has(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        found = report(cli, "--set", f"server.port={held.getsockname()[1]}")
+    assert found["port"]["state"] == "fail"
+    assert "--port" in found["port"]["next"]
+
+
+def test_a_broken_configuration_does_not_end_the_report(cli: Cli) -> None:
+    found = report(cli, NEARFAR_SERVR__PORT="1")
+    assert found["configuration"]["state"] == "fail"
+    assert "NEARFAR_SERVR__PORT" in found["configuration"]["detail"]
+    assert "memory" in found
+
+
+def test_names_of_keys_and_never_their_values(cli: Cli) -> None:
+    text = '[deployments.a]\nprovider = "openai"\nmodel = "m"\nkey = "env:NOT_THERE"\n'
+    args = ("--config", cli.write(text))
+    environ = {"OPENAI_API_KEY": "sk-hunter2", "HTTPS_PROXY": "http://me:hunter2@proxy:3128"}
+    found = report(cli, *args, **environ)
+    assert "OPENAI_API_KEY" in found["provider keys"]["detail"]
+    assert found["key of a"]["state"] == "warn"
+    assert "http://***@proxy:3128" in found["network"]["detail"]
+    assert "hunter2" not in cli("doctor", *args, **environ).out
+
+
+def test_a_spoiled_model_a_spoiled_ledger_an_open_state_folder(cli: Cli, tiny_gguf: Path) -> None:
+    models = cli.home / ".local/share/nearfar/models"
+    models.mkdir(parents=True)
+    (models / "half.gguf").write_bytes(tiny_gguf.read_bytes()[:5000])
+    state = cli.home / ".local/state/nearfar"
+    state.mkdir(parents=True)
+    state.chmod(0o755)
+    (state / "ledger.db").write_bytes(b"not a database, by any reading of it" * 40)
+    found = report(cli)
+    assert found["model half"]["state"] == "fail"
+    assert found["ledger"]["state"] == "fail"
+    assert found["state folder"]["state"] == "warn"
+    assert "chmod 700" in found["state folder"]["next"]
+
+
+def test_a_model_that_does_not_fit(cli: Cli, tiny_gguf: Path) -> None:
+    cli("models", "add", str(tiny_gguf))
+    found = report(cli, "--set", "engine.memory_mb=16")
+    assert found["model tiny-chat"]["state"] == "warn"
+    assert "tiny-chat" in found["models"]["detail"]
+
+
+def test_a_file_in_the_place_of_the_state_folder(cli: Cli) -> None:
+    found = report(cli, "--set", f"state_dir={cli.write('', 'state')}")
+    assert found["state folder"]["state"] == "fail"
+
+
+def test_authorities_and_certificates_that_cannot_be_read(cli: Cli) -> None:
+    args = ("--set", "server.tls_cert=/nonexistent/c.pem", "--set", "server.tls_key=/nonexistent/k.pem")
+    found = report(cli, *args, SSL_CERT_FILE="/nonexistent/ca.pem")
+    assert found["SSL_CERT_FILE"]["state"] == found["TLS"]["state"] == "fail"
+
+
+def test_a_database_on_another_machine_is_not_asked(cli: Cli) -> None:
+    found = report(cli, "--set", "ledger.url=postgresql://me:hunter2@db.example/x")
+    assert "not asked" in found["ledger"]["detail"]
+    assert "hunter2" not in found["ledger"]["detail"]
