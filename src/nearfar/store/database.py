@@ -52,7 +52,9 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[str, ...]
 
 
-_APPLIED = "CREATE TABLE IF NOT EXISTS nearfar_migrations (room TEXT, name TEXT, applied_at BIGINT, PRIMARY KEY (room, name))"
+_APPLIED = (
+    "CREATE TABLE IF NOT EXISTS nearfar_migrations (room TEXT, name TEXT, applied_at BIGINT, PRIMARY KEY (room, name))"
+)
 
 
 def migrate(connection: Connection, room: str, migrations: Sequence[Migration]) -> list[str]:
