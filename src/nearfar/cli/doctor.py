@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.checkup import Check
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, State, of
 from nearfar.core.errors import NearfarError
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.load import Loaded
+
+if TYPE_CHECKING:  # the checks are only needed when the command runs
+    from nearfar.cli.checkup import Check
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -51,7 +54,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
     except SettingsError as error:
         problems = [(problem.text, problem.hint) for problem in error.problems] or [(error.message, error.hint)]
         for text, hint in problems:
-            yield Check(name="configuration", state="fail", detail=text, next=hint or "nearfar config check")
+            yield checkup.Check(name="configuration", state="fail", detail=text, next=hint or "nearfar config check")
         loaded = State({name: state.environ[name] for name in ("HOME",) if name in state.environ}).load(None, None)
     else:
         yield from _kept("configuration", checkup.configuration, loaded)
@@ -69,6 +72,8 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
 
 def _kept(name: str, check: Callable[[Loaded], Iterator[Check]], loaded: Loaded) -> Iterator[Check]:
     """The check's lines; an error it meets is a line too, and never the end of the report."""
+    from nearfar.cli.checkup import Check
+
     try:
         yield from check(loaded)
     except NearfarError as error:
