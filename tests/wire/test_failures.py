@@ -91,7 +91,13 @@ CASES: list[tuple[int, object, type[NearfarError], str, str]] = [
         "",
         "maximum",
     ),
-    (404, {"error": {"message": "The model `x` does not exist.", "code": 404}}, UpstreamError, "upstream_not_found", "`x`"),
+    (
+        404,
+        {"error": {"message": "The model `x` does not exist.", "code": 404}},
+        UpstreamError,
+        "upstream_not_found",
+        "`x`",
+    ),
     # Ollama, LM Studio, TGI, FastAPI, AWS
     (404, {"error": "model 'x' not found"}, UpstreamError, "upstream_not_found", "not found"),
     (503, {"error": "server busy, please try again."}, Overloaded, "overloaded", "busy"),

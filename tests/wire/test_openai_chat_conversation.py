@@ -75,7 +75,9 @@ assistant = st.tuples(
     optional(
         content=st.one_of(st.none(), texts, st.lists(text_part, max_size=2)),
         refusal=st.one_of(st.none(), texts),
-        tool_calls=st.one_of(st.none(), st.lists(st.one_of(call, st.just({"id": "c", "type": "custom", "custom": {}})))),
+        tool_calls=st.one_of(
+            st.none(), st.lists(st.one_of(call, st.just({"id": "c", "type": "custom", "custom": {}})))
+        ),
         name=texts.filter(bool),
         reasoning_content=st.one_of(st.none(), texts),
         reasoning=st.one_of(st.none(), texts),

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,15 +31,15 @@ streams = st.lists(st.tuples(lines, st.sampled_from([b"\n", b"\r\n", b"\r"])), m
 )
 
 
-def feed(pieces: list[bytes]) -> list[Event]:
-    splitter = Splitter()
+def feed(pieces: list[bytes], splitter: Splitter | None = None) -> list[Event]:
+    splitter = splitter or Splitter()
     events = [event for piece in pieces for event in splitter.feed(piece)]
     return events + splitter.flush()
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def by_the_book(data: bytes) -> list[tuple[str, bytes]]:
@@ -92,8 +94,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
 def test_an_endless_event_is_given_up(piece: bytes) -> None:
     splitter = Splitter(limit=1000)
     with pytest.raises(UpstreamError, match="more than 1000 bytes") as caught:
-        for _ in range(1000):
-            splitter.feed(piece)
+        feed([piece] * 1000, splitter)
     assert caught.value.code == "event_too_large"
 
 

@@ -92,13 +92,10 @@ def write(value: Any, rng: random.Random) -> str:
 )
 def test_finds_duplicates_exactly_where_there_are_some(value: dict[str, Any], seed: int) -> None:
     body = write(value, random.Random(seed)).encode()
-    try:
-        strict.parse(body)
-    except BadRequestError as error:
-        assert error.code == "duplicate_key"
-        assert has_duplicates(body)
+    if has_duplicates(body):
+        assert refused(body).code == "duplicate_key"
     else:
-        assert not has_duplicates(body)
+        strict.parse(body)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _classify(status: int, said: Said, *, retry_after: float | None, body: bytes
     if status in {401, 403}:  # the vendor's words may quote our key
         message = f"The upstream refused our credentials ({status})."
         return UpstreamError(message, code="upstream_credentials", hint="Check the deployment's key.", **keep)
-    if names & _CONTEXT_CODES or (status in {400, 413, 422, 500} and _CONTEXT_TEXT.search(text)):
+    if names & _CONTEXT_CODES or (status in {400, 413, 422, 500, 502} and _CONTEXT_TEXT.search(text)):
         return ContextTooLong(text or "The prompt does not fit the model's context.", **keep)
     if status == 402 or names & _QUOTA_CODES or (status in {400, 403, 429} and _QUOTA_TEXT.search(text)):
         message = text or "The account at the provider is out of quota."
