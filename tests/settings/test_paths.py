@@ -53,3 +53,25 @@ def test_a_file_in_the_way_is_an_error_with_a_next_step(tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as caught:
             private(path)
         assert caught.value.hint
+
+
+def test_sockets_of_a_deep_state_folder_lie_elsewhere() -> None:
+    environ = Environ({"HOME": "/h"})
+    deep, other = Settings(state_dir="/d" * 60), Settings(state_dir="/d" * 61)
+    found = folders(environ, deep)
+    assert len(str(found.runtime)) < 60
+    assert found.runtime.parent == Path("/tmp")
+    assert found.runtime == folders(environ, deep).runtime != folders(environ, other).runtime
+    assert folders(Environ({"HOME": "/h", "TMPDIR": "/t"}), deep).runtime.parent == Path("/t")
+
+
+def test_a_folder_that_somebody_else_made_in_a_shared_place_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    private(tmp_path / "run")
+    tmp_path.chmod(0o777)
+    private(tmp_path / "run")
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(SettingsError, match="somebody else"):
+        private(tmp_path / "run")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import Settings
 
 APP = "nearfar"
+LONGEST_RUNTIME = 80
+"""Bytes of the runtime folder's path: a socket's whole path may have 103 on the strictest system."""
 SYSTEM_CONFIG = Path("/etc/nearfar/config.toml")
 
 
@@ -58,7 +62,15 @@ def folders(environ: Environ, settings: Settings | None = None) -> Folders:
     models = _chosen(settings.models_dir, "models_dir", environ)
     if state is not None:
         platform = msgspec.structs.replace(platform, state=state, runtime=state / "run")
+    if len(os.fsencode(platform.runtime)) > LONGEST_RUNTIME:
+        platform = msgspec.structs.replace(platform, runtime=_short(platform.state, environ))
     return msgspec.structs.replace(platform, models=models) if models is not None else platform
+
+
+def _short(state: Path, environ: Environ) -> Path:
+    """A folder of its own for each state folder and user, whose path leaves room for a socket's name."""
+    name = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
+    return Path(environ.get("TMPDIR") or "/tmp") / f"nearfar-{os.getuid()}-{name}"  # noqa: S108 - see private
 
 
 def private(path: Path) -> Path:
@@ -69,6 +81,9 @@ def private(path: Path) -> Path:
             item.mkdir(mode=0o700, exist_ok=True)
         if not path.is_dir():
             raise NotADirectoryError(f"{path} is not a folder")
+        if path.parent.stat().st_mode & stat.S_IWOTH and path.lstat().st_uid != os.getuid():
+            # In /tmp anybody may have made it first, in order to own what we put there.
+            raise PermissionError(f"{path} belongs to somebody else")
     except OSError as error:
         raise SettingsError(
             f"The folder {path} cannot be created: {error.strerror or error}.",
