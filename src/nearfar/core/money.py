@@ -21,6 +21,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     output: int
     cached_input: int | None = None
     cache_write: int | None = None
+    above: int | None = None
+    """With more input tokens than this, all of the request costs ``long``'s rates; None when length does not matter."""
+    long: Price | None = None
 
 
 FREE = Price(id="free", input=0, output=0)
@@ -35,6 +38,7 @@ def cost(price: Price | None, usage: Usage | None) -> int | None:
         return 0
     if usage.input is None or usage.output is None:
         return None
+    price = _at_length(price, usage.input)
     cached = usage.cached or 0
     written = usage.cache_write or 0
     plain = max(0, usage.input - cached - written)
@@ -51,8 +55,15 @@ def upper_bound(price: Price | None, input_tokens: int, output_tokens: int) -> i
     """The most a request can cost: every input token at its dearest rate, every allowed output token."""
     if price is None:
         return None
+    price = _at_length(price, input_tokens)
     dearest = max(price.input, price.cached_input or 0, price.cache_write or 0)
     return -(-(input_tokens * dearest + output_tokens * price.output) // 1_000_000)
+
+
+def _at_length(price: Price, input_tokens: int) -> Price:
+    if price.long is None or price.above is None or input_tokens <= price.above:
+        return price
+    return price.long
 
 
 def usd(nano: int | None) -> str:

@@ -1,0 +1,111 @@
+"""Prices of well-known models, as dated data. It knows no deployment, and guesses no price."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from nearfar.core.money import NANO, Price
+
+_DATED = re.compile(r"(.+)-(?:\d{4}-\d{2}-\d{2}|\d{8})")
+"""Vendors name a fixed version of a model ``MODEL-2026-11-22`` or ``MODEL-20261122``."""
+
+Table = Mapping[tuple[str, str], Price]
+"""(provider, model) → price."""
+
+
+class _Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD per million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+
+
+class _Long(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    above: int
+
+
+class _Row(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    provider: str
+    model: str
+    since: dt.date | None = None
+    long: _Long | None = None
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    date: dt.date
+    source: str
+    price: list[_Row]
+
+
+def price_for(provider: str, model: str, table: Table | None = None) -> Price | None:
+    """The price of ``model`` at ``provider``; None when it is not known.
+
+    A dated version costs what the model costs, unless it has a row of its own.
+    """
+    known = shipped() if table is None else table
+    exact = known.get((provider, model))
+    if exact is not None:
+        return exact
+    dated = _DATED.fullmatch(model)
+    return known.get((provider, dated[1])) if dated else None
+
+
+@functools.cache
+def shipped() -> Table:
+    """The table that comes with nearfar: data/prices.toml, read once."""
+    return load((Path(__file__).parent / "data" / "prices.toml").read_bytes())
+
+
+def load(text: bytes) -> Table:
+    """Read a price table strictly; ValueError says which row is wrong and why."""
+    try:
+        file = msgspec.toml.decode(text, type=_File)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a price table: {error}") from error
+    if not file.source:
+        raise ValueError("a price table names its source")
+    table: dict[tuple[str, str], Price] = {}
+    for row in file.price:
+        name = f"{row.provider}/{row.model}"
+        if (row.provider, row.model) in table:
+            raise ValueError(f"{name} is priced twice")
+        try:
+            table[row.provider, row.model] = _price(row, f"{name}@{row.since or file.date}")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return table
+
+
+def _price(row: _Row, id: str) -> Price:
+    price = _rated(row, id)
+    if row.long is None:
+        return price
+    if row.long.above <= 0:
+        raise ValueError("long.above must be a positive number of tokens")
+    return msgspec.structs.replace(price, above=row.long.above, long=_rated(row.long, f"{id}:long"))
+
+
+def _rated(rates: _Rates, id: str) -> Price:
+    return Price(
+        id=id,
+        input=_nano(rates.input),
+        output=_nano(rates.output),
+        cached_input=None if rates.cached_input is None else _nano(rates.cached_input),
+        cache_write=None if rates.cache_write is None else _nano(rates.cache_write),
+    )
+
+
+def _nano(usd: Decimal) -> int:
+    nano = usd * NANO
+    if nano < 0 or nano != int(nano):
+        raise ValueError(f"{usd} USD is no price: it must not be negative, nor finer than a nano-USD")
+    return int(nano)
