@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets as randomness
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
 from nearfar.core.places import Class, Place
-from nearfar.engine.library import Library
+from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.fleet import Fleet, parse_base
@@ -32,8 +32,10 @@ from nearfar.settings import secrets
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Policy, Proxy, Settings
 from nearfar.settings.paths import private
+from nearfar.store import keys
+from nearfar.store.database import connect
 from nearfar.store.ids import Ids
-from nearfar.store.keys import KeyRing
+from nearfar.store.keyring import KeyRing
 from nearfar.wire import registry as wires
 
 WIDE_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -59,7 +61,7 @@ class Keys:
     @property
     def required(self) -> bool:
         """Whether a request without a key is refused."""
-        return self._ring.count > 0 if self._force is None else self._force
+        return self._ring.exists if self._force is None else self._force
 
 
 class Gateway:
@@ -115,7 +117,7 @@ class Gateway:
         ledger = self._ledger.health()
         deployments = len(self.fleet.snapshot.targets)
         return [
-            Check(name="ledger", ok=ledger.ok, detail=ledger.reason),
+            Check(name="ledger", ok=ledger.accepting, detail=ledger.reason),
             Check(
                 name="deployments",
                 # Discovery waits for the first request that needs it, so "none yet" is not "none".
@@ -186,7 +188,7 @@ def gateway(
 def supervisor(loaded: Loaded) -> Supervisor:
     """The embedded engine over this machine's model files."""
     runtime = private(loaded.folders.runtime)
-    return Supervisor(library(loaded), loaded.settings.engine, runtime)
+    return Supervisor(library(loaded), loaded.settings.engine, runtime, environ=loaded.environ.values())
 
 
 def library(loaded: Loaded) -> Library:
@@ -217,6 +219,13 @@ def rules_from(settings: Settings) -> Rules:
         default=Class.parse(policy.default_class),
         offline=settings.offline,
     )
+
+
+def has_keys(loaded: Loaded) -> bool:
+    """Whether any caller's key exists and is not revoked."""
+    with closing(connect(ledger_places(loaded)[0])) as connection:
+        keys.prepare(connection)
+        return bool(keys.ls(connection))
 
 
 def is_loopback(host: str) -> bool:
@@ -252,24 +261,33 @@ def _proxies(proxy: Proxy) -> Proxies:
 def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
     known = providers.load_all()
     settings = loaded.settings
-    keys = {}
+    found_keys = {}
     for name, provider in known.items():
         variable, _ = loaded.environ.first(*provider.key_env)
         if variable:
-            keys[name] = f"env:{variable}"
+            found_keys[name] = f"env:{variable}"
     models = library(loaded)
     return Survey(
         settings=settings,
         providers=known,
         wires=wires.provider_wire,
         secret=lambda reference: secrets.resolve(reference, loaded.environ).reveal(),
-        keys=keys if not settings.offline else {},
-        library=lambda: [_found(item) for item in models.ls()],
+        keys=found_keys if not settings.offline else {},
+        library=lambda: [_found(model) for model in models.ls() if model.header is not None],
         price_for=price_for,
         addresses=_addresses(known, loaded),
         transport=transport,
         sealer=sealer,
         today=time.strftime("%Y-%m-%d"),
+    )
+
+
+def _found(model: LocalModel) -> Found:
+    return Found(
+        model=model.name,
+        local_weights=True,
+        context=None if model.header is None else model.header.context_length or None,
+        operations=model.operations,
     )
 
 

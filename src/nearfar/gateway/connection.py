@@ -80,7 +80,8 @@ class Connection(asyncio.Protocol):
     def begin(self, data: bytes) -> None:
         """Start an exchange and write the whole request."""
         if self._transport is None or self._transport.is_closing():
-            raise StaleConnectionError(f"The connection to {self._name} was closed while idle.")
+            kind = StaleConnectionError if self.used else APIConnectionError
+            raise kind(f"{self._name} closed the connection before anything was sent.")
         self._parser = httptools.HttpResponseParser(self)
         self._pieces = []
         self._size = 0

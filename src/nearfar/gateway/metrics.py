@@ -23,8 +23,9 @@ class Metrics:
     def __init__(self, multiprocess_dir: str = "") -> None:
         """``multiprocess_dir``: the folder that the workers of one gateway share; empty for one process."""
         # prometheus_client brings an HTTP server of its own: a quarter of the whole import, so only when counting.
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+        disable_created_metrics()  # a second series per counter that nobody asked for
         self._folder = multiprocess_dir
         self.registry = CollectorRegistry()
         add = self.registry

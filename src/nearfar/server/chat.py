@@ -7,7 +7,7 @@ from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Class
 from nearfar.gateway.pipeline import Said
 from nearfar.server.http import HttpRequest, HttpResponse
-from nearfar.store.keys import Caller
+from nearfar.store.keyring import Caller
 from nearfar.wire.base import ClientWire
 from nearfar.wire.openai_chat import CLIENT as CHAT
 from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
