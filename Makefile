@@ -36,6 +36,7 @@ serve: $(RUN) ## Start the gateway (ARGS="--port 8642 …")
 
 install: $(RUN) ## Set up .venv with what running needs
 dev: $(DEV) $(SDKS) ## Set up .venv with what developing needs
+sdk: $(SDKS) ## Set up the previous majors of the official clients, for the tests
 
 lint: $(DEV) ## Style, types, layers
 	$(BIN)/ruff check .

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests import postgres
+from tests import postgres, quiet
+from tests import stand_in as stand_ins
+
+quiet.refuse_the_network()
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,18 @@ def tiny_embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_gguf import write_embedding  # gguf and numpy: only where a test asks for a model
 
     return write_embedding(tmp_path_factory.mktemp("models") / "tiny-embedding.gguf")
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[stand_ins.Running]:
+    """A stand-in for a cloud, answering on loopback; its invoices are in ``tmp_path / "invoices.jsonl"``."""
+    with stand_ins.running(invoices=tmp_path / "invoices.jsonl") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def openai_previous() -> Path:
+    """The folder that holds the previous major of the openai client: PYTHONPATH for a child process."""
+    folder = Path(__file__).parent.parent / ".build" / "sdk" / "openai-2"
+    assert (folder / "openai").is_dir(), f"{folder} is missing: make sdk"
+    return folder

@@ -1,0 +1,93 @@
+"""How the stand-in behaves for a request: well, or in one of the ways clouds fail. It knows no socket and no dialect.
+
+Two things combine freely: a *mode* (what happens) and the pace (``first_byte_ms``, ``chunk_ms``, ``chunks``).
+
+| mode | what happens |
+|---|---|
+| `ok` | a whole answer |
+| `401`, `429`, `500`, `503`, `529`, … | that status with the dialect's error body; `retry_after` adds the header |
+| `cut` | the connection is reset after `after` chunks (a plain reply: halfway) |
+| `close` | a clean HTTP ending after `after` chunks, but without the dialect's terminal marker |
+| `half-close` | the sending side is shut after `after` chunks in the middle of the body; the stand-in still reads |
+| `stall` | nothing more comes after `after` chunks; the connection stays open |
+| `never` | no byte of a reply |
+| `error-event` | an error object inside the stream after `after` chunks (plain: an error body with status 200) |
+| `garbage` | bytes that are not HTTP, after `after` chunks (a plain reply: instead of the head) |
+| `invalid-json` | HTTP as it should be, JSON that is not, after `after` chunks |
+| `huge` | `size` bytes in one plain reply or in one single stream event |
+| `empty` | status 200 without a body |
+| `redirect` | 307 to another path of the stand-in, which counts who follows |
+"""
+
+from __future__ import annotations
+
+import email.utils
+from typing import Literal
+
+import msgspec
+
+_NAMED = frozenset(
+    {
+        "ok",
+        "cut",
+        "close",
+        "half-close",
+        "stall",
+        "never",
+        "error-event",
+        "garbage",
+        "invalid-json",
+        "huge",
+        "empty",
+        "redirect",
+    }
+)
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One way to answer. Times are in milliseconds, ``retry_after`` in seconds, ``size`` in bytes."""
+
+    mode: str = "ok"
+    after: int = 3
+    """Chunks sent before the mode strikes."""
+    times: int | None = None
+    """Requests it lasts when set as the standing behaviour; afterwards `ok` returns. None: until changed."""
+    first_byte_ms: float = 0
+    chunk_ms: float = 0
+    chunks: int | None = None
+    """Exactly so many chunks of text instead of the usual answer."""
+    retry_after: float | None = None
+    retry_after_form: Literal["seconds", "ms", "date"] = "seconds"
+    size: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.status is None and self.mode not in _NAMED:
+            raise ValueError(f"unknown mode {self.mode!r}: use a status from 400 to 599 or {', '.join(sorted(_NAMED))}")
+        for name in ("after", "first_byte_ms", "chunk_ms", "chunks", "retry_after", "size", "times"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative")
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status asked for by a numeric mode; None for a named one."""
+        known = self.mode.isascii() and self.mode.isdecimal() and "400" <= self.mode <= "599"
+        return int(self.mode) if known and len(self.mode) == 3 else None
+
+    def retry_headers(self, now: float) -> list[tuple[str, str]]:
+        """The header that says when to come back, in the form asked for. ``now``: seconds since the epoch."""
+        if self.retry_after is None:
+            return []
+        if self.retry_after_form == "ms":
+            return [("retry-after-ms", f"{self.retry_after * 1000:.0f}")]
+        if self.retry_after_form == "date":
+            return [("retry-after", email.utils.formatdate(now + self.retry_after, usegmt=True))]
+        return [("retry-after", f"{self.retry_after:g}")]
+
+
+def parse(data: bytes | str) -> Behaviour:
+    """Behaviour from JSON such as ``{"mode": "cut", "after": 5}``. Raises ValueError with what is wrong."""
+    try:
+        return msgspec.json.decode(data, type=Behaviour)
+    except msgspec.DecodeError as exc:
+        raise ValueError(f"not a behaviour: {exc}") from exc
