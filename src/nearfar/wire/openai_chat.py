@@ -21,6 +21,7 @@ from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
 from nearfar.wire.openai_chat_conversation import conversation as conversation_of
 from nearfar.wire.openai_chat_decode import decoder
 from nearfar.wire.openai_chat_render import error_body, renderer
+from nearfar.wire.patch import JSON_HEADERS, patch
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
 MAX_CHOICES = 128
@@ -143,27 +144,14 @@ def _include_usage(values: dict[str, Any]) -> bool:
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
     """The request for ``deployment``: the client's bytes, changed only where they must be; or the conversation."""
-    fields = request.fields if conversation is None else _compose(request, conversation)
-    changes: dict[str, bytes | None] = {}
-    deviations: list[str] = []
-    if request.model != deployment.model or conversation is not None:
-        changes["model"] = _encode(deployment.model)
-    if deployment.rename:
-        for old, new in deployment.rename.items():
-            if old in fields and new in fields:
-                changes[old] = None
-                deviations.append(f"dropped:{old}")
-            elif old in fields:
-                changes[old], changes[new] = None, bytes(fields[old])
-                deviations.append(f"renamed:{old}")
+    fields, asked, unchanged = request.fields, request.model, request.body
+    if conversation is not None:
+        fields, asked, unchanged = _compose(request, conversation), "", b""
+    extra = {}
     if request.stream and not request.include_usage:
-        changes["stream_options"] = _ask_for_usage(fields.get("stream_options"))
-    for name in deployment.drop:
-        if name in fields and changes.get(name, b"") is not None:
-            deviations.append(f"dropped:{name}")
-        changes[name] = None
-    body = strict.replace(fields, changes) if changes else request.body
-    return Outgoing(path="/chat/completions", headers=_JSON, body=body, deviations=tuple(deviations))
+        extra["stream_options"] = _ask_for_usage(fields.get("stream_options"))
+    body, deviations = patch(fields, asked, deployment, extra, unchanged)
+    return Outgoing(path="/chat/completions", headers=JSON_HEADERS, body=body, deviations=deviations)
 
 
 def _compose(request: Request, conversation: Conversation) -> dict[str, msgspec.Raw]:
@@ -176,9 +164,6 @@ def _compose(request: Request, conversation: Conversation) -> dict[str, msgspec.
         if options is not None and request.wire == CLIENT.name:
             fields["stream_options"] = options
     return fields
-
-
-_JSON = (("content-type", "application/json"),)
 
 
 def _ask_for_usage(options: msgspec.Raw | None) -> bytes:
