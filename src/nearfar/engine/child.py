@@ -1,0 +1,128 @@
+"""The child process that runs one model: ``python -m nearfar.engine.child``. It knows its one line of configuration.
+
+Standard input carries that line and then stays open for as long as the supervisor lives: its end is our end. The
+engine's own destructor can hang, so the process leaves only through ``os._exit``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Any
+
+import msgspec
+
+from nearfar.engine import isolate, machine
+from nearfar.engine.messages import Config, Ready
+
+_MAX_LINE = 1 << 20
+INSTALL = "Install it with: pip install 'nearfar[local]'."
+
+
+def main() -> None:
+    """Read the configuration, give up what is not needed, load the model, say so, and stay until the parent goes."""
+    config = msgspec.json.decode(_read_line(0), type=Config)
+    ready_pipe = _keep_stdout_for_us()
+    os.umask(0o077)
+    isolate.no_core_dumps()
+    isolate.be_first_to_go()
+    network = isolate.cut_network()
+    isolate.die_with_parent()  # after the new user namespace, which forgets it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    ready, server = _load(config, network)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ready_pipe, msgspec.json.encode(ready) + b"\n")
+    os.close(ready_pipe)
+    if server is None:
+        os._exit(1)
+    threading.Event().wait()
+
+
+def _load(config: Config, network: str) -> tuple[Ready, Any]:
+    """(what to report, the running server or None)."""
+    missing = machine.missing_features_here()
+    if missing:
+        return Ready(
+            ok=False,
+            code="cpu_unsupported",
+            error=f"This processor lacks {', '.join(missing)}, which the embedded engine needs.",
+            hint="Use a model server built for this machine, such as Ollama, as a deployment instead.",
+        ), None
+    try:
+        import xllamacpp
+    except ImportError as exc:
+        return _not_importable(exc), None
+    isolate.limit_data(config.data_limit)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(config.socket)  # left by one that was killed  # noqa: PTH108
+    try:
+        server = xllamacpp.Server(_parameters(xllamacpp, config))
+    except (RuntimeError, MemoryError) as exc:
+        return Ready(ok=False, code="model_not_loaded", error=str(exc)), None
+    version = str(getattr(xllamacpp, "__version__", ""))
+    return Ready(ok=True, network=network, engine=version), server
+
+
+def _not_importable(exc: ImportError) -> Ready:
+    if isinstance(exc, ModuleNotFoundError) and exc.name == "xllamacpp":
+        return Ready(ok=False, code="engine_missing", error="The embedded engine is not installed.", hint=INSTALL)
+    hint = "On Debian: apt-get install libgomp1." if "libgomp" in str(exc) else ""
+    return Ready(ok=False, code="engine_missing", error=f"The embedded engine cannot be loaded: {exc}.", hint=hint)
+
+
+def _parameters(xllamacpp: Any, config: Config) -> Any:
+    """The engine's parameters. Each line that departs from its defaults says why."""
+    values = xllamacpp.CommonParams()
+    values.model.path = config.path
+    values.model_alias = {config.name}  # else replies carry the path of the file
+    values.hostnames = [config.socket]
+    values.port = 0
+    values.api_keys = [config.key]
+    values.n_ctx = config.context * config.slots  # the total; every slot gets its share
+    values.n_parallel = config.slots
+    values.cont_batching = True
+    values.cpuparams.n_threads = config.threads  # default: all cores, which spin
+    values.cpuparams_batch.n_threads = config.threads
+    values.cache_ram_mib = config.prompt_cache_mb  # default: 8 GiB
+    values.n_ctx_checkpoints = config.checkpoints  # default: 32 per slot
+    values.fit_params = False  # what is run is what was estimated
+    values.warmup = False
+    values.ui = False
+    values.offline = True
+    values.endpoint_slots = False  # default: on, and it tells what the slots are doing
+    values.cors_origins = ""  # default: every origin
+    values.verbosity = 1  # errors only: lower levels log prompts and answers
+    if config.embedding:
+        values.embedding = True
+        values.n_batch = values.n_ubatch = config.batch  # an input must fit into one batch
+    return values
+
+
+def _read_line(descriptor: int) -> bytes:
+    """One line, byte for byte: what follows it must stay in the pipe."""
+    line = bytearray()
+    while len(line) < _MAX_LINE:
+        byte = os.read(descriptor, 1)
+        if not byte or byte == b"\n":
+            break
+        line += byte
+    return bytes(line)
+
+
+def _keep_stdout_for_us() -> int:
+    """A private descriptor of standard output; whatever the engine prints there goes to standard error."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return private
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, then end this process at once."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

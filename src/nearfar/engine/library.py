@@ -1,0 +1,204 @@
+"""The models this machine has: a folder of GGUF files, and the demo model that comes with the package.
+
+The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, and there is no index to fall out of step with it.
+It knows headers, not engines; it reads no settings and no environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from pathlib import Path
+
+import msgspec
+
+from nearfar.core.errors import BadRequestError, ConflictError, NotFoundError
+from nearfar.engine.cursor import ModelFileError
+from nearfar.engine.gguf import Header, read_header
+
+DEMO_NAME = "demo-tiny"
+DEMO_PATH = Path(__file__).with_name("data") / "demo-tiny.gguf"
+RESERVED = frozenset({"auto", "local", "cloud"})
+"""Names that clients use for choices, not for models."""
+_SUFFIX = ".gguf"
+_MAX_NAME = 96
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the library. A file that cannot be used has no header, and ``error`` says why."""
+
+    name: str
+    path: Path
+    builtin: bool = False
+    """The demo model: it cannot be removed, and is never chosen beside a real one."""
+    header: Header | None = None
+    error: str = ""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """``embeddings`` for models that only embed, else ``chat``."""
+        if self.header is None:
+            return frozenset()
+        return frozenset({"embeddings" if self.header.embedding else "chat"})
+
+
+class Library:
+    """The models in ``folder`` (made when the first one is added) and the built-in one, if the package has it."""
+
+    def __init__(self, folder: Path, demo: Path = DEMO_PATH) -> None:
+        self.folder = folder.absolute()
+        self._demo = demo.absolute()
+        # Headers by path, each with the file state it was read from: a vocabulary takes tens of milliseconds.
+        self._headers: dict[Path, tuple[tuple[int, ...], Header | ModelFileError]] = {}
+
+    def add(self, path: Path, name: str | None = None) -> LocalModel:
+        """Take the file at ``path`` in as ``name`` (derived from the file's name if None).
+
+        The data is not copied: the folder gets a hard link, or across file systems a symbolic one. Models are
+        gigabytes, and a hard link outlives the file it was made from. Adding the same file again changes nothing.
+        Raises ModelFileError for what is not a usable model, BadRequestError for a bad name, ConflictError for one
+        that is taken.
+        """
+        source = Path(os.path.realpath(path.expanduser()))
+        header = _usable(source)
+        if name is None:
+            name = derived_name(source)
+        _check_name(name)
+        taken = {known.casefold(): file for known, file in self._files().items()}.get(name.casefold())
+        if taken is not None:
+            if taken.exists() and taken.samefile(source):
+                return LocalModel(name=name, path=taken, header=header)
+            raise ConflictError(
+                f"There is a model {name} already.",
+                hint=f"Choose another name with --name, or remove it first: nearfar models rm {name}",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{name}{_SUFFIX}"
+        try:
+            _link(source, target)
+        except FileExistsError as exc:  # somebody was faster, or a dangling link lies there
+            raise ConflictError(f"{target} exists already.", hint="Choose another name with --name.") from exc
+        return LocalModel(name=name, path=target, header=header)
+
+    def ls(self) -> list[LocalModel]:
+        """All models by name, unusable files among them, the built-in one last."""
+        files = self._files()
+        self._headers = {path: read for path, read in self._headers.items() if path in {*files.values(), self._demo}}
+        models = [self._model(name, path) for name, path in sorted(files.items())]
+        if self._demo.is_file():
+            models.append(self._model(DEMO_NAME, self._demo, builtin=True))
+        return models
+
+    def get(self, name: str) -> LocalModel:
+        """The usable model ``name``. Raises NotFoundError, or ModelFileError if its file cannot be used."""
+        if name == DEMO_NAME and self._demo.is_file():
+            path, builtin = self._demo, True
+        else:
+            files = self._files()
+            if name not in files:
+                names = [*files, *([DEMO_NAME] if self._demo.is_file() else [])]
+                near = difflib.get_close_matches(name, names, n=3)
+                hint = f"Did you mean {' or '.join(near)}?" if near else "See: nearfar models ls"
+                raise NotFoundError(f"There is no local model {name!r}.", code="model_not_found", hint=hint)
+            path, builtin = files[name], False
+        header = self._header(path)
+        if isinstance(header, ModelFileError):
+            raise ModelFileError(header.message, code=header.code, hint=header.hint)
+        return LocalModel(name=name, path=path, builtin=builtin, header=header)
+
+    def rm(self, name: str) -> bool:
+        """Remove ``name`` from the folder; True if its data went with it, because no other link to it was left."""
+        if name == DEMO_NAME:
+            raise BadRequestError(f"{DEMO_NAME} is part of the package and cannot be removed.")
+        path = self._files().get(name)
+        if path is None:
+            raise NotFoundError(
+                f"There is no local model {name!r}.", code="model_not_found", hint="See: nearfar models ls"
+            )
+        status = path.lstat()
+        path.unlink()
+        self._headers.pop(path, None)
+        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+    def _files(self) -> dict[str, Path]:
+        """Name → file, for what lies in the folder; files that were put there by hand get a safe name."""
+        try:
+            found = sorted(file.name for file in self.folder.iterdir() if file.name.endswith(_SUFFIX))
+        except FileNotFoundError:
+            return {}
+        files: dict[str, Path] = {}
+        for file in found:
+            stem = file.removesuffix(_SUFFIX)
+            name = stem if _SAFE.fullmatch(stem) and len(stem) <= _MAX_NAME else derived_name(Path(file))
+            if name.casefold() not in RESERVED and name != DEMO_NAME:
+                files.setdefault(name, self.folder / file)
+        return files
+
+    def _model(self, name: str, path: Path, *, builtin: bool = False) -> LocalModel:
+        header = self._header(path)
+        if isinstance(header, ModelFileError):
+            return LocalModel(name=name, path=path, builtin=builtin, error=header.text)
+        return LocalModel(name=name, path=path, builtin=builtin, header=header)
+
+    def _header(self, path: Path) -> Header | ModelFileError:
+        """The file's header or what is wrong with it, read again only if the file has changed."""
+        try:
+            status = path.stat()
+        except OSError as exc:
+            return ModelFileError(f"{path} cannot be opened: {exc.strerror}.", code="model_file_unreadable")
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._headers.get(path)
+        if known is None or known[0] != state:
+            try:
+                known = (state, _usable(path))
+            except ModelFileError as exc:
+                known = (state, exc)
+            self._headers[path] = known
+        return known[1]
+
+
+def derived_name(path: Path) -> str:
+    """A safe name from a file's: lower case, runs of anything unusual become one hyphen."""
+    stem = path.name.removesuffix(_SUFFIX).lower()
+    name = re.sub(r"[^a-z0-9._]+", "-", stem).strip("-._")[:_MAX_NAME].rstrip("-._")
+    return name or "model"
+
+
+def _check_name(name: str) -> None:
+    if not _SAFE.fullmatch(name) or len(name) > _MAX_NAME:
+        raise BadRequestError(
+            f"{name!r} cannot be the name of a model.",
+            hint=f"Use up to {_MAX_NAME} letters, digits, dots, hyphens and underscores, a letter or digit first.",
+        )
+    if name.casefold() in RESERVED or name.casefold() == DEMO_NAME:
+        raise BadRequestError(f"{name!r} is a reserved name.", hint="Choose another one with --name.")
+
+
+def _usable(path: Path) -> Header:
+    """The header of a whole model that the engine can run; raises ModelFileError for the rest."""
+    header = read_header(path)
+    if header.parts > 1:
+        raise ModelFileError(
+            f"{path} is one of {header.parts} parts of a split model.",
+            code="model_split",
+            hint="Merge the parts first: llama-gguf-split --merge FIRST-PART MODEL.gguf",
+        )
+    if header.kind != "model" or header.architecture == "clip" or header.tensors == 0 or header.layers == 0:
+        kind = header.kind if header.kind != "model" else f"only a {header.architecture} file"
+        raise ModelFileError(f"{path} is not a whole model ({kind}).", code="model_incomplete")
+    if header.pooling == "rank":
+        raise ModelFileError(f"{path} is a reranking model, which nearfar does not serve.", code="model_unsupported")
+    return header
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link where the file system allows one, else a symbolic link. Raises FileExistsError."""
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:
+        target.symlink_to(source)

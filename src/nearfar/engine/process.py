@@ -1,0 +1,218 @@
+"""One child process seen from its parent: start it, wait until it answers, know when it is gone, end it.
+
+It knows no library, no memory budget and no requests: see ``supervisor``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+import nearfar
+from nearfar.core.errors import EngineError
+from nearfar.engine.messages import Config, Ready
+
+PASSED = frozenset(
+    {
+        "CUDA_VISIBLE_DEVICES",
+        "DYLD_LIBRARY_PATH",
+        "HIP_VISIBLE_DEVICES",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "TMPDIR",
+        "TZ",
+    }
+)
+"""The only variables a child inherits: no key of any provider has such a name."""
+_TAIL = 4096
+_ERROR_LINE = re.compile(r"^[\d.]+ E \S+\s+(?:\S+: )?(?:error loading model: )?(?P<what>.+)$", re.MULTILINE)
+
+
+class Child:
+    """A child that answers. Made by ``spawn``; ``stop`` ends it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, socket: Path, key: str, ready: Ready, drain: Drain) -> None:
+        self.socket = socket
+        self.key = key
+        self.ready = ready
+        self._process = process
+        self._drain = drain
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs at this moment: the kernel is asked, the event loop may learn it later."""
+        if self._process.returncode is not None or not hasattr(os, "waitid"):
+            return self._process.returncode is None
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    async def gone(self) -> str:
+        """Wait until the process has ended; how it ended, in words."""
+        return await _reap(self._process, self._drain, self.socket)
+
+    def kill(self) -> None:
+        """End it. It holds nothing worth saving, and its own way out can hang."""
+        _kill(self._process)
+
+    async def stop(self) -> None:
+        """End it and wait until it is gone."""
+        self.kill()
+        await self.gone()
+
+    async def answers(self, timeout: float) -> bool:  # noqa: ASYNC109 (an answer, not an error, when time is up)
+        """Whether its health check is answered within ``timeout`` seconds."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_unix_connection(self.socket)
+                writer.write(b"GET /health HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n")
+                return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        except OSError:  # TimeoutError is one
+            return False
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+class Drain:
+    """Reads a child's standard error until it ends, so that the child never waits, and keeps only its last words."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._tail = bytearray()
+        self._task = asyncio.create_task(self._run(stream))
+
+    async def _run(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(_TAIL):
+            self._tail += data
+            del self._tail[:-_TAIL]
+
+    async def last_words(self) -> str:
+        """What was written last; waits for the end of the stream."""
+        await asyncio.wait({self._task})
+        return self._tail.decode("utf-8", "replace")
+
+    def forget(self) -> None:
+        """Drop what was kept: from now on it may hold content."""
+        self._tail.clear()
+
+
+async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -> Child:  # noqa: ASYNC109 (the text of the error needs the number)
+    """Start a child and wait until it answers, at most ``timeout`` seconds. Raises EngineError."""
+    socket = Path(config.socket)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # nothing is imported from the current folder
+        "-m",
+        "nearfar.engine.child",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=child_environment(environ),
+        cwd=socket.parent,
+        start_new_session=True,  # an interrupt at the terminal is the gateway's to handle
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    drain = Drain(process.stderr)
+    started = False
+    try:
+        async with asyncio.timeout(timeout):
+            process.stdin.write(msgspec.json.encode(config) + b"\n")
+            line = await process.stdout.readline()
+        ready = msgspec.json.decode(line, type=Ready) if line else None
+        if ready is not None and ready.ok:
+            started = True
+            drain.forget()
+            return Child(process, socket, config.key, ready, drain)
+    except TimeoutError as exc:
+        raise EngineError(
+            f"{config.name} was not loaded within {timeout:g} s.",
+            code="engine_start_timeout",
+            hint="Raise engine.start_timeout, or use a smaller model.",
+        ) from exc
+    finally:
+        if not started:
+            _kill(process)
+            end = await _reap(process, drain, socket)
+    raise _refusal(config, ready, await drain.last_words(), end)
+
+
+def new_key() -> str:
+    """A bearer key for one child's life."""
+    return secrets.token_urlsafe(24)
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The child's whole environment: ``PASSED`` of ours, and where this package lies."""
+    kept = {name: value for name, value in environ.items() if name in PASSED}
+    home = str(Path(nearfar.__file__).parents[1])
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (home, kept.get("PYTHONPATH"))))
+    return kept
+
+
+def reason(words: str) -> str:
+    """The first error the engine printed, without its time stamp; empty if it printed none."""
+    found = _ERROR_LINE.search(words)
+    return found["what"].strip() if found else ""
+
+
+def ending(code: int) -> str:
+    """A process's exit code in words."""
+    if code >= 0:
+        return f"it exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    cause = {"SIGKILL": " (often: memory ran out)", "SIGILL": " (an instruction this processor lacks)"}.get(name, "")
+    return f"it was ended by {name}{cause}"
+
+
+def _refusal(config: Config, ready: Ready | None, words: str, end: str) -> EngineError:
+    """Why the child did not start, from its own report, from what the engine printed, or from how it ended."""
+    if ready is not None and ready.hint:
+        return EngineError(ready.error, code=ready.code, hint=ready.hint)
+    why = reason(words) or (ready.error if ready is not None else "") or f"{end} while loading"
+    code = ready.code if ready is not None and ready.code else "engine_start_failed"
+    return EngineError(f"{config.name} could not be loaded: {why.rstrip('.')}.", code=code)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        try:
+            process.kill()
+        except ProcessLookupError:  # gone a moment ago
+            return
+
+
+async def _reap(process: asyncio.subprocess.Process, drain: Drain, socket: Path) -> str:
+    """Wait for the end of ``process`` and clear away its socket; how it ended."""
+    code = await process.wait()
+    await drain.last_words()
+    _remove(socket)
+    return ending(code)
+
+
+def _remove(socket: Path) -> None:
+    socket.unlink(missing_ok=True)
