@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nearfar import __version__
-from nearfar.cli import chat, config, doctor, keys, models, providers, ps, run, serve, usage
+from nearfar.cli import chat, config, doctor, keys, models, providers, ps, route, run, serve, usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app.command()(serve.serve)
 app.command()(run.run)
 app.command()(chat.chat)
 app.command()(ps.ps)
+app.add_typer(route.app, name="route")
 app.add_typer(models.app, name="models")
 app.add_typer(providers.app, name="providers")
 app.command()(usage.usage)

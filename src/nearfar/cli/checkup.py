@@ -305,3 +305,17 @@ def _count_entries(url: str, name: str) -> Iterator[Check]:
         detail=f"{name}: {total} attempts, {unknown or 0} that never ended",
         next="A gateway died while they ran: nearfar usage --outcome unknown -n 20" if unknown else "",
     )
+
+
+def runtimes(loaded: Loaded) -> Iterator[Check]:
+    """Local runtimes that answer on loopback: the only connections the doctor opens."""
+    import asyncio
+
+    from nearfar.cli.providers import ask_loopback
+
+    if not loaded.settings.discovery.loopback:
+        yield Check(name="local runtimes", state="ok", detail="not looked for (discovery.loopback = false)")
+        return
+    found = asyncio.run(ask_loopback(loaded))
+    told = [f"{name} at {base} ({len(models)} models)" for name, (base, models) in found.items()]
+    yield Check(name="local runtimes", state="ok", detail="; ".join(told) or "none answers on loopback")

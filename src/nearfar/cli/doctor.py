@@ -65,6 +65,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("provider keys", checkup.provider_keys),
         ("engine", checkup.engine),
         ("models", checkup.models),
+        ("local runtimes", checkup.runtimes),
         ("ledger", checkup.ledger),
     ):
         yield from _kept(name, check, loaded)

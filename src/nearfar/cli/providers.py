@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+from nearfar.settings.load import Loaded
+
+if TYPE_CHECKING:  # the providers' room is only needed when a command runs
+    from nearfar.providers.base import Found
 
 app = typer.Typer(no_args_is_help=True, help="Systems that serve models: list them, find running ones, try one.")
 
@@ -53,3 +59,70 @@ def ls(
         place = "device if proven" if item.probes else item.place.label
         rows.append((item.name, item.title, place, item.base_url, key))
     output.table(("NAME", "SYSTEM", "PLACE", "ADDRESS", "KEY"), rows)
+
+
+@app.command("discover")
+def discover(
+    ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
+) -> None:
+    """Ask the usual loopback ports which local runtimes are running, and what they serve."""
+    import asyncio
+
+    found = asyncio.run(ask_loopback(of(ctx).load(config, sets)))
+    if json:
+        output.json(
+            {
+                "runtimes": [
+                    {"provider": name, "base_url": base, "models": models} for name, (base, models) in found.items()
+                ]
+            }
+        )
+        return
+    if quiet:
+        for name in found:
+            output.line(name)
+        return
+    rows = [
+        (name, base, model.model, "on this machine" if model.local_weights else "not proven", model.context)
+        for name, (base, models) in found.items()
+        for model in models
+    ]
+    output.table(("PROVIDER", "ADDRESS", "MODEL", "WEIGHTS", "CONTEXT"), rows, right=(4,))
+    for name, (base, models) in found.items():
+        if not models:
+            output.note(f"{name} answers at {base} and has no model yet.")
+    if not found:
+        output.note("No runtime answers on loopback. The embedded engine needs none: nearfar models add PATH")
+
+
+async def ask_loopback(loaded: Loaded) -> dict[str, tuple[str, list[Found]]]:
+    """Provider → (base URL, models) of what answers now."""
+    from nearfar.cli import look
+
+    async with look.gateway(loaded) as gateway:
+        await gateway.fleet.refresh(known=False)
+        return gateway.survey.found()
+
+
+@app.command("test")
+def try_one(
+    ctx: typer.Context,
+    deployment: Annotated[str, typer.Argument(help="A deployment or route (`nearfar route explain` names them).")],
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send one short question to a deployment and say how it went. At a cloud this costs a few tokens."""
+    from nearfar.cli.answer import facts, summary
+    from nearfar.cli.run import message, request
+    from nearfar.cli.session import open_session
+
+    body = request(deployment, [message("user", "Answer with one word: ready?")], max_tokens=16)
+    with open_session(of(ctx).load(config, sets), url) as session:
+        turn = session.ask(body, class_="public", show=lambda _: None)
+    if json:
+        output.json({"ok": True, **facts(turn.answer, turn.headers, turn.milliseconds)})
+    elif not quiet:
+        output.line(f"ok: {summary(turn.answer, turn.headers, turn.milliseconds)}")
