@@ -24,6 +24,8 @@ CHUNK = 256 * 1024
 MOST = 2**53 - 1
 """Larger amounts and counts are stored as this (nine million dollars for one attempt): an upstream that reports
 nonsense must not be able to make sums overflow."""
+_ENDS_OF_TIME = 2**63 - 1
+"""In nanoseconds before and after the epoch: the years 1677 and 2262, and the largest BIGINT."""
 _TEXT = 500
 """Characters kept of one text."""
 _LISTS = {"deviations", "end_deviations"}
@@ -150,7 +152,7 @@ def _begun(begin: Begin) -> tuple[Value, ...]:
         begin.attempt,
         begin.request,
         begin.parent,
-        begin.at,
+        _time(begin.at),
         begin.purpose,
         begin.operation,
         begin.caller,
@@ -177,8 +179,8 @@ def _ended(end: End | None) -> tuple[Value, ...]:
     usage = end.usage or _NO_USAGE
     return (
         end.outcome,
-        end.at,
-        end.status,
+        _time(end.at),
+        _amount(end.status),
         end.error,
         _amount(usage.input),
         _amount(usage.output),
@@ -198,6 +200,10 @@ def _amount(number: int | None) -> int | None:
     if number is None or -MOST <= number <= MOST:
         return number
     return MOST if number > 0 else -MOST
+
+
+def _time(nanoseconds: int) -> int:
+    return min(max(nanoseconds, -_ENDS_OF_TIME), _ENDS_OF_TIME)
 
 
 def _list(items: tuple[str, ...]) -> str:
