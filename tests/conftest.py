@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests import postgres, quiet
+from tests import postgres, quiet, running
 from tests import stand_in as stand_ins
 
 quiet.refuse_the_network()
@@ -61,3 +63,18 @@ def openai_previous() -> Path:
     folder = Path(__file__).parent.parent / ".build" / "sdk" / "openai-2"
     assert (folder / "openai").is_dir(), f"{folder} is missing: make sdk"
     return folder
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Callable[..., running.Gateway]]:
+    """Starts gateways as programs: ``gateway(config, **more)`` as ``running.gateway``; stopped when the test ends."""
+    with ExitStack() as stack:
+        count = 0
+
+        def start(config: str, *, folder: Path | None = None, **more: Any) -> running.Gateway:
+            nonlocal count
+            count += 1
+            folder = folder or tmp_path / f"gateway-{count}"
+            return stack.enter_context(running.gateway(folder, config, **more))
+
+        yield start
