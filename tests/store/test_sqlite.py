@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,16 @@ assert all(count % 3 == 0 for count in counts.values()), counts
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "ledger.db cannot be used" in done.stdout
+
+
+def test_a_second_connection_keeps_the_locks_of_the_first(tmp_path: Path) -> None:
+    """POSIX locks die with any closed descriptor of the file: a passing process would then delete the log we use."""
+    path = tmp_path / "shared.db"
+    with closing(SqliteConnection(path, wait=1.0)) as first, closing(SqliteConnection(path, wait=1.0)) as second:
+        first.execute("CREATE TABLE t (x INTEGER)")
+        first.execute("INSERT INTO t VALUES (1)")
+        passing = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        passing += "c.execute('INSERT INTO t VALUES (2)'); c.close()"
+        subprocess.run([sys.executable, "-c", passing, str(path)], check=True)
+        assert second.rows("SELECT x FROM t ORDER BY x") == [(1,), (2,)]
+        assert path.with_name("shared.db-wal").exists()

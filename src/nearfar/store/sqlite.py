@@ -149,6 +149,11 @@ def _is_busy(error: BaseException | None) -> bool:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file, and a missing folder, readable by the owner only; SQLite gives its side files the same mode."""
+    """Make the file, and a missing folder, readable by the owner only; SQLite gives its side files the same mode.
+
+    A file that is there is never opened here: closing any descriptor of it would drop every POSIX lock that this
+    process holds on it, and another process, seeing none, would delete the write-ahead log under our connections.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
