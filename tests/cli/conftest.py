@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests import stand_in
+from tests.cli import serving
 
 from nearfar.cli.main import run
 
@@ -42,3 +45,24 @@ class Cli:
 @pytest.fixture
 def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(tmp_path, capsys)
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[stand_in.Running]:
+    """One stand-in for all tests of the terminal; each test sets its behaviour back."""
+    with stand_in.running(keep_bodies=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path, cloud: stand_in.Running
+) -> Iterator[serving.Server]:
+    """One gateway for all tests of the terminal, with a near and a far deployment."""
+    home = tmp_path_factory.mktemp("home")
+    models = home / ".local/share/nearfar/models"
+    models.mkdir(parents=True)
+    (models / "tiny-chat.gguf").symlink_to(tiny_gguf)
+    config = serving.write_config(home, cloud.url)
+    with serving.serving(home, "--config", str(config)) as running:
+        yield running

@@ -122,6 +122,7 @@ def try_one(
     body = request(deployment, [message("user", "Answer with one word: ready?")], max_tokens=16)
     with open_session(of(ctx).load(config, sets), url) as session:
         turn = session.ask(body, class_="public", show=lambda _: None)
+    turn = session.account(turn)
     if json:
         output.json({"ok": True, **facts(turn.answer, turn.headers, turn.milliseconds)})
     elif not quiet:

@@ -56,6 +56,7 @@ def run(
             turn = session.ask(body, class_=class_, show=screen.show)
     finally:
         screen.end_line()
+    turn = session.account(turn)
     if json:
         output.json(described(turn, session))
         return

@@ -6,6 +6,7 @@ Both ways give the same headers and the same stream, so whoever asks need not ca
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -39,6 +40,10 @@ class Session(Protocol):
 
     def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
         """Send ``body`` (a chat request), show the answer as it comes. Raises NearfarError, also in mid-stream."""
+        ...
+
+    def account(self, turn: Turn) -> Turn:
+        """``turn`` with its cost, if that can be known once the session is over. A stream's head comes before it."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -79,6 +84,10 @@ class Remote:
         answer.close()
         return Turn(text=answer.text, headers=headers, answer=answer, milliseconds=(time.perf_counter() - began) * 1000)
 
+    def account(self, turn: Turn) -> Turn:
+        """See Session. The gateway's ledger knows the cost; this side cannot ask it."""
+        return turn
+
 
 class Here:
     """A gateway in this process, built at the first question and closed with the session."""
@@ -103,6 +112,18 @@ class Here:
     def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
         """See Session."""
         return self._runner.run(self._ask(body, class_, show))
+
+    def account(self, turn: Turn) -> Turn:
+        """See Session: the ledger is complete once this session is closed."""
+        from nearfar.core.money import NANO
+        from nearfar.ledger import query
+
+        with contextlib.closing(query.open_ledger(self._loaded.ledger_url)) as connection:
+            costs = [entry.cost for entry in query.request(connection, turn.headers.get("x-nearfar-request", ""))]
+        known = [cost for cost in costs if cost is not None]
+        if not costs or len(known) < len(costs):
+            return turn
+        return msgspec.structs.replace(turn, headers={**turn.headers, "x-nearfar-cost-usd": f"{sum(known) / NANO:.9f}"})
 
     async def _ask(self, body: dict[str, object], class_: str, show: Show) -> Turn:
         from nearfar import build

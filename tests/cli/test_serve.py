@@ -1,0 +1,69 @@
+"""``nearfar serve``: says where it listens, stops when asked, refuses what is unsafe."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from tests.cli.conftest import Cli
+from tests.cli.serving import environment, serving
+
+
+def test_it_says_where_it_listens_and_stops_on_sigterm(tmp_path: Path) -> None:
+    with serving(tmp_path, "--offline") as running, urllib.request.urlopen(f"{running.url}/livez", timeout=30) as reply:
+        assert json.load(reply) == {"status": "ok"}
+
+
+def test_the_line_for_people(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nearfar", "serve", "-p", "0"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+        assert process.stdout.read() == ""
+    assert line.startswith("nearfar is ready at http://127.0.0.1:")
+    assert process.returncode == 0
+
+
+def test_a_port_in_use(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        result = cli("serve", "--port", str(held.getsockname()[1]))
+    assert (result.code, result.out) == (1, "")
+    assert "nearfar serve --port" in result.err
+
+
+def test_beyond_loopback_it_needs_a_key(cli: Cli) -> None:
+    result = cli("serve", "--host", "0.0.0.0", "--port", "0")
+    assert result.code == 4
+    assert "nearfar keys new" in result.err
+
+
+def test_flags_are_settings_and_checked_like_them(cli: Cli) -> None:
+    result = cli("serve", "--workers", "0")
+    assert result.code == 2
+    assert "server.workers" in result.err
+    assert "flag --workers" in result.err
+
+
+def test_it_opens_nothing_when_the_configuration_is_wrong(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nearfar", "serve", "--port", "0"],
+        env=environment(tmp_path, {"NEARFAR_SERVR": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert os.listdir(tmp_path) == []
