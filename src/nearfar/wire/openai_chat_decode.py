@@ -25,9 +25,7 @@ from nearfar.core.chat import (
 from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
 from nearfar.wire import sse
 from nearfar.wire.failures import stream_error
-
-MAX_REPLY = 256 * 1024 * 1024
-"""Bytes of a plain reply before it is given up."""
+from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
 
 DONE = b"data: [DONE]\n\n"
 
@@ -69,7 +67,7 @@ _decode = msgspec.json.Decoder(_Reply).decode
 
 def decoder(request: Request, typed: bool) -> StreamDecoder | PlainDecoder:
     """The decoder for the reply to ``request``."""
-    return StreamDecoder(request, typed) if request.stream else PlainDecoder(typed)
+    return StreamDecoder(request, typed) if request.stream else plain(typed)
 
 
 class StreamDecoder:
@@ -95,7 +93,7 @@ class StreamDecoder:
             start = data.lstrip()[:1]
             self._fresh = not start
             if start == b"{":
-                self._plain = PlainDecoder(self._typed)
+                self._plain = plain(self._typed)
         if self._plain is not None:
             return self._plain.feed(data)
         return self._read_all(self._splitter.feed(data))
@@ -175,45 +173,27 @@ class StreamDecoder:
         return Chunk(raw=DONE, end=True)
 
 
-class PlainDecoder:
-    """A plain reply: nothing until it is whole, then one chunk."""
+def plain(typed: bool) -> PlainDecoder:
+    """The decoder of a plain reply."""
+    return PlainDecoder(lambda body: _read_plain(body, typed))
 
-    def __init__(self, typed: bool) -> None:
-        self._typed = typed
-        self._parts: list[bytes] = []
-        self._size = 0
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Keeps ``data``; nothing can be said of half a reply."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_REPLY:
-            raise UpstreamError(f"The upstream's reply is larger than {MAX_REPLY} bytes.", code="reply_too_large")
-        return []
-
-    def close(self) -> list[Chunk]:
-        """The whole reply; raises StreamCut when it is cut, and the error it may hold in spite of its status 200."""
-        body = b"".join(self._parts)
-        try:
-            reply = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            message = "The upstream's reply is cut, or is not a chat completion."
-            raise StreamCut(message, upstream_body=body[:1000]) from exc
-        if reply.error or reply.object == "error":
-            raise stream_error(msgspec.json.decode(body), body)
-        if not reply.choices:
-            raise UpstreamError("The upstream's reply has no choices.", code="empty_reply", upstream_body=body[:1000])
-        finish = reply.choices[0].finish_reason or ""
-        chunk = Chunk(raw=body, finish=_FINISH.get(finish, finish), content=True, end=True)
-        if reply.usage:
-            chunk.usage = usage(reply.usage)
-        if isinstance(reply.id, str):
-            chunk.id = reply.id
-        if isinstance(reply.model, str):
-            chunk.model = reply.model
-        if self._typed:
-            chunk.events = tuple(_events(reply.choices))
-        return [chunk]
+def _read_plain(body: bytes, typed: bool) -> Chunk:
+    reply: _Reply = decode_reply(_decode, body)
+    refuse_error(reply.error or reply.object == "error", body)
+    if not reply.choices:
+        raise UpstreamError("The upstream's reply has no choices.", code="empty_reply", upstream_body=body[:1000])
+    finish = reply.choices[0].finish_reason or ""
+    chunk = Chunk(raw=body, finish=_FINISH.get(finish, finish), content=True, end=True)
+    if reply.usage:
+        chunk.usage = usage(reply.usage)
+    if isinstance(reply.id, str):
+        chunk.id = reply.id
+    if isinstance(reply.model, str):
+        chunk.model = reply.model
+    if typed:
+        chunk.events = tuple(_events(reply.choices))
+    return chunk
 
 
 def usage(value: object) -> Usage | None:

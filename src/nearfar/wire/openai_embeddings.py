@@ -17,15 +17,16 @@ import msgspec
 
 from nearfar.core.chat import Chunk, EmbeddingsDelta, Request, Usage
 from nearfar.core.conversation import Block, Conversation, Message, Opaque, Text
-from nearfar.core.errors import BadRequestError, NearfarError, StreamCut, UpstreamError
+from nearfar.core.errors import BadRequestError, NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
-from nearfar.wire.failures import stream_error, upstream_error
+from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import integer, refuse_steering, wrong
-from nearfar.wire.openai_chat_decode import MAX_REPLY, usage
+from nearfar.wire.openai_chat_decode import usage
 from nearfar.wire.openai_chat_render import error_body
 from nearfar.wire.patch import JSON_HEADERS, patch
+from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
 from nearfar.wire.tokens import of_text
 
 TOKENS = "openai.tokens"
@@ -135,50 +136,27 @@ def wants_base64(request: Request) -> bool:
     return raw is not None and bytes(raw) == b'"base64"'
 
 
-def decoder(request: Request, typed: bool) -> Decoder:
-    """The decoder for the reply to ``request``."""
-    return Decoder(request, typed)
+def decoder(request: Request, typed: bool) -> PlainDecoder:
+    """The decoder for the reply to ``request``; the vectors come in the form the client asked for."""
+    to_base64 = wants_base64(request)
+    return PlainDecoder(lambda body: _read_plain(body, typed, to_base64))
 
 
-class Decoder:
-    """A plain reply: nothing until it is whole, then one chunk."""
-
-    def __init__(self, request: Request, typed: bool) -> None:
-        self._base64 = wants_base64(request)
-        self._typed = typed
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Keeps ``data``; nothing can be said of half a reply."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_REPLY:
-            raise UpstreamError(f"The upstream's reply is larger than {MAX_REPLY} bytes.", code="reply_too_large")
-        return []
-
-    def close(self) -> list[Chunk]:
-        """The whole reply, its vectors in the form the client asked for."""
-        body = b"".join(self._parts)
-        try:
-            reply = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            message = "The upstream's reply is cut, or holds no embeddings."
-            raise StreamCut(message, upstream_body=body[:1000]) from exc
-        if reply.error or reply.object == "error":
-            raise stream_error(msgspec.json.decode(body), body)
-        if not reply.data:
-            message = "The upstream's reply holds no embeddings."
-            raise UpstreamError(message, code="empty_reply", upstream_body=body[:1000])
-        chunk = Chunk(raw=body, content=True, end=True, usage=_usage(reply.usage))
-        if isinstance(reply.model, str):
-            chunk.model = reply.model
-        if self._typed:
-            items = sorted(enumerate(reply.data), key=lambda pair: pair[0] if pair[1].index is None else pair[1].index)
-            chunk.events = (EmbeddingsDelta([read_vector(item.embedding) for _, item in items]),)
-        elif any((bytes(item.embedding)[:1] == b'"') is not self._base64 for item in reply.data):
-            chunk.raw = _converted(body, self._base64)
-        return [chunk]
+def _read_plain(body: bytes, typed: bool, to_base64: bool) -> Chunk:
+    reply: _Reply = decode_reply(_decode, body)
+    refuse_error(reply.error or reply.object == "error", body)
+    if not reply.data:
+        message = "The upstream's reply holds no embeddings."
+        raise UpstreamError(message, code="empty_reply", upstream_body=body[:1000])
+    chunk = Chunk(raw=body, content=True, end=True, usage=_usage(reply.usage))
+    if isinstance(reply.model, str):
+        chunk.model = reply.model
+    if typed:
+        items = sorted(enumerate(reply.data), key=lambda pair: pair[0] if pair[1].index is None else pair[1].index)
+        chunk.events = (EmbeddingsDelta([read_vector(item.embedding) for _, item in items]),)
+    elif any((bytes(item.embedding)[:1] == b'"') is not to_base64 for item in reply.data):
+        chunk.raw = _converted(body, to_base64)
+    return chunk
 
 
 def _usage(value: object) -> Usage | None:

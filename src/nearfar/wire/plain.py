@@ -1,0 +1,52 @@
+"""Collects a plain reply until it is whole: nothing can be said of half a reply. It knows no dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nearfar.core.chat import Chunk
+from nearfar.core.errors import StreamCut, UpstreamError
+from nearfar.wire.failures import stream_error
+
+MAX_REPLY = 256 * 1024 * 1024
+"""Bytes of a plain reply before it is given up."""
+
+
+class PlainDecoder:
+    """A plain reply: one chunk when it is whole. ``read`` turns the body into that chunk."""
+
+    def __init__(self, read: Callable[[bytes], Chunk], limit: int = MAX_REPLY) -> None:
+        self._read = read
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Keeps ``data``. Raises UpstreamError above the limit."""
+        self._size += len(data)
+        if self._size > self._limit:
+            raise UpstreamError(f"The upstream's reply is larger than {self._limit} bytes.", code="reply_too_large")
+        self._parts.append(data)
+        return []
+
+    def close(self) -> list[Chunk]:
+        """The whole reply; raises StreamCut when it is cut, and the error it may hold in spite of its status 200."""
+        return [self._read(b"".join(self._parts))]
+
+
+def decode_reply(decode: Callable[[bytes], Any], body: bytes) -> Any:
+    """``body`` decoded; StreamCut when it is not whole, or not what ``decode`` expects."""
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        message = "The upstream's reply is cut, or is none of its wire."
+        raise StreamCut(message, upstream_body=body[:1000]) from exc
+
+
+def refuse_error(found: object, body: bytes) -> None:
+    """Raise the error that a body with status 200 holds, if ``found`` (its error member) is one."""
+    if found:
+        raise stream_error(msgspec.json.decode(body), body)
