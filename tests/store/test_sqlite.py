@@ -123,11 +123,13 @@ assert all(count % 3 == 0 for count in counts.values()), counts
 def test_a_second_connection_keeps_the_locks_of_the_first(tmp_path: Path) -> None:
     """POSIX locks die with any closed descriptor of the file: a passing process would then delete the log we use."""
     path = tmp_path / "shared.db"
-    with closing(SqliteConnection(path, wait=1.0)) as first, closing(SqliteConnection(path, wait=1.0)) as second:
+    with closing(SqliteConnection(path, wait=1.0)) as first:
         first.execute("CREATE TABLE t (x INTEGER)")
         first.execute("INSERT INTO t VALUES (1)")
-        passing = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
-        passing += "c.execute('INSERT INTO t VALUES (2)'); c.close()"
-        subprocess.run([sys.executable, "-c", passing, str(path)], check=True)
-        assert second.rows("SELECT x FROM t ORDER BY x") == [(1,), (2,)]
-        assert path.with_name("shared.db-wal").exists()
+        with closing(SqliteConnection(path, wait=1.0)) as second:
+            assert second.rows("SELECT x FROM t") == [(1,)]
+            passing = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+            passing += "c.execute('INSERT INTO t VALUES (2)'); c.close()"
+            subprocess.run([sys.executable, "-c", passing, str(path)], check=True)
+            assert path.with_name("shared.db-wal").exists()
+            assert second.rows("SELECT x FROM t ORDER BY x") == [(1,), (2,)]
