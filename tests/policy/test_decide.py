@@ -95,6 +95,16 @@ def test_cooling_deployments_are_the_last_resort_soonest_first() -> None:
     assert "cooling" in decision.ranked[1].reason
 
 
+def test_the_first_reason_tells_what_was_passed_over() -> None:
+    assert run(input_tokens=990).ranked[0].reason == (
+        "local-first: lan is the first allowed place (near: about 990 tokens of prompt do not fit a context of 1000)"
+    )
+    assert "(near: cooling down after x)" in run(cooling={"near": 9.0}).ranked[0].reason
+    assert run("cloud-only").ranked[0].reason == "cloud-only: cloud is the first allowed place"
+    smalls = [deployment(f"n{i}", Place.DEVICE, context=20) for i in range(4)]
+    assert run("local-first", *smalls, FAR).ranked[0].reason.endswith("; …)")
+
+
 def test_unknown_capabilities_pass_and_known_refusals_do_not() -> None:
     cannot = deployment("cannot", Place.DEVICE, capabilities={"tools": Capability(can=False, source="probed")})
     unknown = deployment("unknown", Place.DEVICE, capabilities={"tools": Capability()})

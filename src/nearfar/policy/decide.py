@@ -14,6 +14,8 @@ from nearfar.policy.rules import Rules
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
+_TOLD = 2
+"""Rejected deployments that a reason names; ``route explain`` names all."""
 
 Step = Callable[[Facts, Route, Candidate, Rules], Rejected | None]
 """A step looks at one candidate and says why it may not be tried, or nothing."""
@@ -107,7 +109,8 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
         else:
             allowed.append(candidate)
     allowed.sort(key=_order(route.strategy))
-    ranked = tuple(Ranked(candidate=c, reason=_reason(route, c, i)) for i, c in enumerate(allowed))
+    passed = _passed_over(allowed, rejected)
+    ranked = tuple(Ranked(candidate=c, reason=_reason(route, c, i, passed)) for i, c in enumerate(allowed))
     return Decision(
         id=decision_id,
         route=route.name,
@@ -135,12 +138,19 @@ def _order(name: str) -> Callable[[Candidate], tuple[float, int]]:
     return _far_first if name in {"cloud-first", "cloud-only"} else _near_first
 
 
-def _reason(route: Route, candidate: Candidate, position: int) -> str:
+def _passed_over(allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> str:
+    """Why the first candidate is not another one. What the strategy itself excludes goes without saying."""
+    passed = [f"{item.deployment}: {item.reason}" for item in rejected if item.code != "strategy"]
+    passed += [f"{c.deployment.name}: cooling down after {c.cooling_reason}" for c in allowed if c.cooling > 0]
+    return f" ({'; '.join(passed[:_TOLD])}{'; …' if len(passed) > _TOLD else ''})" if passed else ""
+
+
+def _reason(route: Route, candidate: Candidate, position: int, passed: str) -> str:
     where = candidate.deployment.place.label
     if candidate.cooling > 0:
         return f"{route.strategy}: {where}, last resort while cooling down after {candidate.cooling_reason}"
     if position == 0:
-        return f"{route.strategy}: {where} is the first allowed place"
+        return f"{route.strategy}: {where} is the first allowed place{passed}"
     return f"{route.strategy}: {where} stands behind"
 
 
