@@ -33,9 +33,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     invoice: str
     at: int
     request: str
-    """``x-request-id`` or ``x-client-request-id`` as received; empty when neither came."""
-    attempt: str
-    """``x-nearfar-attempt`` as received; empty when it did not come."""
+    """``x-request-id`` as received (the gateway sends its attempt's id there), or ``x-client-request-id``."""
     reply: str
     """The id in the reply's body."""
     operation: str
@@ -53,7 +51,7 @@ class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
     method: str
     path: str
     request: str = ""
-    attempt: str = ""
+    """The id as in Invoice."""
     model: str = ""
     stream: bool = False
     mode: str = "ok"
@@ -124,7 +122,6 @@ class Record:
             method=method,
             path=path,
             request=headers.get("x-request-id") or headers.get("x-client-request-id", ""),
-            attempt=headers.get("x-nearfar-attempt", ""),
             retry=headers.get("x-stainless-retry-count", ""),
         )
         if self.keep_bodies:
@@ -151,7 +148,6 @@ class Record:
                 invoice=seen.invoice,
                 at=time.time_ns(),
                 request=seen.request,
-                attempt=seen.attempt,
                 reply=reply,
                 operation=seen.operation,
                 model=seen.model,
