@@ -13,7 +13,6 @@ from nearfar.standin.record import KEPT, Record, Seen, read_invoices
 
 IDS = {
     "x-request-id": "r1",
-    "x-nearfar-attempt": "a1",
     "x-stainless-retry-count": "2",
     "authorization": "Bearer secret",
 }
@@ -30,7 +29,7 @@ def test_an_invoice_holds_ids_counts_and_the_price(tmp_path: Path) -> None:
     record = Record(path)
     record.end(begin(record), "complete", reply="chatcmpl-1")
     [invoice] = read_invoices(path)
-    assert (invoice.request, invoice.attempt, invoice.reply) == ("r1", "a1", "chatcmpl-1")
+    assert (invoice.request, invoice.reply) == ("r1", "chatcmpl-1")
     assert (invoice.input, invoice.output, invoice.outcome) == (100, 7, "complete")
     assert invoice.nano_usd == cost(PRICE, Usage(input=100, output=7)) == 100 * 2_500 + 7 * 10_000
     record.close()
