@@ -12,7 +12,7 @@ Reasoning comes back from clients as they got it: ``thinking_blocks`` with their
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -33,17 +33,12 @@ from nearfar.core.conversation import (
     ToolResult,
 )
 from nearfar.core.errors import BadRequestError
-
-T = TypeVar("T")
-Members = dict[str, msgspec.Raw]
+from nearfar.wire.members import EMPTY_LIST, EMPTY_TEXT, Members, decode, is_null, need, starts, take
 
 PART = "openai.part"
 TOOL_CALL = "openai.tool_call"
 THINKING = "openai.thinking_block"
 
-_NULL = msgspec.Raw(b"null")
-_LIST = msgspec.Raw(b"[]")
-_TEXT = msgspec.Raw(b'""')
 _DATA_URL = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 
 _SETTINGS: dict[str, tuple[str, type]] = {
@@ -69,8 +64,8 @@ _OWN = frozenset({"model", "stream", "stream_options"})
 def conversation(request: Request) -> Conversation:
     """The request as a Conversation. Raises BadRequestError for a member of the wrong type."""
     members = {name: raw for name, raw in request.fields.items() if name not in _OWN}
-    raw_messages = _take(members, "messages", list[Members], "messages") or []
-    raw_tools = _take(members, "tools", list[Members], "tools")
+    raw_messages = take(members, "messages", list[Members], "messages") or []
+    raw_tools = take(members, "tools", list[Members], "tools")
     found = Conversation(
         messages=[_message(raw, f"messages[{at}]") for at, raw in enumerate(raw_messages)],
         tools=[_tool(raw, f"tools[{at}]") for at, raw in enumerate(raw_tools or [])],
@@ -78,45 +73,16 @@ def conversation(request: Request) -> Conversation:
         extra=members,
     )
     if raw_tools is not None and not raw_tools:
-        members["tools"] = _LIST
+        members["tools"] = EMPTY_LIST
     return found
 
 
-def _decode(raw: msgspec.Raw, kind: type[T], where: str) -> T:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as exc:
-        what = str(exc).split(" - at ", maxsplit=1)[0]
-        raise BadRequestError(f"{where}: {what}.", code="invalid_type", param=where) from exc
-
-
-def _take(members: Members, name: str, kind: type[T], where: str) -> T | None:
-    """Remove and decode a member; None, and nothing removed, when it is null or absent."""
-    raw = members.get(name)
-    if raw is None or _is_null(raw):
-        return None
-    value = _decode(raw, kind, where)
-    del members[name]
-    return value
-
-
-def _need(members: Members, name: str, kind: type[T], where: str) -> T:
-    value = _take(members, name, kind, f"{where}.{name}")
-    if value is None:
-        raise BadRequestError(f"{where}.{name} is missing.", code="missing_field", param=f"{where}.{name}")
-    return value
-
-
-def _is_null(raw: msgspec.Raw) -> bool:
-    return bytes(raw) == b"null"
-
-
 def _message(members: Members, where: str) -> Message:
-    role = _need(members, "role", str, where)
-    name = _take(members, "name", str, f"{where}.name")
+    role = need(members, "role", str, where)
+    name = take(members, "name", str, f"{where}.name")
     blocks: list[Block] = []
     if role == "tool":
-        result = ToolResult(id=_need(members, "tool_call_id", str, where), content=[])
+        result = ToolResult(id=need(members, "tool_call_id", str, where), content=[])
         for block in _content(members, where):
             if not isinstance(block, Text | Media | Opaque):
                 message = f"{where}.content holds a part that no tool result can hold."
@@ -126,37 +92,37 @@ def _message(members: Members, where: str) -> Message:
     else:
         blocks += _reasoning(members, where)
         blocks += _content(members, where)
-        refusal = _take(members, "refusal", str, f"{where}.refusal")
+        refusal = take(members, "refusal", str, f"{where}.refusal")
         if refusal is not None:
             blocks.append(Refusal(text=refusal))
-            members["refusal"] = _TEXT
+            members["refusal"] = EMPTY_TEXT
         blocks += _tool_calls(members, where)
     return Message(role=role, blocks=blocks, name=name or "", extra=members)
 
 
 def _content(members: Members, where: str) -> list[Text | Media | Refusal | Opaque]:
     raw = members.get("content")
-    if raw is None or _is_null(raw):
+    if raw is None or is_null(raw):
         return []
     del members["content"]
-    if bytes(raw).lstrip()[:1] == b'"':
-        return [Text(text=_decode(raw, str, f"{where}.content"))]
-    members["content"] = _LIST
-    parts = _decode(raw, list[msgspec.Raw], f"{where}.content")
+    if starts(raw, b'"'):
+        return [Text(text=decode(raw, str, f"{where}.content"))]
+    members["content"] = EMPTY_LIST
+    parts = decode(raw, list[msgspec.Raw], f"{where}.content")
     return [_part(part, f"{where}.content[{at}]") for at, part in enumerate(parts)]
 
 
 def _part(raw: msgspec.Raw, where: str) -> Text | Media | Refusal | Opaque:
-    members = _decode(raw, Members, where)
-    kind = _need(members, "type", str, where)
+    members = decode(raw, Members, where)
+    kind = need(members, "type", str, where)
     if kind == "text":
-        return Text(text=_need(members, "text", str, where), extra=members)
+        return Text(text=need(members, "text", str, where), extra=members)
     if kind == "refusal":
-        return Refusal(text=_need(members, "refusal", str, where), extra=members)
+        return Refusal(text=need(members, "refusal", str, where), extra=members)
     read = {"image_url": _image, "input_audio": _audio, "file": _file}.get(kind)
     inner = members.pop(kind, None)
-    if read is not None and inner is not None and bytes(inner).lstrip()[:1] == b"{":
-        media = read(_decode(inner, Members, f"{where}.{kind}"), f"{where}.{kind}")
+    if read is not None and inner is not None and starts(inner, b"{"):
+        media = read(decode(inner, Members, f"{where}.{kind}"), f"{where}.{kind}")
         if media is not None:
             media.extra = {**members, **media.extra}
             return media
@@ -164,7 +130,7 @@ def _part(raw: msgspec.Raw, where: str) -> Text | Media | Refusal | Opaque:
 
 
 def _image(members: Members, where: str) -> Media | None:
-    url = _need(members, "url", str, where)
+    url = need(members, "url", str, where)
     return _from_url("image", url, _rest("image_url", members))
 
 
@@ -176,12 +142,12 @@ def _from_url(kind: str, url: str, extra: Extra) -> Media:
 
 
 def _audio(members: Members, where: str) -> Media | None:
-    data, form = _need(members, "data", str, where), _need(members, "format", str, where)
+    data, form = need(members, "data", str, where), need(members, "format", str, where)
     return Media(kind="audio", mime=f"audio/{form}", data=data, extra=_rest("input_audio", members))
 
 
 def _file(members: Members, where: str) -> Media | None:
-    data = _take(members, "file_data", str, f"{where}.file_data")
+    data = take(members, "file_data", str, f"{where}.file_data")
     return None if data is None else _from_url("document", data, _rest("file", members))
 
 
@@ -191,46 +157,46 @@ def _rest(name: str, members: Members) -> Extra:
 
 
 def _reasoning(members: Members, where: str) -> list[Block]:
-    raw_blocks = _take(members, "thinking_blocks", list[msgspec.Raw], f"{where}.thinking_blocks")
+    raw_blocks = take(members, "thinking_blocks", list[msgspec.Raw], f"{where}.thinking_blocks")
     if raw_blocks:
         return [_thinking(raw, f"{where}.thinking_blocks[{at}]") for at, raw in enumerate(raw_blocks)]
     if raw_blocks is not None:
-        members["thinking_blocks"] = _LIST
+        members["thinking_blocks"] = EMPTY_LIST
     for name in ("reasoning_content", "reasoning"):
         raw = members.get(name)
-        if raw is not None and bytes(raw).lstrip()[:1] == b'"':
+        if raw is not None and starts(raw, b'"'):
             del members[name]
-            return [Reasoning(text=_decode(raw, str, f"{where}.{name}"), vendor=name)]
+            return [Reasoning(text=decode(raw, str, f"{where}.{name}"), vendor=name)]
     return []
 
 
 def _thinking(raw: msgspec.Raw, where: str) -> Reasoning | Opaque:
-    members = _decode(raw, Members, where)
-    kind = _need(members, "type", str, where)
+    members = decode(raw, Members, where)
+    kind = need(members, "type", str, where)
     if kind == "thinking" and {"thinking", "signature"} <= members.keys():
-        text, signature = _need(members, "thinking", str, where), _need(members, "signature", str, where)
+        text, signature = need(members, "thinking", str, where), need(members, "signature", str, where)
         return Reasoning(text=text, signature=signature, vendor="anthropic", extra=members)
     if kind == "redacted_thinking" and "data" in members:
-        return Reasoning(redacted=_need(members, "data", str, where), vendor="anthropic", extra=members)
+        return Reasoning(redacted=need(members, "data", str, where), vendor="anthropic", extra=members)
     return Opaque(vendor=THINKING, raw=raw)
 
 
 def _tool_calls(members: Members, where: str) -> list[Block]:
-    raw_calls = _take(members, "tool_calls", list[msgspec.Raw], f"{where}.tool_calls")
+    raw_calls = take(members, "tool_calls", list[msgspec.Raw], f"{where}.tool_calls")
     if raw_calls is not None and not raw_calls:
-        members["tool_calls"] = _LIST
+        members["tool_calls"] = EMPTY_LIST
     return [_tool_call(raw, f"{where}.tool_calls[{at}]") for at, raw in enumerate(raw_calls or [])]
 
 
 def _tool_call(raw: msgspec.Raw, where: str) -> ToolCall | Opaque:
-    members = _decode(raw, Members, where)
-    if "function" not in members or (_take(members, "type", str, f"{where}.type") or "function") != "function":
+    members = decode(raw, Members, where)
+    if "function" not in members or (take(members, "type", str, f"{where}.type") or "function") != "function":
         return Opaque(vendor=TOOL_CALL, raw=raw)
-    function = _need(members, "function", Members, where)
+    function = need(members, "function", Members, where)
     call = ToolCall(
-        id=_need(members, "id", str, where),
-        name=_need(function, "name", str, f"{where}.function"),
-        arguments=_need(function, "arguments", str, f"{where}.function"),
+        id=need(members, "id", str, where),
+        name=need(function, "name", str, f"{where}.function"),
+        arguments=need(function, "arguments", str, f"{where}.function"),
         extra=members,
     )
     members.update(_rest("function", function))
@@ -240,18 +206,18 @@ def _tool_call(raw: msgspec.Raw, where: str) -> ToolCall | Opaque:
 def _tool(members: Members, where: str) -> Tool:
     if "function" not in members:  # a custom tool, or one that the provider runs: only its own wire knows it
         return Tool(name="", extra=members)
-    kind = _need(members, "type", str, where)
+    kind = need(members, "type", str, where)
     if kind != "function":
         members["type"] = msgspec.Raw(msgspec.json.encode(kind))
-    function = _need(members, "function", Members, where)
-    description = _take(function, "description", str, f"{where}.function.description")
+    function = need(members, "function", Members, where)
+    description = take(function, "description", str, f"{where}.function.description")
     if description == "":
-        function["description"] = _TEXT
+        function["description"] = EMPTY_TEXT
     tool = Tool(
-        name=_need(function, "name", str, f"{where}.function"),
+        name=need(function, "name", str, f"{where}.function"),
         description=description or "",
-        schema=_take(function, "parameters", msgspec.Raw, f"{where}.function.parameters"),
-        strict=_take(function, "strict", bool, f"{where}.function.strict"),
+        schema=take(function, "parameters", msgspec.Raw, f"{where}.function.parameters"),
+        strict=take(function, "strict", bool, f"{where}.function.strict"),
         extra=members,
     )
     members.update(_rest("function", function))
@@ -261,14 +227,14 @@ def _tool(members: Members, where: str) -> Tool:
 def _settings(members: Members) -> Settings:
     values: dict[str, Any] = {}
     for name, (own, kind) in _SETTINGS.items():
-        value = _take(members, name, kind, name)
+        value = take(members, name, kind, name)
         if value is not None:
             values[own] = value
     settings = Settings(**values)
     for name in ("max_tokens", "max_completion_tokens"):
         raw = members.get(name)
-        if raw is not None and not _is_null(raw):
-            settings.max_output = _decode(raw, int, name)
+        if raw is not None and not is_null(raw):
+            settings.max_output = decode(raw, int, name)
     _stop(members, settings)
     _tool_choice(members, settings)
     _response_format(members, settings)
@@ -277,20 +243,20 @@ def _settings(members: Members) -> Settings:
 
 def _stop(members: Members, settings: Settings) -> None:
     raw = members.get("stop")
-    if raw is None or _is_null(raw):
+    if raw is None or is_null(raw):
         return
-    if bytes(raw).lstrip()[:1] == b'"':
-        settings.stop = [_decode(raw, str, "stop")]
-        members["stop"] = _TEXT
+    if starts(raw, b'"'):
+        settings.stop = [decode(raw, str, "stop")]
+        members["stop"] = EMPTY_TEXT
     else:
-        settings.stop = _take(members, "stop", list[str], "stop")
+        settings.stop = take(members, "stop", list[str], "stop")
 
 
 def _tool_choice(members: Members, settings: Settings) -> None:
     raw = members.get("tool_choice")
-    if raw is None or _is_null(raw):
+    if raw is None or is_null(raw):
         return
-    choice = _decode(raw, Any, "tool_choice")
+    choice = decode(raw, Any, "tool_choice")
     if isinstance(choice, str):
         settings.tool_choice = choice
     elif isinstance(choice, dict) and choice.keys() == {"type", "function"} and choice["type"] == "function":
@@ -305,18 +271,18 @@ def _tool_choice(members: Members, settings: Settings) -> None:
 
 def _response_format(members: Members, settings: Settings) -> None:
     raw = members.get("response_format")
-    if raw is None or _is_null(raw):
+    if raw is None or is_null(raw):
         return
-    shape = _decode(raw, Members, "response_format")
-    kind = _need(shape, "type", str, "response_format")
+    shape = decode(raw, Members, "response_format")
+    kind = need(shape, "type", str, "response_format")
     if kind == "json_object":
         settings.json_mode = True
     elif kind == "json_schema":
         where = "response_format.json_schema"
-        inner = _need(shape, "json_schema", Members, "response_format")
-        settings.json_schema = _need(inner, "schema", msgspec.Raw, where)
-        settings.json_schema_name = _take(inner, "name", str, f"{where}.name") or ""
-        settings.json_schema_strict = _take(inner, "strict", bool, f"{where}.strict")
+        inner = need(shape, "json_schema", Members, "response_format")
+        settings.json_schema = need(inner, "schema", msgspec.Raw, where)
+        settings.json_schema_name = take(inner, "name", str, f"{where}.name") or ""
+        settings.json_schema_strict = take(inner, "strict", bool, f"{where}.strict")
         shape.update(_rest("json_schema", inner))
     else:
         return  # text, or a grammar that only its own server knows

@@ -1,0 +1,277 @@
+"""Decodes replies of Anthropic's Messages API, streamed or plain, into chunks. It knows no client and no request body.
+
+Source: the Claude API reference, "Streaming messages", and the types of its Python SDK 2.12, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nearfar.core.chat import (
+    Chunk,
+    Event,
+    Finish,
+    ReasoningDelta,
+    ReasoningSeal,
+    Request,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
+from nearfar.wire import sse
+from nearfar.wire.failures import stream_error
+from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
+
+FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "pause_turn": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+"""Anthropic's stop reasons in OpenAI's words; a paused turn is an unfinished one."""
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    partial_json: str = ""
+    stop_reason: str | None = None
+
+
+class _Message(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    model: str = ""
+    content: list[_Block] = []
+    stop_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def decoder(request: Request, typed: bool) -> StreamDecoder | PlainDecoder:
+    """The decoder for the reply to ``request``; its chunks always carry events (``typed`` changes nothing)."""
+    del typed
+    return StreamDecoder() if request.stream else PlainDecoder(_read_plain)
+
+
+class _Open:
+    """A content block between its start and its stop."""
+
+    def __init__(self, block: _Block, call: int) -> None:
+        self.kind = block.type
+        self.call = call
+        self.signature = block.signature
+        self.arguments = False
+
+
+class StreamDecoder:
+    """A stream ends with ``message_stop``."""
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+        self._open: dict[int, _Open] = {}
+        self._calls = 0
+        self._counts: dict[str, Any] = {}
+        self._done = False
+        self._failure: NearfarError | None = None
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Chunks completed by ``data``. An error sent after them in the same bytes is raised by the next call."""
+        if self._failure is not None:
+            raise self._failure
+        return self._read_all(self._splitter.feed(data))
+
+    def close(self) -> list[Chunk]:
+        """The upstream ended; raises StreamCut when ``message_stop`` is missing."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            chunks = self._read_all(self._splitter.flush())
+        except UpstreamError as exc:
+            if exc.code != "malformed_event":
+                raise
+            raise StreamCut("The upstream closed in the middle of an event.") from exc
+        if not self._done:
+            raise StreamCut("The upstream closed before its reply was complete.")
+        return chunks
+
+    def _read_all(self, events: list[sse.Event]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        try:
+            for event in events:
+                if self._done:
+                    break
+                chunk = self._read(event)
+                if chunk is not None:
+                    chunks.append(chunk)
+        except NearfarError as exc:
+            if not chunks:
+                raise
+            self._failure = exc
+        return chunks
+
+    def _read(self, raw: sse.Event) -> Chunk | None:
+        try:
+            event = _decode_event(raw.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            message = "The upstream sent an event that is not one of Anthropic's."
+            raise UpstreamError(message, code="malformed_event", upstream_body=raw.data[:1000]) from exc
+        if event.type == "error":
+            raise stream_error(msgspec.json.decode(raw.data), raw.data)
+        chunk = Chunk(raw=raw.raw)
+        if event.type == "message_start" and event.message is not None:
+            chunk.id, chunk.model = event.message.id, event.message.model
+            counts = {name: count for name, count in (event.message.usage or {}).items() if name != "output_tokens"}
+            chunk.usage = self._count(counts)  # its output count is only a beginning
+        elif event.type == "content_block_start" and event.content_block is not None:
+            chunk.events = self._start(event.index, event.content_block)
+        elif event.type == "content_block_delta" and event.delta is not None:
+            chunk.events = self._delta(event.index, event.delta)
+        elif event.type == "content_block_stop":
+            chunk.events = self._stop(event.index)
+        elif event.type == "message_delta":
+            chunk.usage = self._count(event.usage or {})
+            if event.delta is not None and event.delta.stop_reason:
+                chunk.finish = FINISH.get(event.delta.stop_reason, "stop")
+                chunk.events = (Finish(chunk.finish, event.delta.stop_reason),)
+        elif event.type == "message_stop":
+            chunk.end = self._done = True
+        else:  # ping, and kinds to come
+            return None
+        chunk.content = any(not isinstance(found, Finish) for found in chunk.events)
+        return chunk
+
+    def _count(self, counts: dict[str, Any]) -> Usage | None:
+        """Counts are cumulative, and a later event may leave out what an earlier one said."""
+        self._counts.update({name: count for name, count in counts.items() if count is not None})
+        return usage(self._counts)
+
+    def _start(self, index: int, block: _Block) -> tuple[Event, ...]:
+        self._open[index] = _Open(block, self._calls)
+        if block.type == "tool_use":
+            self._calls += 1
+            return (ToolCallDelta(call=self._open[index].call, id=block.id, name=block.name),)
+        if block.type == "redacted_thinking":
+            return (ReasoningSeal(redacted=block.data, block=index),)
+        if block.type == "text" and block.text:
+            return (TextDelta(block.text),)
+        if block.type == "thinking" and block.thinking:
+            return (ReasoningDelta(block.thinking, block=index),)
+        return ()
+
+    def _delta(self, index: int, delta: _Delta) -> tuple[Event, ...]:
+        opened = self._open.get(index)
+        if delta.type == "text_delta" and delta.text:
+            return (TextDelta(delta.text),)
+        if delta.type == "thinking_delta" and delta.thinking:
+            return (ReasoningDelta(delta.thinking, block=index),)
+        if opened is None:
+            return ()
+        if delta.type == "signature_delta":
+            opened.signature += delta.signature
+        elif delta.type == "input_json_delta" and delta.partial_json and opened.kind == "tool_use":
+            opened.arguments = True
+            return (ToolCallDelta(call=opened.call, arguments=delta.partial_json),)
+        return ()
+
+    def _stop(self, index: int) -> tuple[Event, ...]:
+        opened = self._open.pop(index, None)
+        if opened is None:
+            return ()
+        if opened.kind == "thinking" and opened.signature:
+            return (ReasoningSeal(signature=opened.signature, block=index),)
+        if opened.kind == "tool_use" and not opened.arguments:
+            return (ToolCallDelta(call=opened.call, arguments="{}"),)  # no arguments come as no delta at all
+        return ()
+
+
+def _read_plain(body: bytes) -> Chunk:
+    message: _Message = decode_reply(_decode_message, body)
+    refuse_error(message.error or message.type == "error", body)
+    if message.type != "message":
+        raise UpstreamError("The upstream's reply is no message.", code="empty_reply", upstream_body=body[:1000])
+    native = message.stop_reason or ""
+    finish = FINISH.get(native, "stop")
+    return Chunk(
+        raw=body,
+        events=(*_events(message.content), Finish(finish, native)),
+        usage=usage(message.usage or {}),
+        finish=finish,
+        content=True,
+        end=True,
+        model=message.model,
+        id=message.id,
+    )
+
+
+def _events(blocks: list[_Block]) -> list[Event]:
+    events: list[Event] = []
+    calls = 0
+    for index, block in enumerate(blocks):
+        if block.type == "text" and block.text:
+            events.append(TextDelta(block.text))
+        elif block.type == "thinking":
+            if block.thinking:
+                events.append(ReasoningDelta(block.thinking, block=index))
+            if block.signature:
+                events.append(ReasoningSeal(signature=block.signature, block=index))
+        elif block.type == "redacted_thinking":
+            events.append(ReasoningSeal(redacted=block.data, block=index))
+        elif block.type == "tool_use":
+            arguments = bytes(block.input).decode()
+            events.append(ToolCallDelta(call=calls, id=block.id, name=block.name, arguments=arguments))
+            calls += 1
+    return events
+
+
+def usage(counts: dict[str, Any]) -> Usage | None:
+    """Token counts; None when none is reported. Anthropic's ``input_tokens`` leaves out what the cache gave or took."""
+    plain, cached, written = (
+        _number(counts.get(name)) for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    details = counts.get("output_tokens_details")
+    read = Usage(
+        input=None if plain is None else plain + (cached or 0) + (written or 0),
+        output=_number(counts.get("output_tokens")),
+        cached=cached,
+        cache_write=written,
+        reasoning=_number(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+    )
+    return None if read.input is None and read.output is None else read
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None

@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nearfar.core.chat import Chunk, Request
+from nearfar.core.places import Place
+from nearfar.core.routing import Deployment
+from nearfar.wire import anthropic_messages, openai_chat, sse
+from nearfar.wire.openai_chat_conversation import conversation
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "anthropic_messages"
+THERE = Deployment(
+    name="d",
+    provider="anthropic",
+    model="claude-sonnet-5-5",
+    wire="anthropic.messages",
+    base_url="https://api.anthropic.com",
+    place=Place.CLOUD,
+    max_output=1000,
+)
+
+
+def ask(messages: list[dict[str, Any]], **value: Any) -> Request:
+    body = {"model": "near", "messages": messages, **value}
+    return openai_chat.parse(json.dumps(body).encode(), "r")
+
+
+def test_the_request_line_and_headers() -> None:
+    request = ask([{"role": "user", "content": "hi"}], stream=True)
+    out = anthropic_messages.encode(request, THERE, conversation(request))
+    assert (out.method, out.path) == ("POST", "/v1/messages")
+    assert dict(out.headers)["anthropic-version"] == "2023-06-01"
+    body = json.loads(out.body)
+    assert (body["model"], body["stream"], body["max_tokens"]) == ("claude-sonnet-5-5", True, 1000)
+    assert out.deviations == ("default:max_tokens=1000",)
+
+
+def test_drop_and_rename_of_the_deployment() -> None:
+    from msgspec.structs import replace
+
+    request = ask([{"role": "user", "content": "hi"}], user="u")
+    there = replace(THERE, drop=("metadata",), rename={"max_tokens": "limit"})
+    out = anthropic_messages.encode(request, there, conversation(request))
+    assert json.loads(out.body).keys() == {"model", "messages", "limit"}
+    assert out.deviations == ("default:max_tokens=1000", "renamed:max_tokens", "dropped:metadata")
+
+
+def reply(name: str, request: Request) -> bytes:
+    """What an OpenAI client receives for the golden reply."""
+    decoder = anthropic_messages.PROVIDER.decoder(request, True)
+    renderer = openai_chat.CLIENT.renderer(request, False)
+    chunks: list[Chunk] = decoder.feed((GOLDEN / name).read_bytes())
+    chunks += decoder.close()
+    return b"".join(renderer.render(chunk) for chunk in chunks) + renderer.finish()
+
+
+def put_together(data: bytes) -> dict[str, Any]:
+    """The assistant's message as a client builds it from a stream: text is joined, lists are concatenated."""
+    message: dict[str, Any] = {"role": "assistant", "content": ""}
+    calls: dict[int, dict[str, Any]] = {}
+    for event in sse.Splitter().feed(data):
+        if event.data == b"[DONE]":
+            break
+        for choice in json.loads(event.data)["choices"]:
+            delta = choice["delta"]
+            for name in ("content", "reasoning_content"):
+                if delta.get(name):
+                    message[name] = message.get(name, "") + delta[name]
+            message.setdefault("thinking_blocks", []).extend(delta.get("thinking_blocks", []))
+            for piece in delta.get("tool_calls", []):
+                call = calls.setdefault(piece["index"], {"type": "function", "function": {"name": "", "arguments": ""}})
+                call["id"] = piece.get("id") or call["id"]
+                call["function"]["name"] += piece["function"].get("name", "")
+                call["function"]["arguments"] += piece["function"]["arguments"]
+    message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    return message
+
+
+@pytest.mark.parametrize("name", ["stream_thinking.sse", "plain_thinking.json"])
+def test_thinking_survives_the_way_through_an_openai_client_and_back(name: str) -> None:
+    """Anthropic reply → OpenAI client → the client's next request → Anthropic: the blocks are the same."""
+    question = {"role": "user", "content": [{"type": "text", "text": "GCD?", "cache_control": {"type": "ephemeral"}}]}
+    first = ask([question], stream=name.endswith(".sse"))
+    data = reply(name, first)
+    message = put_together(data) if first.stream else json.loads(data)["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": "toolu_03", "content": "noted"}
+    again = ask([question, message, result])
+    sent = json.loads(anthropic_messages.encode(again, THERE, conversation(again)).body)
+    original = json.loads((GOLDEN / "plain_thinking.json").read_bytes())["content"]
+    assert sent["messages"][1] == {"role": "assistant", "content": original}
+    assert sent["messages"][0] == question
+    assert sent["messages"][2]["content"][0]["tool_use_id"] == "toolu_03"
+
+
+def test_an_openai_client_sees_the_finish_and_the_usage() -> None:
+    request = ask([{"role": "user", "content": "x"}], stream=True, stream_options={"include_usage": True})
+    values = [json.loads(event.data) for event in sse.Splitter().feed(reply("stream_tools.sse", request))[:-1]]
+    assert values[-1]["usage"]["prompt_tokens"] == 602
+    assert values[-1]["usage"]["prompt_tokens_details"] == {"cached_tokens": 30, "cache_write_tokens": 100}
+    assert values[-2]["choices"][0]["finish_reason"] == "tool_calls"
+    assert {value["model"] for value in values} == {"claude-sonnet-5-5"}
