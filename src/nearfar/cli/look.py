@@ -21,7 +21,7 @@ from nearfar.settings.model import Ledger
 async def gateway(loaded: Loaded) -> AsyncIterator[build.Gateway]:
     """A gateway that was never started, over a state folder that goes away with it."""
     replace = msgspec.structs.replace
-    with tempfile.TemporaryDirectory(prefix="nearfar-look-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nearfar-look-", dir=loaded.environ.get("TMPDIR") or None) as folder:
         root = Path(folder)
         elsewhere = replace(
             loaded,

@@ -31,12 +31,15 @@ FREE = Price(id="free", input=0, output=0)
 
 
 def cost(price: Price | None, usage: Usage | None) -> int | None:
-    """Nano-USD for ``usage``, rounded up; None when price or counts are unknown. Unknown is not zero."""
-    if price is None or usage is None:
+    """Nano-USD for ``usage``, rounded up; None when price or counts are unknown. Unknown is not zero.
+
+    Where tokens are free, their number need not be known.
+    """
+    if price is None:
         return None
     if not price.input and not price.output:
         return 0
-    if usage.input is None or usage.output is None:
+    if usage is None or usage.input is None or usage.output is None:
         return None
     price = _at_length(price, usage.input)
     cached = usage.cached or 0
