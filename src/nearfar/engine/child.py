@@ -30,16 +30,16 @@ def main() -> None:
     network = isolate.cut_network()
     isolate.die_with_parent()  # after the new user namespace, which forgets it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    ready, server = _load(config, network)
+    ready, server = _load(config)
     with contextlib.suppress(BrokenPipeError):
-        os.write(ready_pipe, msgspec.json.encode(ready) + b"\n")
+        os.write(ready_pipe, msgspec.json.encode(msgspec.structs.replace(ready, network=network)) + b"\n")
     os.close(ready_pipe)
     if server is None:
         os._exit(1)
     threading.Event().wait()
 
 
-def _load(config: Config, network: str) -> tuple[Ready, Any]:
+def _load(config: Config) -> tuple[Ready, Any]:
     """(what to report, the running server or None)."""
     missing = machine.missing_features_here()
     if missing:
@@ -61,7 +61,7 @@ def _load(config: Config, network: str) -> tuple[Ready, Any]:
     except (RuntimeError, MemoryError) as exc:
         return Ready(ok=False, code="model_not_loaded", error=str(exc)), None
     version = str(getattr(xllamacpp, "__version__", ""))
-    return Ready(ok=True, network=network, engine=version), server
+    return Ready(ok=True, engine=version), server
 
 
 def _not_importable(exc: ImportError) -> Ready:

@@ -6,9 +6,11 @@ It knows no library, no memory budget and no requests: see ``supervisor``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
+import select
 import signal
 import sys
 from collections.abc import Mapping
@@ -38,18 +40,18 @@ PASSED = frozenset(
 )
 """The only variables a child inherits: no key of any provider has such a name."""
 _TAIL = 4096
+_ENDING_SECONDS = 5.0
 _ERROR_LINE = re.compile(r"^[\d.]+ E \S+\s+(?:\S+: )?(?:error loading model: )?(?P<what>.+)$", re.MULTILINE)
 
 
 class Child:
     """A child that answers. Made by ``spawn``; ``stop`` ends it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, socket: Path, key: str, ready: Ready, drain: Drain) -> None:
-        self.socket = socket
-        self.key = key
+    def __init__(self, config: Config, ready: Ready, process: _Process) -> None:
+        self.socket = Path(config.socket)
+        self.key = config.key
         self.ready = ready
         self._process = process
-        self._drain = drain
 
     @property
     def pid(self) -> int:
@@ -59,20 +61,15 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether the process runs at this moment: the kernel is asked, the event loop may learn it later."""
-        if self._process.returncode is not None or not hasattr(os, "waitid"):
-            return self._process.returncode is None
-        try:
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except ChildProcessError:
-            return False
+        return self._process.alive
 
     async def gone(self) -> str:
         """Wait until the process has ended; how it ended, in words."""
-        return await _reap(self._process, self._drain, self.socket)
+        return ending(await self._process.gone())
 
     def kill(self) -> None:
         """End it. It holds nothing worth saving, and its own way out can hang."""
-        _kill(self._process)
+        self._process.kill()
 
     async def stop(self) -> None:
         """End it and wait until it is gone."""
@@ -94,6 +91,50 @@ class Child:
                 writer.close()
 
 
+class _Process:
+    """A process, its last words and its socket, cleared away together when it has ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process, socket: Path) -> None:
+        assert process.stderr is not None
+        self.pid = process.pid
+        self.drain = Drain(process.stderr)
+        self._process = process
+        self._socket = socket
+        # A descriptor of the process itself: whoever reaps it, it never means another process with the same number.
+        self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+        self._end = asyncio.create_task(self._wait())
+
+    @property
+    def alive(self) -> bool:
+        if self._end.done() or self._descriptor is None:
+            return self._process.returncode is None
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return not poll.poll(0)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if self._end.done():
+                return
+            if self._descriptor is None:
+                self._process.kill()
+            else:
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+
+    async def gone(self) -> int:
+        """Wait for the end, also if others wait for it; the exit code."""
+        await asyncio.wait({self._end})
+        return self._end.result()
+
+    async def _wait(self) -> int:
+        code = await self._process.wait()
+        await self.drain.end()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        _remove(self._socket)
+        return code
+
+
 class Drain:
     """Reads a child's standard error until it ends, so that the child never waits, and keeps only its last words."""
 
@@ -106,9 +147,13 @@ class Drain:
             self._tail += data
             del self._tail[:-_TAIL]
 
-    async def last_words(self) -> str:
-        """What was written last; waits for the end of the stream."""
+    async def end(self) -> None:
+        """Wait for the end of the stream."""
         await asyncio.wait({self._task})
+
+    @property
+    def words(self) -> str:
+        """What was written last."""
         return self._tail.decode("utf-8", "replace")
 
     def forget(self) -> None:
@@ -119,32 +164,21 @@ class Drain:
 async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -> Child:  # noqa: ASYNC109 (the text of the error needs the number)
     """Start a child and wait until it answers, at most ``timeout`` seconds. Raises EngineError."""
     socket = Path(config.socket)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # nothing is imported from the current folder
-        "-m",
-        "nearfar.engine.child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=child_environment(environ),
-        cwd=socket.parent,
-        start_new_session=True,  # an interrupt at the terminal is the gateway's to handle
-    )
+    process = await _execute(environ, socket.parent)
     assert process.stdin is not None
     assert process.stdout is not None
-    assert process.stderr is not None
-    drain = Drain(process.stderr)
+    child = _Process(process, socket)
     started = False
+    line: bytes | None = None
     try:
         async with asyncio.timeout(timeout):
             process.stdin.write(msgspec.json.encode(config) + b"\n")
             line = await process.stdout.readline()
-        ready = msgspec.json.decode(line, type=Ready) if line else None
+        ready = _report(line)
         if ready is not None and ready.ok:
             started = True
-            drain.forget()
-            return Child(process, socket, config.key, ready, drain)
+            child.drain.forget()
+            return Child(config, ready, child)
     except TimeoutError as exc:
         raise EngineError(
             f"{config.name} was not loaded within {timeout:g} s.",
@@ -153,9 +187,33 @@ async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -
         ) from exc
     finally:
         if not started:
-            _kill(process)
-            end = await _reap(process, drain, socket)
-    raise _refusal(config, ready, await drain.last_words(), end)
+            if line == b"":  # it is ending by itself: let it, its exit code says why
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_ENDING_SECONDS):
+                        await child.gone()
+            child.kill()
+            code = await child.gone()
+    raise _refusal(config, ready, child.drain.words, ending(code) if not line else "it sent an unreadable report")
+
+
+async def _execute(environ: Mapping[str, str], folder: Path) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing is imported from the current folder
+            "-m",
+            "nearfar.engine.child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=child_environment(environ),
+            cwd=folder,
+            start_new_session=True,  # an interrupt at the terminal is the gateway's to handle
+        )
+    except OSError as exc:
+        raise EngineError(
+            f"No process can be started for the embedded engine: {exc.strerror}.", code="engine_start_failed"
+        ) from exc
 
 
 def new_key() -> str:
@@ -189,6 +247,14 @@ def ending(code: int) -> str:
     return f"it was ended by {name}{cause}"
 
 
+def _report(line: bytes) -> Ready | None:
+    """The child's report; None if it died without one."""
+    try:
+        return msgspec.json.decode(line, type=Ready)
+    except msgspec.DecodeError:
+        return None
+
+
 def _refusal(config: Config, ready: Ready | None, words: str, end: str) -> EngineError:
     """Why the child did not start, from its own report, from what the engine printed, or from how it ended."""
     if ready is not None and ready.hint:
@@ -196,22 +262,6 @@ def _refusal(config: Config, ready: Ready | None, words: str, end: str) -> Engin
     why = reason(words) or (ready.error if ready is not None else "") or f"{end} while loading"
     code = ready.code if ready is not None and ready.code else "engine_start_failed"
     return EngineError(f"{config.name} could not be loaded: {why.rstrip('.')}.", code=code)
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        try:
-            process.kill()
-        except ProcessLookupError:  # gone a moment ago
-            return
-
-
-async def _reap(process: asyncio.subprocess.Process, drain: Drain, socket: Path) -> str:
-    """Wait for the end of ``process`` and clear away its socket; how it ended."""
-    code = await process.wait()
-    await drain.last_words()
-    _remove(socket)
-    return ending(code)
 
 
 def _remove(socket: Path) -> None:
