@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets as randomness
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nearfar.core.places import Class, Place
 from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
 from nearfar.gateway.metrics import Metrics
@@ -83,6 +84,7 @@ class Gateway:
         engines: Engines | None,
         health: Health,
         ids: Ids,
+        other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
         self.rules = rules
@@ -95,6 +97,7 @@ class Gateway:
         self.health = health
         self.ids = ids
         self.started_at = int(time.time())
+        self._other_metrics = other_metrics
         self._transport = transport
         self._ledger = ledger
         self._ring = ring
@@ -126,6 +129,11 @@ class Gateway:
             ),
         ]
 
+    async def metrics_text(self) -> bytes:
+        """Prometheus exposition over all workers."""
+        others = [] if self._other_metrics is None else await self._other_metrics()
+        return self.metrics.text(*others)
+
     def cooling(self) -> Iterable[tuple[CoolDown, float]]:
         """Deployments that rest, with the seconds left."""
         for rest in self.health.snapshot():
@@ -137,12 +145,12 @@ def gateway(
     *,
     engines: Engines | None = None,
     publish: Callable[[CoolDown], None] | None = None,
-    metrics_dir: str = "",
+    other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None = None,
 ) -> Gateway:
     """Everything one process needs to answer requests.
 
     ``engines``: the parent's engines in a worker; unset, this process runs its own. ``publish`` tells other workers
-    of cool-downs; ``metrics_dir`` is the folder the workers' metrics share.
+    of cool-downs; ``other_metrics`` asks what they have counted.
     """
     settings = loaded.settings
     ids = Ids()
@@ -157,7 +165,7 @@ def gateway(
     url, journal = ledger_places(loaded)
     ledger = Ledger(url, journal, flush_seconds=settings.ledger.flush_seconds)
     ring = KeyRing(url)
-    metrics = Metrics(metrics_dir)
+    metrics = Metrics()
     attempts = Attempts(
         sealer=sealer,
         transport=transport,
@@ -182,6 +190,7 @@ def gateway(
         engines=engines,
         health=health,
         ids=ids,
+        other_metrics=other_metrics,
     )
 
 

@@ -15,14 +15,17 @@ import msgspec
 from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError, NearfarError
 from nearfar.engine.supervisor import Supervisor
+from nearfar.gateway.exposition import Snapshot, without_gauges
 from nearfar.gateway.health import CoolDown
+from nearfar.gateway.metrics import GAUGES
 
+REPORT_SECONDS = 1.0
 LINE = 4 * 1024 * 1024
 """The longest message; a status over many models stays far below."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call", omit_defaults=True):
-    """Worker to parent: ``op`` is acquire, release, status or unload."""
+    """Worker to parent: ``op`` is acquire, release, status, unload or metrics."""
 
     id: int
     op: str
@@ -35,6 +38,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer", omit_defau
     id: int
     endpoint: Endpoint | None = None
     status: list[EngineStatus] = []
+    snapshots: list[Snapshot] = []
     done: bool = False
     error: str = ""
     code: str = ""
@@ -48,11 +52,17 @@ class News(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
     rest: CoolDown
 
 
+class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag="numbers"):
+    """Worker to parent: what it has counted so far."""
+
+    snapshot: Snapshot
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """Parent to worker: finish what runs and end."""
 
 
-Message = Call | Answer | News | Stop
+Message = Call | Answer | News | Numbers | Stop
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
@@ -65,6 +75,8 @@ class Hub:
         self._supervisor = supervisor
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._rests: dict[str, CoolDown] = {}
+        self._numbers: dict[str, Snapshot] = {}
+        """Worker → its last counts; those of dead workers stay, or counters would go back."""
 
     async def serve(self, owner: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one worker until its end closes; then give back what it held."""
@@ -78,12 +90,15 @@ class Hub:
                     message = _decode(line)
                     if isinstance(message, News):
                         self._spread(owner, message)
+                    elif isinstance(message, Numbers):
+                        self._numbers[owner] = message.snapshot
                     elif isinstance(message, Call):
                         tasks.create_task(self._answer(owner, message, writer))
         except ConnectionError:
             pass
         finally:
             self._writers.pop(owner, None)
+            self._numbers[owner] = without_gauges(self._numbers.get(owner, []), GAUGES)
             self._supervisor.drop_owner(owner)
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -121,6 +136,8 @@ class Hub:
         if call.op == "release":
             self._supervisor.release(call.model, owner)
             return Answer(id=call.id, done=True)
+        if call.op == "metrics":
+            return Answer(id=call.id, snapshots=[item for name, item in self._numbers.items() if name != owner])
         if call.op == "status":
             return Answer(id=call.id, status=await self._supervisor.status())
         return Answer(id=call.id, done=await self._supervisor.unload(call.model))
@@ -188,6 +205,16 @@ class Link:
     async def unload(self, model: str) -> bool:
         """As Engines.unload."""
         return (await self._ask("unload", model)).done
+
+    async def other_metrics(self) -> list[Snapshot]:
+        """What the other workers have counted, dead ones too."""
+        return (await self._ask("metrics")).snapshots
+
+    async def report(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Tell the parent every second what was counted."""
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            self._send(Numbers(snapshot=snapshot()))
 
     async def close(self) -> None:
         """The engines belong to the parent; only the channel ends here."""

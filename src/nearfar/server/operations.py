@@ -43,7 +43,7 @@ async def readyz(gateway: Gateway, http: HttpRequest, response: HttpResponse) ->
 
 async def metrics(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
     """Prometheus exposition, over all workers."""
-    body = gateway.metrics.text()
+    body = await gateway.metrics_text()
     await response.start(
         200,
         [

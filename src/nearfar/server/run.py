@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import uvloop
@@ -27,7 +25,6 @@ from nearfar.server.control import Hub
 from nearfar.server.http import Edge, Limits
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Server, Settings
-from nearfar.settings.paths import private
 
 log = logging.getLogger("nearfar.server")
 
@@ -43,7 +40,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """File descriptor of the listening socket."""
     channel: int
     """File descriptor of the channel to the parent."""
-    metrics_dir: str
     port: int
 
 
@@ -185,10 +181,9 @@ async def _parent(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
     stop = stop_on_signals()
     supervisor = build.supervisor(loaded)
     hub = Hub(supervisor)
-    metrics = private(loaded.folders.runtime / f"metrics-{os.getpid()}")
     started = asyncio.Semaphore(0)
     keepers = [
-        asyncio.create_task(_keep(number, loaded, listener, hub, metrics, stop, started))
+        asyncio.create_task(_keep(number, loaded, listener, hub, stop, started))
         for number in range(settings.server.workers)
     ]
     try:
@@ -203,7 +198,6 @@ async def _parent(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
         await supervisor.close()
-        shutil.rmtree(metrics, ignore_errors=True)
 
 
 async def _keep(
@@ -211,7 +205,6 @@ async def _keep(
     loaded: Loaded,
     listener: socket.socket,
     hub: Hub,
-    metrics: Path,
     stop: asyncio.Event,
     started: asyncio.Semaphore,
 ) -> None:
@@ -219,9 +212,8 @@ async def _keep(
     first = True
     while not stop.is_set():
         began = time.monotonic()
-        process = await _run_worker(number, loaded, listener, hub, metrics, started if first else None)
+        process = await _run_worker(number, loaded, listener, hub, started if first else None)
         first = False
-        _forget_gauges(metrics, process)
         if not stop.is_set():
             log.warning("a worker ended and is replaced", extra={"worker": number, "pid": process})
             await asyncio.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - began)))
@@ -232,7 +224,6 @@ async def _run_worker(
     loaded: Loaded,
     listener: socket.socket,
     hub: Hub,
-    metrics: Path,
     started: asyncio.Semaphore | None,
 ) -> int:
     """One life of a worker; returns its pid when it has ended."""
@@ -247,13 +238,12 @@ async def _run_worker(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=(listener.fileno(), theirs.fileno()),
-            env={**loaded.environ.values(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)},
+            env=loaded.environ.values(),
         )
         start = Start(
             settings=loaded.settings,
             listener=listener.fileno(),
             channel=theirs.fileno(),
-            metrics_dir=str(metrics),
             port=listener.getsockname()[1],
         )
         theirs.close()
@@ -273,9 +263,3 @@ async def _run_worker(
                 process.kill()
                 await process.wait()
     return process.pid
-
-
-def _forget_gauges(metrics: Path, pid: int) -> None:
-    # What a dead worker still shows as under way is not; its counters stay.
-    for file in metrics.glob(f"gauge_live*_{pid}.db"):
-        file.unlink(missing_ok=True)

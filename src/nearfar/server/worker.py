@@ -34,9 +34,10 @@ async def _run(start: Start) -> None:
         loaded,
         engines=link if loaded.settings.engine.enabled else None,
         publish=link.publish,
-        metrics_dir=start.metrics_dir,
+        other_metrics=link.other_metrics,
     )
     listening = asyncio.create_task(link.listen(gateway.health.learn))
+    reporting = asyncio.create_task(link.report(gateway.metrics.snapshot))
     listener = socket.socket(fileno=start.listener)
     listener.setblocking(False)
 
@@ -45,7 +46,8 @@ async def _run(start: Start) -> None:
         sys.stdout.flush()
 
     await run_edge(gateway, listener, stop, port=start.port, ready=ready)
-    listening.cancel()
+    for task in (listening, reporting):
+        task.cancel()
 
 
 if __name__ == "__main__":
