@@ -377,10 +377,16 @@ def add_model(folder: Path, source: Path, name: str) -> None:
 
 
 def launch(
-    folder: Path, config: str, *, arguments: tuple[str, ...] = (), ledger_url: str = "", **environ: str
+    folder: Path,
+    config: str,
+    *,
+    arguments: tuple[str, ...] = (),
+    ledger_url: str = "",
+    base: str = BASE,
+    **environ: str,
 ) -> Gateway:
     """Start a gateway and wait until it is ready. Whoever calls must stop or kill it."""
-    path = configure(folder, config, ledger_url=ledger_url)
+    path = configure(folder, config, ledger_url=ledger_url, base=base)
     log = folder / "log.jsonl"
     words = log.open("ab")
     with words:

@@ -147,7 +147,7 @@ class Attempts:
         try:
             origin, _ = parse_base(endpoint.address)
             key = ("authorization", f"Bearer {endpoint.key}")
-            head = build_head(outgoing.method, outgoing.path, origin, (*outgoing.headers, key))
+            head = build_head(outgoing.method, target.base_path + outgoing.path, origin, (*outgoing.headers, key))
             sealed = self._seal(exchange, decision, target, outgoing, head, origin)
             await self._talk(exchange, target, sealed, seen, fresh=fresh)
         finally:

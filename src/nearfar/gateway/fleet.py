@@ -178,9 +178,10 @@ def _nearest(model: str, routes: Mapping[str, Route]) -> str:
 
 
 def parse_base(base_url: str) -> tuple[Origin, str]:
-    """``https://host:port/v1`` → origin and path prefix; ``unix:PATH`` and ``engine:`` carry no path."""
+    """``https://host:port/v1`` → origin and path prefix; ``unix:PATH`` carries none."""
     if base_url == ENGINE:
-        return Origin(scheme="unix", host=""), ""
+        # Without the prefix the engine answers embeddings in a shape of its own.
+        return Origin(scheme="unix", host=""), "/v1"
     if base_url.startswith("unix:"):
         return Origin(scheme="unix", host=base_url.removeprefix("unix:")), ""
     parts = urlsplit(base_url)
