@@ -43,7 +43,7 @@ class Class(enum.IntEnum):
     @property
     def label(self) -> str:
         """The name used in configuration, headers and the ledger."""
-        return self.name.lower()
+        return _CLASS_LABELS[self]
 
     @classmethod
     def parse(cls, text: str) -> Class:
@@ -54,6 +54,8 @@ class Class(enum.IntEnum):
             raise ValueError(f"unknown class {text!r}: use one of {', '.join(_CLASSES)}") from None
 
 
-_PLACE_LABELS = {place: place.name.lower().replace("_", "-") for place in Place}
-_PLACES = {label: place for place, label in _PLACE_LABELS.items()}
-_CLASSES = {item.name.lower(): item for item in Class}
+# Tuples, because hashing an enum member runs Python code, and labels are asked for several times per request.
+_PLACE_LABELS = tuple(place.name.lower().replace("_", "-") for place in Place)
+_CLASS_LABELS = tuple(item.name.lower() for item in Class)
+_PLACES = dict(zip(_PLACE_LABELS, Place, strict=True))
+_CLASSES = dict(zip(_CLASS_LABELS, Class, strict=True))

@@ -5,6 +5,7 @@ It does not know where the reply comes from; it sees chunks and deviations.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -183,18 +184,30 @@ class Exchange:
         headers: Headers = [(b"x-nearfar-request", self.request.id.encode())]
         decision = self.decision
         if decision is not None:
-            headers.append((b"x-nearfar-route", _ascii(decision.route)))
-            headers.append((b"x-nearfar-class", decision.class_.label.encode()))
-        if self.ranked is not None:
-            deployment = self.ranked.candidate.deployment
-            headers.append((b"x-nearfar-deployment", _ascii(deployment.name)))
-            headers.append((b"x-nearfar-place", deployment.place.label.encode()))
-            headers.append((b"x-nearfar-reason", _ascii(self.ranked.reason)))
-            headers.append((b"x-nearfar-attempts", b"%d" % self.attempts))
+            headers += _told_decision(decision.route, decision.class_.label)
+        ranked = self.ranked
+        if ranked is not None:
+            deployment = ranked.candidate.deployment
+            headers += _told_attempt(deployment.name, deployment.place.label, ranked.reason, self.attempts)
         if self.deviations or self.attempt_deviations:
             told = ", ".join((*self.deviations, *self.attempt_deviations))
             headers.append((b"x-nearfar-deviations", _ascii(told)))
         return headers
+
+
+@functools.lru_cache(1024)
+def _told_decision(route: str, class_: str) -> tuple[tuple[bytes, bytes], ...]:
+    return (b"x-nearfar-route", _ascii(route)), (b"x-nearfar-class", class_.encode())
+
+
+@functools.lru_cache(1024)
+def _told_attempt(deployment: str, place: str, reason: str, attempts: int) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"x-nearfar-deployment", _ascii(deployment)),
+        (b"x-nearfar-place", place.encode()),
+        (b"x-nearfar-reason", _ascii(reason)),
+        (b"x-nearfar-attempts", b"%d" % attempts),
+    )
 
 
 def error_headers(error: NearfarError) -> Headers:

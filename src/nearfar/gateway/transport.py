@@ -193,7 +193,11 @@ class Transport:
 
     def _head(self, sealed: Sealed) -> bytes:
         origin = sealed.origin
-        if origin.scheme == "http" and self._proxies.for_origin(origin, sealed.place) is not None:
+        if (
+            self._proxies.http is not None
+            and origin.scheme == "http"
+            and self._proxies.for_origin(origin, sealed.place) is not None
+        ):
             # A plain-HTTP proxy wants the absolute form of the target.
             method, _, rest = sealed.head.partition(b" ")
             return b"%b http://%b:%d%b" % (method, origin.host.encode("idna"), origin.port, rest)

@@ -145,12 +145,22 @@ class Sealer:
         head: bytes,
         body: bytes,
     ) -> bytes:
-        # Lengths stand before the variable parts, so that no two different tuples hash alike.
-        meta = (
-            f"{decision}\0{attempt}\0{class_:d}{place:d}{furthest:d}\0{origin.scheme}\0{origin.host}\0{origin.port}"
-            f"\0{target}\0{len(head)}\0{len(body)}\0"
-        ).encode()
-        hashed = hashlib.blake2b(meta, digest_size=16, key=self._key)
+        # Lengths stand before the variable parts, so that no two different tuples hash alike. Twice per request:
+        # one formatting of plain integers, because formatting an enum member costs as much as hashing the body.
+        meta = "%s\0%s\0%d.%d.%d\0%s\0%s\0%d\0%s\0%d\0%d\0" % (  # noqa: UP031 - half the time of an f-string
+            decision,
+            attempt,
+            class_,
+            place,
+            furthest,
+            origin.scheme,
+            origin.host,
+            origin.port,
+            target,
+            len(head),
+            len(body),
+        )
+        hashed = hashlib.blake2b(meta.encode(), digest_size=16, key=self._key)
         hashed.update(head)
         hashed.update(body)
         return hashed.digest()

@@ -88,13 +88,17 @@ class Edge:
     """All connections of one listener: limits, ticker, graceful end."""
 
     def __init__(self, app: App, limits: Limits) -> None:
+        """Must be made inside the running loop that will serve it."""
         self.app = app
+        self.loop = asyncio.get_running_loop()
         self.limits = limits
         self.connections: set[HttpConnection] = set()
         self.buffered = 0
         self.stopping = False
         self.date = b""
         self._ticker: asyncio.TimerHandle | None = None
+        self.now = 0.0
+        """The loop's time at the last tick: fine enough for deadlines of seconds, and free to read."""
         self._next_date = 0.0
         self._empty: asyncio.Future[None] | None = None
 
@@ -114,7 +118,7 @@ class Edge:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self.now = loop.time()
         if now >= self._next_date:
             self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
             self._next_date = now + 1.0
@@ -294,7 +298,7 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
         if self.paused is None:
-            self.paused = asyncio.get_running_loop().create_future()
+            self.paused = self.edge.loop.create_future()
             self._wait_for("write", WRITE_STALL)
 
     def resume_writing(self) -> None:
@@ -365,7 +369,7 @@ class HttpConnection(asyncio.Protocol):
         self.edge.app.admit(request)
         self._request = request
         if self.task is None:
-            self._body_since = asyncio.get_running_loop().time()
+            self._body_since = self.edge.now
             self._wait_for("body", limits.body_timeout)
         if self._headers.get(b"expect", b"").lower() == b"100-continue" and self.task is None:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -436,7 +440,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, request: HttpRequest) -> None:
         response = HttpResponse(self, head_only=request.method == "HEAD")
-        self.task = asyncio.get_running_loop().create_task(self._run(request, response))
+        self.task = self.edge.loop.create_task(self._run(request, response))
 
     async def _run(self, request: HttpRequest, response: HttpResponse) -> None:
         try:
@@ -486,7 +490,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _wait_for(self, kind: str, seconds: float) -> None:
         self._deadline_kind = kind
-        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.deadline = self.edge.now + seconds
 
     def _grow(self, size: int) -> None:
         self._head_size += size
