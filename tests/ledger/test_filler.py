@@ -388,6 +388,7 @@ journal.begin(begin("parent"))
 filler.fill()
 child = os.fork()
 if child == 0:
+    assert filler._connection is None and filler._inherited, "the child would speak on the parent's connection"
     journal.begin(begin("child"))
     filler.fill()
     journal.begin(begin("killed", bound=8))

@@ -60,6 +60,21 @@ def test_reading_stops_at_the_last_whole_line(tmp_path: Path) -> None:
     segment.close()
 
 
+def test_a_removed_segment_is_gone_before_its_lock_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other way round, somebody could claim it in between and store its lines once more."""
+    segment, _ = segments.create(tmp_path, WRITER, 1)
+    close, there = os.close, []
+
+    def closing(fd: int) -> None:
+        there.append(segment.path.exists())
+        close(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", closing)
+        segment.remove()
+    assert there == [False]
+
+
 def test_a_writers_segments_are_claimed_all_or_none(tmp_path: Path) -> None:
     first, _ = segments.create(tmp_path, WRITER, 1)
     second, _ = segments.create(tmp_path, WRITER, 2)
