@@ -202,6 +202,7 @@ HUGE = 2**63
         (build(LLAMA, string("llama.block_count", "3")), "gguf_malformed"),
         (build(LLAMA, strings("llama.block_count", "3")), "gguf_malformed"),
         (build(LLAMA, ("llama.block_count", 5, struct.pack("<i", -3))), "gguf_malformed"),
+        (build(LLAMA, number("llama.block_count", 2**31 + 1)), "gguf_malformed"),
         (build(LLAMA, ("llama.block_count", 6, struct.pack("<f", 3.5))), "gguf_malformed"),
         (build(LLAMA, numbers("llama.attention.head_count_kv", *[1] * 2000)), "gguf_malformed"),
         (build(LLAMA, *(number(f"a{i}.block_count", 1) for i in range(100))), "gguf_malformed"),

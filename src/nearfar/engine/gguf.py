@@ -20,6 +20,7 @@ from nearfar.engine.gguf_types import EMBEDDING_ARCHITECTURES, FILE_TYPES, POOLI
 _MAX_KEY = 65_535  # the format's own limit
 _MAX_TEXT = 4_096  # of the few texts that are kept
 _MAX_NUMBERS = 1_024  # of the few number lists that are kept: one per layer
+_MAX_NUMBER = 1 << 31
 _MAX_KEPT = 64
 _MAX_DIMENSIONS = 4
 
@@ -247,8 +248,8 @@ def _array(cursor: Cursor, key: str, *, wanted: bool) -> Value | None:
 
 
 def _natural(cursor: Cursor, key: str, number: object) -> int:
-    if isinstance(number, float) or not isinstance(number, int) or number < 0:
-        raise cursor.malformed(f"{key} is {number}, not a natural number")
+    if not isinstance(number, int) or not 0 <= number <= _MAX_NUMBER:
+        raise cursor.malformed(f"{key} is {number}, not a sensible natural number")
     return int(number)
 
 

@@ -56,13 +56,15 @@ def limit_data(limit: int) -> None:
 def cut_network() -> str:
     """Leave the network for good, and try whether it is gone: ``none`` or ``shared``.
 
-    Two ways, both if both work. A network namespace of its own also hides abstract Unix sockets, but many systems
-    forbid it; the filter refuses sockets other than Unix ones and needs only a kernel with seccomp. Call it while the
-    process has one thread: neither way reaches threads that already run.
+    There are two ways. The filter refuses sockets other than Unix ones and needs only a kernel with seccomp. A network
+    namespace of its own also hides abstract Unix sockets, but many systems forbid it, and to root it is a loss: in the
+    user namespace that comes with it, root may no longer read other people's model files. So both are taken, the second
+    by root only if there is no other way. Call this while the process has one thread: no way reaches other threads.
     """
     if sys.platform == "linux":
-        own_network_namespace()
-        refuse_sockets()
+        filtered = refuse_sockets()
+        if os.geteuid() != 0 or not filtered:
+            own_network_namespace()
     return "shared" if _reaches_loopback() else "none"
 
 

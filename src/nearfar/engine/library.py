@@ -1,6 +1,6 @@
 """The models this machine has: a folder of GGUF files, and the demo model that comes with the package.
 
-The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, and there is no index to fall out of step with it.
+The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, and no index can fall out of step with it.
 It knows headers, not engines; it reads no settings and no environment.
 """
 
@@ -17,6 +17,7 @@ import msgspec
 from nearfar.core.errors import BadRequestError, ConflictError, NotFoundError
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.gguf import Header, read_header
+from nearfar.engine.headers import Headers
 
 DEMO_NAME = "demo-tiny"
 DEMO_PATH = Path(__file__).with_name("data") / "demo-tiny.gguf"
@@ -51,8 +52,7 @@ class Library:
     def __init__(self, folder: Path, demo: Path = DEMO_PATH) -> None:
         self.folder = folder.absolute()
         self._demo = demo.absolute()
-        # Headers by path, each with the file state it was read from: a vocabulary takes tens of milliseconds.
-        self._headers: dict[Path, tuple[tuple[int, ...], Header | ModelFileError]] = {}
+        self._headers = Headers(_usable, self.folder / ".headers.json")
 
     def add(self, path: Path, name: str | None = None) -> LocalModel:
         """Take the file at ``path`` in as ``name`` (derived from the file's name if None).
@@ -81,12 +81,12 @@ class Library:
             _link(source, target)
         except FileExistsError as exc:  # somebody was faster, or a dangling link lies there
             raise ConflictError(f"{target} exists already.", hint="Choose another name with --name.") from exc
-        return LocalModel(name=name, path=target, header=header)
+        return LocalModel(name=name, path=target, header=self._headers.of(target))
 
     def ls(self) -> list[LocalModel]:
         """All models by name, unusable files among them, the built-in one last."""
         files = self._files()
-        self._headers = {path: read for path, read in self._headers.items() if path in {*files.values(), self._demo}}
+        self._headers.keep([*files.values(), self._demo])
         models = [self._model(name, path) for name, path in sorted(files.items())]
         if self._demo.is_file():
             models.append(self._model(DEMO_NAME, self._demo, builtin=True))
@@ -104,10 +104,7 @@ class Library:
                 hint = f"Did you mean {' or '.join(near)}?" if near else "See: nearfar models ls"
                 raise NotFoundError(f"There is no local model {name!r}.", code="model_not_found", hint=hint)
             path, builtin = files[name], False
-        header = self._header(path)
-        if isinstance(header, ModelFileError):
-            raise ModelFileError(header.message, code=header.code, hint=header.hint)
-        return LocalModel(name=name, path=path, builtin=builtin, header=header)
+        return LocalModel(name=name, path=path, builtin=builtin, header=self._headers.of(path))
 
     def rm(self, name: str) -> bool:
         """Remove ``name`` from the folder; True if its data went with it, because no other link to it was left."""
@@ -120,7 +117,6 @@ class Library:
             )
         status = path.lstat()
         path.unlink()
-        self._headers.pop(path, None)
         return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
     def _files(self) -> dict[str, Path]:
@@ -138,26 +134,10 @@ class Library:
         return files
 
     def _model(self, name: str, path: Path, *, builtin: bool = False) -> LocalModel:
-        header = self._header(path)
-        if isinstance(header, ModelFileError):
-            return LocalModel(name=name, path=path, builtin=builtin, error=header.text)
-        return LocalModel(name=name, path=path, builtin=builtin, header=header)
-
-    def _header(self, path: Path) -> Header | ModelFileError:
-        """The file's header or what is wrong with it, read again only if the file has changed."""
         try:
-            status = path.stat()
-        except OSError as exc:
-            return ModelFileError(f"{path} cannot be opened: {exc.strerror}.", code="model_file_unreadable")
-        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        known = self._headers.get(path)
-        if known is None or known[0] != state:
-            try:
-                known = (state, _usable(path))
-            except ModelFileError as exc:
-                known = (state, exc)
-            self._headers[path] = known
-        return known[1]
+            return LocalModel(name=name, path=path, builtin=builtin, header=self._headers.of(path))
+        except ModelFileError as exc:
+            return LocalModel(name=name, path=path, builtin=builtin, error=exc.text)
 
 
 def derived_name(path: Path) -> str:
