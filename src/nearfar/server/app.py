@@ -106,6 +106,9 @@ class Application:
             route = self._route(request)
             await route.handler(self._gateway, request, response)
         except NearfarError as error:
+            if isinstance(error, InternalServerError) and error.__cause__ is not None:
+                # The client was told that the log has the details.
+                log.exception("unexpected failure", extra={"path": request.path, "method": request.method})
             await self._refuse(error, response)
         except asyncio.CancelledError:
             raise

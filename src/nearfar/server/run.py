@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
 import ssl
@@ -186,23 +185,29 @@ async def _parent(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
     stop = stop_on_signals()
     supervisor = build.supervisor(loaded)
     hub = Hub(supervisor)
-    started = asyncio.Semaphore(0)
+    started = [asyncio.Event() for _ in range(settings.server.workers)]
     keepers = [
-        asyncio.create_task(_keep(number, loaded, listener, hub, stop, started))
-        for number in range(settings.server.workers)
+        asyncio.create_task(_keep(number, loaded, listener, hub, stop, event)) for number, event in enumerate(started)
     ]
+    all_started = asyncio.create_task(_all_set(started))
     try:
-        for _ in keepers:
-            await started.acquire()
+        done, _ = await asyncio.wait({all_started, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        for ended in done:
+            ended.result()
         ready(address(settings.server, listener))
         await stop.wait()
         hub.stop()
         await asyncio.wait(keepers, timeout=settings.server.shutdown_grace + 10)
     finally:
-        for keeper in keepers:
-            keeper.cancel()
-        await asyncio.gather(*keepers, return_exceptions=True)
+        for task in (all_started, *keepers):
+            task.cancel()
+        await asyncio.gather(all_started, *keepers, return_exceptions=True)
         await supervisor.close()
+
+
+async def _all_set(events: list[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
 
 
 async def _keep(
@@ -211,14 +216,16 @@ async def _keep(
     listener: socket.socket,
     hub: Hub,
     stop: asyncio.Event,
-    started: asyncio.Semaphore,
+    started: asyncio.Event,
 ) -> None:
-    """Run worker ``number`` again and again until the gateway stops."""
-    first = True
+    """Run worker ``number`` again and again until the gateway stops. One that never starts ends the gateway."""
     while not stop.is_set():
         began = time.monotonic()
-        process = await _run_worker(number, loaded, listener, hub, started if first else None)
-        first = False
+        process = await _run_worker(number, loaded, listener, hub, started)
+        if not started.is_set():
+            raise NearfarError(
+                "A worker ended before it could answer.", code="worker_failed", hint="Its own message stands above."
+            )
         if not stop.is_set():
             log.warning("a worker ended and is replaced", extra={"worker": number, "pid": process})
             await asyncio.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - began)))
@@ -229,13 +236,12 @@ async def _run_worker(
     loaded: Loaded,
     listener: socket.socket,
     hub: Hub,
-    started: asyncio.Semaphore | None,
+    started: asyncio.Event,
 ) -> int:
     """One life of a worker; returns its pid when it has ended."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        os.set_inheritable(theirs.fileno(), True)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -259,9 +265,11 @@ async def _run_worker(
             process.stdin.write(msgspec.json.encode(start) + b"\n")
             await process.stdin.drain()
             serving = asyncio.create_task(hub.serve(f"worker-{number}-{process.pid}", reader, writer))
-            if await process.stdout.readline() and started is not None:
-                started.release()
+            if await process.stdout.readline():
+                started.set()
             await process.wait()
+            # A process forked meanwhile may hold the other end open, so the end of the channel is not waited for.
+            writer.close()
             await serving
         finally:
             if process.returncode is None:

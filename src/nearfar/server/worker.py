@@ -10,6 +10,7 @@ import msgspec
 import uvloop
 
 from nearfar import build
+from nearfar.core.errors import NearfarError
 from nearfar.server.control import LINE, Link
 from nearfar.server.log import configure
 from nearfar.server.run import Start, run_edge, stop_on_signals
@@ -20,7 +21,11 @@ def main() -> None:
     """Read what to do from standard input, and do it."""
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     configure(start.settings.log)
-    uvloop.run(_run(start))
+    try:
+        uvloop.run(_run(start))
+    except NearfarError as error:
+        sys.stderr.write(f"error: {error.text}\n")
+        sys.exit(1)
 
 
 async def _run(start: Start) -> None:
