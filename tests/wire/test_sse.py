@@ -81,6 +81,13 @@ def test_common_stream_keeps_its_bytes() -> None:
     assert b"".join(event.raw for event in Splitter().feed(data)) == data
 
 
+def test_a_name_waits_for_its_data() -> None:
+    assert feed([b"event: error\n", b"data: x\n\n", b"data: y\n\n"]) == [
+        Event("error", b"x", b"data: x\n\n"),
+        Event("", b"y", b"data: y\n\n"),
+    ]
+
+
 def test_a_comment_before_an_event_does_not_travel() -> None:
     events = feed([b": ping\n\n: ping\nid: 1\ndata: x\n\n"])
     assert [event.raw for event in events] == [b"data: x\n\n"]

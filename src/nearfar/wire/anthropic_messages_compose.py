@@ -42,6 +42,7 @@ from nearfar.core.conversation import (
     ToolResult,
 )
 from nearfar.core.errors import BadRequestError
+from nearfar.wire.deviations import Deviations, says_something, unsupported
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -56,33 +57,14 @@ _TOOL_OWN = frozenset({"cache_control", "eager_input_streaming", "defer_loading"
 _REFUSED = frozenset({"functions", "function_call", "tool_choice", "audio", "mcp_servers", "container"})
 """Members left in ``extra`` whose loss would change what is asked for."""
 
-_SILENT = frozenset(
-    {"content", "stop", "refusal", "tools", "max_tokens", "max_completion_tokens", "reasoning_content", "reasoning"}
-)
-"""Spellings that openai_chat_conversation keeps; they say nothing here."""
-
-_EMPTY = frozenset({b"null", b"[]", b"{}", b'""'})
-
 _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2})(?!\d))?")
 _BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _EFFORT = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _ANY_OBJECT: dict[str, Any] = {"type": "object", "properties": {}}
 
 
-class _Note:
-    """What was changed on the way, each once, in order."""
-
-    def __init__(self) -> None:
-        self.deviations: dict[str, None] = {}
-
-    def add(self, deviation: str) -> None:
-        self.deviations[deviation] = None
-
-
-def unsupported(what: str, param: str) -> BadRequestError:
-    """The refusal of something that this API cannot do and that must not get lost."""
-    hint = "Leave it out, or ask for a model elsewhere."
-    return BadRequestError(f"Anthropic's API has no {what}.", code="unsupported", param=param, hint=hint)
+def _refuse(what: str, param: str) -> BadRequestError:
+    return unsupported("Anthropic's API", what, param)
 
 
 def to_anthropic(
@@ -92,7 +74,7 @@ def to_anthropic(
 
     Raises BadRequestError (code ``unsupported``) for what may not get lost.
     """
-    note = _Note()
+    note = Deviations()
     settings = conversation.settings
     limit = settings.max_output
     if limit is None:
@@ -105,39 +87,39 @@ def to_anthropic(
     _put_extra(value, conversation.extra, note)
     _put_tools(value, conversation.tools, settings, note)
     _put_settings(value, settings, model, note)
-    return value, tuple(note.deviations)
+    return value, note.all()
 
 
-def _put_extra(value: dict[str, Any], extra: Extra, note: _Note) -> None:
+def _put_extra(value: dict[str, Any], extra: Extra, note: Deviations) -> None:
     for name, raw in extra.items():
         if name in _OWN:
             value[name] = raw
-        elif name in _SILENT or bytes(raw) in _EMPTY:
+        elif not says_something(name, raw):
             continue
         elif name == "response_format":
             _rest_of_format(msgspec.json.decode(raw), note)
         elif name in _REFUSED:
-            raise unsupported(f"{name} like this one", name)
+            raise _refuse(f"{name} like this one", name)
         else:
             note.add(f"dropped:{name}")
 
 
-def _rest_of_format(shape: object, note: _Note) -> None:
+def _rest_of_format(shape: object, note: Deviations) -> None:
     """Plain text says nothing; of a schema that was understood, its description may be left; all else is a grammar."""
     kind = shape.get("type", "json_schema") if isinstance(shape, dict) else ""
     if kind == "json_schema":
         note.add("dropped:response_format.description")
     elif kind != "text":
-        raise unsupported("response format of this type", "response_format")
+        raise _refuse("response format of this type", "response_format")
 
 
-def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: _Note) -> None:
+def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: Deviations) -> None:
     if settings.choices is not None and settings.choices > 1:
-        raise unsupported("second choice in one reply (n > 1)", "n")
+        raise _refuse("second choice in one reply (n > 1)", "n")
     if settings.logprobs or settings.top_logprobs:
-        raise unsupported("log-probabilities", "logprobs")
+        raise _refuse("log-probabilities", "logprobs")
     if settings.json_mode:
-        raise unsupported("JSON mode without a schema", "response_format")
+        raise _refuse("JSON mode without a schema", "response_format")
     version = _version(model)
     for name in ("temperature", "top_p", "top_k"):
         number = getattr(settings, name)
@@ -146,7 +128,7 @@ def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: _
         if version >= (4, 7):
             note.add(f"dropped:{name}")
         elif name == "temperature" and number > 1:
-            raise unsupported("temperature above 1", "temperature")
+            raise _refuse("temperature above 1", "temperature")
         else:
             value[name] = number
     for name in ("seed", "presence_penalty", "frequency_penalty"):
@@ -163,7 +145,7 @@ def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: _
     _put_output(value, settings, version, note)
 
 
-def _put_output(value: dict[str, Any], settings: Settings, version: tuple[int, int], note: _Note) -> None:
+def _put_output(value: dict[str, Any], settings: Settings, version: tuple[int, int], note: Deviations) -> None:
     output: dict[str, Any] = {}
     if settings.json_schema is not None:
         output["format"] = {"type": "json_schema", "schema": settings.json_schema}
@@ -186,7 +168,7 @@ def _version(model: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
-def _put_tools(value: dict[str, Any], tools: list[Tool], settings: Settings, note: _Note) -> None:
+def _put_tools(value: dict[str, Any], tools: list[Tool], settings: Settings, note: Deviations) -> None:
     if tools:
         value["tools"] = [_tool(tool, note) for tool in tools]
     choice = settings.tool_choice
@@ -198,15 +180,15 @@ def _put_tools(value: dict[str, Any], tools: list[Tool], settings: Settings, not
     elif choice is not None and choice.startswith("tool:"):
         chosen = {"type": "tool", "name": choice.removeprefix("tool:")}
     else:
-        raise unsupported(f"tool_choice {choice!r}", "tool_choice")
+        raise _refuse(f"tool_choice {choice!r}", "tool_choice")
     if settings.parallel_tools is False and chosen["type"] != "none":
         chosen["disable_parallel_tool_use"] = True
     value["tool_choice"] = chosen
 
 
-def _tool(tool: Tool, note: _Note) -> dict[str, Any]:
+def _tool(tool: Tool, note: Deviations) -> dict[str, Any]:
     if not tool.name:
-        raise unsupported("tools of this type", "tools")
+        raise _refuse("tools of this type", "tools")
     value: dict[str, Any] = {"name": tool.name}
     if tool.description:
         value["description"] = tool.description
@@ -214,18 +196,10 @@ def _tool(tool: Tool, note: _Note) -> dict[str, Any]:
     value["input_schema"] = {"type": "object", **schema} if isinstance(schema, dict) else schema
     if tool.strict:
         value["strict"] = True
-    return {**value, **_own(tool.extra, _TOOL_OWN, note)}
+    return {**value, **note.keep(tool.extra, _TOOL_OWN)}
 
 
-def _own(extra: Extra, names: frozenset[str], note: _Note) -> dict[str, msgspec.Raw]:
-    """The members of ``extra`` that Anthropic has too; the others are noted as dropped, unless they say nothing."""
-    for name, raw in extra.items():
-        if name not in names and name not in _SILENT and bytes(raw) not in _EMPTY:
-            note.add(f"dropped:{name}")
-    return {name: raw for name, raw in extra.items() if name in names}
-
-
-def _turns(messages: list[Message], note: _Note) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _turns(messages: list[Message], note: Deviations) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """System blocks, and the turns: one message per run of one role, tool results first in theirs."""
     system: list[Any] = []
     turns: list[tuple[str, list[Any]]] = []
@@ -233,13 +207,13 @@ def _turns(messages: list[Message], note: _Note) -> tuple[list[dict[str, Any]], 
         blocks = _blocks(message, note)
         if message.role in {"system", "developer"}:
             if any(block.get("type") != "text" for block in blocks if isinstance(block, dict)):
-                raise unsupported("media in system messages", "messages")
+                raise _refuse("media in system messages", "messages")
             if turns and blocks:
                 note.add("moved:system")
             system += blocks
             continue
         if message.role not in {"user", "assistant", "tool"}:
-            raise unsupported(f"role {message.role!r}", "messages")
+            raise _refuse(f"role {message.role!r}", "messages")
         role = "assistant" if message.role == "assistant" else "user"
         if turns and turns[-1][0] == role:
             turns[-1][1].extend(blocks)
@@ -257,7 +231,7 @@ def _results_first(blocks: list[Any]) -> list[Any]:
     return sorted(blocks, key=lambda block: not (isinstance(block, dict) and block.get("type") == "tool_result"))
 
 
-def _trim_prefill(turns: list[tuple[str, list[Any]]], note: _Note) -> None:
+def _trim_prefill(turns: list[tuple[str, list[Any]]], note: Deviations) -> None:
     if not turns or turns[-1][0] != "assistant":
         return
     last = turns[-1][1][-1]
@@ -266,22 +240,22 @@ def _trim_prefill(turns: list[tuple[str, list[Any]]], note: _Note) -> None:
         note.add("trimmed:prefill")
 
 
-def _blocks(message: Message, note: _Note) -> list[Any]:
+def _blocks(message: Message, note: Deviations) -> list[Any]:
     found = [value for block in message.blocks if (value := _block(block, note)) is not None]
     if "function_call" in message.extra:
-        raise unsupported("function_call in a message; send tool_calls", "messages")
+        raise _refuse("function_call in a message; send tool_calls", "messages")
     if message.name:
         note.add("dropped:name")
-    own = _own(message.extra, _MESSAGE_OWN, note)
+    own = note.keep(message.extra, _MESSAGE_OWN)
     if found and isinstance(found[-1], dict):
         found[-1] = {**own, **found[-1]}
     return found
 
 
-def _block(block: Block, note: _Note) -> Any:
+def _block(block: Block, note: Deviations) -> Any:
     """The block in Anthropic's shape; None for one that has no content Anthropic takes."""
     if isinstance(block, Text):
-        own = _own(block.extra, _BLOCK_OWN, note)
+        own = note.keep(block.extra, _BLOCK_OWN)
         return {"type": "text", "text": block.text, **own} if block.text.strip() else None
     if isinstance(block, Refusal):
         return {"type": "text", "text": block.text} if block.text.strip() else None
@@ -293,7 +267,7 @@ def _block(block: Block, note: _Note) -> Any:
             "id": _id(block.id),
             "name": block.name,
             "input": _input(block),
-            **_own(block.extra, _BLOCK_OWN, note),
+            **note.keep(block.extra, _BLOCK_OWN),
         }
     if isinstance(block, ToolResult):
         return _tool_result(block, note)
@@ -304,11 +278,11 @@ def _block(block: Block, note: _Note) -> Any:
     if block.vendor == "openai.thinking_block":
         note.add("dropped:reasoning")
         return None
-    raise unsupported("content of this type", "messages")
+    raise _refuse("content of this type", "messages")
 
 
-def _reasoning(block: Reasoning, note: _Note) -> dict[str, Any] | None:
-    own = _own(block.extra, _BLOCK_OWN, note)
+def _reasoning(block: Reasoning, note: Deviations) -> dict[str, Any] | None:
+    own = note.keep(block.extra, _BLOCK_OWN)
     if block.vendor == "anthropic" and block.redacted:
         return {"type": "redacted_thinking", "data": block.redacted, **own}
     if block.vendor == "anthropic" and block.signature:
@@ -317,9 +291,9 @@ def _reasoning(block: Reasoning, note: _Note) -> dict[str, Any] | None:
     return None
 
 
-def _media(block: Media, note: _Note) -> dict[str, Any]:
+def _media(block: Media, note: Deviations) -> dict[str, Any]:
     if block.kind not in {"image", "document"}:
-        raise unsupported(f"{block.kind} input", "messages")
+        raise _refuse(f"{block.kind} input", "messages")
     source = (
         {"type": "url", "url": block.url}
         if block.url
@@ -332,7 +306,7 @@ def _media(block: Media, note: _Note) -> dict[str, Any]:
         if block.kind == "document" and "filename" in rest:
             value["title"] = rest.pop("filename")
         extra.update(rest)
-    return {**value, **_own(extra, _BLOCK_OWN, note)}
+    return {**value, **note.keep(extra, _BLOCK_OWN)}
 
 
 def _id(call: str) -> str:
@@ -353,11 +327,11 @@ def _input(call: ToolCall) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def _tool_result(block: ToolResult, note: _Note) -> dict[str, Any]:
+def _tool_result(block: ToolResult, note: Deviations) -> dict[str, Any]:
     value: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(block.id)}
     content = [found for item in block.content if (found := _block(item, note)) is not None]
     if content:
         value["content"] = content
     if block.error:
         value["is_error"] = True
-    return {**value, **_own(block.extra, _BLOCK_OWN, note)}
+    return {**value, **note.keep(block.extra, _BLOCK_OWN)}

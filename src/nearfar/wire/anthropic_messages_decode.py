@@ -20,10 +20,12 @@ from nearfar.core.chat import (
     ToolCallDelta,
     Usage,
 )
-from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
+from nearfar.core.errors import UpstreamError
 from nearfar.wire import sse
+from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
+from nearfar.wire.stream import MALFORMED, StreamDecoder
 
 FINISH = {
     "end_turn": "stop",
@@ -81,10 +83,10 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 
 
-def decoder(request: Request, typed: bool) -> StreamDecoder | PlainDecoder:
+def decoder(request: Request, typed: bool) -> Decoder:
     """The decoder for the reply to ``request``; its chunks always carry events (``typed`` changes nothing)."""
     del typed
-    return StreamDecoder() if request.stream else PlainDecoder(_read_plain)
+    return StreamDecoder(sse.Splitter(), _Reader().read) if request.stream else PlainDecoder(_read_plain)
 
 
 class _Open:
@@ -97,58 +99,21 @@ class _Open:
         self.arguments = False
 
 
-class StreamDecoder:
-    """A stream ends with ``message_stop``."""
+class _Reader:
+    """Turns the events of one stream into chunks. A stream ends with ``message_stop``."""
 
     def __init__(self) -> None:
-        self._splitter = sse.Splitter()
         self._open: dict[int, _Open] = {}
         self._calls = 0
         self._counts: dict[str, Any] = {}
-        self._done = False
-        self._failure: NearfarError | None = None
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Chunks completed by ``data``. An error sent after them in the same bytes is raised by the next call."""
-        if self._failure is not None:
-            raise self._failure
-        return self._read_all(self._splitter.feed(data))
-
-    def close(self) -> list[Chunk]:
-        """The upstream ended; raises StreamCut when ``message_stop`` is missing."""
-        if self._failure is not None:
-            raise self._failure
-        try:
-            chunks = self._read_all(self._splitter.flush())
-        except UpstreamError as exc:
-            if exc.code != "malformed_event":
-                raise
-            raise StreamCut("The upstream closed in the middle of an event.") from exc
-        if not self._done:
-            raise StreamCut("The upstream closed before its reply was complete.")
-        return chunks
-
-    def _read_all(self, events: list[sse.Event]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        try:
-            for event in events:
-                if self._done:
-                    break
-                chunk = self._read(event)
-                if chunk is not None:
-                    chunks.append(chunk)
-        except NearfarError as exc:
-            if not chunks:
-                raise
-            self._failure = exc
-        return chunks
-
-    def _read(self, raw: sse.Event) -> Chunk | None:
+    def read(self, raw: sse.Event) -> Chunk | None:
+        """One event; None for those that say nothing."""
         try:
             event = _decode_event(raw.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             message = "The upstream sent an event that is not one of Anthropic's."
-            raise UpstreamError(message, code="malformed_event", upstream_body=raw.data[:1000]) from exc
+            raise UpstreamError(message, code=MALFORMED, upstream_body=raw.data[:1000]) from exc
         if event.type == "error":
             raise stream_error(msgspec.json.decode(raw.data), raw.data)
         chunk = Chunk(raw=raw.raw)
@@ -168,7 +133,7 @@ class StreamDecoder:
                 chunk.finish = FINISH.get(event.delta.stop_reason, "stop")
                 chunk.events = (Finish(chunk.finish, event.delta.stop_reason),)
         elif event.type == "message_stop":
-            chunk.end = self._done = True
+            chunk.end = True
         else:  # ping, and kinds to come
             return None
         chunk.content = any(not isinstance(found, Finish) for found in chunk.events)

@@ -116,6 +116,9 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
 def _read_features(values: dict[str, Any], needs: set[str]) -> None:
     if values.get("tools") or values.get("functions"):
         needs.add("tools")
+        choice = values.get("tool_choice")
+        if choice == "required" or isinstance(choice, dict):
+            needs.add("tool_choice")
     if values.get("logprobs"):
         needs.add("logprobs")
     if values.get("web_search_options") is not None:

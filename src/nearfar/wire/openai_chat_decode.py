@@ -22,10 +22,12 @@ from nearfar.core.chat import (
     ToolCallDelta,
     Usage,
 )
-from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
+from nearfar.core.errors import UpstreamError
 from nearfar.wire import sse
+from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
+from nearfar.wire.stream import MALFORMED, StreamDecoder
 
 DONE = b"data: [DONE]\n\n"
 
@@ -65,74 +67,57 @@ class _Reply(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
-def decoder(request: Request, typed: bool) -> StreamDecoder | PlainDecoder:
+def decoder(request: Request, typed: bool) -> Decoder:
     """The decoder for the reply to ``request``."""
-    return StreamDecoder(request, typed) if request.stream else plain(typed)
+    return _Stream(request, typed) if request.stream else plain(typed)
 
 
-class StreamDecoder:
-    """A stream ends with ``[DONE]``, or with a finish reason for every choice (transformers serve: no ``[DONE]``)."""
+class _Stream:
+    """A stream, unless its first byte shows that the upstream answered with one body, most often an error."""
+
+    def __init__(self, request: Request, typed: bool) -> None:
+        reader = _Reader(request, typed)
+        self._stream = StreamDecoder(sse.Splitter(), reader.read, reader.complete)
+        self._plain: PlainDecoder | None = None
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Chunks completed by ``data``."""
+        if not self._begun:
+            first = data.lstrip()[:1]
+            self._begun = bool(first)
+            if first == b"{":
+                self._plain = plain(typed=False)
+        return self._stream.feed(data) if self._plain is None else self._plain.feed(data)
+
+    def close(self) -> list[Chunk]:
+        """The upstream ended; raises StreamCut when its terminal marker is missing."""
+        if self._plain is None:
+            return self._stream.close()
+        self._plain.close()
+        message = "The upstream answered with one body where a stream was asked for."
+        raise UpstreamError(message, code="not_a_stream")
+
+
+class _Reader:
+    """Turns events into chunks.
+
+    A stream ends with ``[DONE]``, or with a finish reason for every choice (transformers serve: no ``[DONE]``).
+    """
 
     def __init__(self, request: Request, typed: bool) -> None:
         self._typed = typed
         self._choices = request.choices
         self._hide_usage = not request.include_usage
-        self._splitter = sse.Splitter()
         self._finished: set[int] = set()
-        self._fresh = True
         self._answered = False
-        self._done = False
-        self._failure: NearfarError | None = None
-        self._plain: PlainDecoder | None = None
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Chunks completed by ``data``. An error sent after them in the same bytes is raised by the next call."""
-        if self._failure is not None:
-            raise self._failure
-        if self._fresh:
-            start = data.lstrip()[:1]
-            self._fresh = not start
-            if start == b"{":
-                self._plain = plain(self._typed)
-        if self._plain is not None:
-            return self._plain.feed(data)
-        return self._read_all(self._splitter.feed(data))
+    def complete(self) -> bool:
+        """Whether every choice has its finish reason."""
+        return len(self._finished) >= self._choices
 
-    def close(self) -> list[Chunk]:
-        """The upstream ended; raises StreamCut when its terminal marker is missing."""
-        if self._failure is not None:
-            raise self._failure
-        if self._plain is not None:
-            self._plain.close()
-            message = "The upstream answered with one body where a stream was asked for."
-            raise UpstreamError(message, code="not_a_stream")
-        try:
-            chunks = self._read_all(self._splitter.flush())
-        except UpstreamError as exc:
-            if exc.code != "malformed_event":
-                raise
-            raise StreamCut("The upstream closed in the middle of an event.") from exc
-        if self._done:
-            return chunks
-        if len(self._finished) < self._choices:
-            raise StreamCut("The upstream closed before its reply was complete.")
-        chunks.append(Chunk(end=True))
-        return chunks
-
-    def _read_all(self, events: list[sse.Event]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        try:
-            for event in events:
-                if self._done:
-                    break
-                chunks.append(self._read(event))
-        except NearfarError as exc:
-            if not chunks:
-                raise
-            self._failure = exc
-        return chunks
-
-    def _read(self, event: sse.Event) -> Chunk:
+    def read(self, event: sse.Event) -> Chunk:
+        """One event. Raises the error that it holds."""
         data = event.data
         if data == b"[DONE]":
             return self._read_done()
@@ -142,7 +127,7 @@ class StreamDecoder:
             if event.name == "error":
                 raise stream_error(data.decode("utf-8", "replace"), data) from exc
             message = "The upstream sent an event that is not a chat completion chunk."
-            raise UpstreamError(message, code="malformed_event", upstream_body=data[:1000]) from exc
+            raise UpstreamError(message, code=MALFORMED, upstream_body=data[:1000]) from exc
         if reply.error or event.name == "error" or reply.object == "error":
             raise stream_error(msgspec.json.decode(data), data)
         chunk = Chunk(raw=event.raw)
@@ -169,7 +154,6 @@ class StreamDecoder:
     def _read_done(self) -> Chunk:
         if not self._answered:
             raise UpstreamError("The upstream's stream ended without an answer.", code="empty_reply")
-        self._done = True
         return Chunk(raw=DONE, end=True)
 
 

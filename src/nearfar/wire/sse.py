@@ -38,7 +38,7 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[Event]:
         """Events completed by ``data``. Raises UpstreamError for an event above the limit."""
-        if not self._line and not self._data and not self._after_cr:
+        if not (self._line or self._data or self._name or self._after_cr):
             events = self._whole(data)
             if events is not None:
                 return events
@@ -54,6 +54,9 @@ class Splitter:
         """The common case: only whole events of one ``data`` line each. None when it is not that."""
         if data[-2:] != b"\n\n" or b"\r" in data:
             return None
+        if data.find(b"\n") == len(data) - 2 and data[:6] == b"data: " and 8 < len(data) <= self._limit:
+            self._first = False
+            return [Event("", data[6:-2], data)]
         events = []
         for block in data[:-2].split(b"\n\n"):
             if block[:6] != b"data: " or not 6 < len(block) <= self._limit or b"\n" in block:
