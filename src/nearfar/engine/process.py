@@ -101,7 +101,7 @@ class _Process:
         self._process = process
         self._socket = socket
         # A descriptor of the process itself: whoever reaps it, it never means another process with the same number.
-        self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+        self._descriptor = _descriptor(process.pid)
         self._end = asyncio.create_task(self._wait())
 
     @property
@@ -133,6 +133,14 @@ class _Process:
             os.close(self._descriptor)
         _remove(self._socket)
         return code
+
+
+def _descriptor(pid: int) -> int | None:
+    """A descriptor of process ``pid``; None where the system has none, and for a process that is gone already."""
+    try:
+        return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    except ProcessLookupError:
+        return None
 
 
 class Drain:
@@ -172,7 +180,9 @@ async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -
     line: bytes | None = None
     try:
         async with asyncio.timeout(timeout):
-            process.stdin.write(msgspec.json.encode(config) + b"\n")
+            # A child that is dead already reads nothing: asyncio says so with OSError, uvloop with RuntimeError.
+            with contextlib.suppress(OSError, RuntimeError):
+                process.stdin.write(msgspec.json.encode(config) + b"\n")
             line = await process.stdout.readline()
         ready = _report(line)
         if ready is not None and ready.ok:
@@ -187,7 +197,7 @@ async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -
         ) from exc
     finally:
         if not started:
-            if line == b"":  # it is ending by itself: let it, its exit code says why
+            if line is not None:  # it is ending by itself: let it, its last words and its exit code say why
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_ENDING_SECONDS):
                         await child.gone()
