@@ -12,6 +12,7 @@ SDKS := .build/sdk/openai-2/.installed
 # The engine's wheel links to OpenMP's runtime, which comes with gcc but not with a bare Debian.
 HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
 UV := .build/lock/bin/uv
+LITELLM := .build/peers/litellm/bin/litellm
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --upgrade
 
@@ -58,8 +59,8 @@ soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
 bench: $(RUN) ## Cost per request beside nginx's, in one run (needs nginx and wrk); writes bench/latest.json
 	$(BIN)/python -m bench.run $(ARGS)
 
-bench-peers: $(RUN) ## The same load on other gateways; installs them under .build
-	$(BIN)/python -m bench.peers $(ARGS)
+bench-peers: $(RUN) $(LITELLM) ## The same load on LiteLLM, which it installs under .build
+	$(BIN)/python -m bench.peers --litellm $(LITELLM) $(ARGS)
 
 lock: $(UV) ## Write requirements/*.lock anew
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev -o requirements/dev.lock
@@ -94,6 +95,11 @@ $(SDKS): requirements/sdk-openai-2.lock | $(BIN)/python
 	rm -rf $(@D)
 	$(FROM_LOCK) --target $(@D) -r $<
 	@touch $@
+
+$(LITELLM): | $(BIN)/python
+	$(PYTHON) -m venv --without-pip .build/peers/litellm
+	$(PYTHON) -m pip --disable-pip-version-check --no-input --python .build/peers/litellm/bin/python install --quiet \
+		'litellm[proxy]>=1.106,<1.107'
 
 $(UV): | $(BIN)/python
 	$(PYTHON) -m venv --without-pip .build/lock
