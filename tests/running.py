@@ -298,12 +298,15 @@ class Gateway:
         """The ``count`` attempts of one request, once all of them have ended in the ledger."""
         request = reply if isinstance(reply, str) else reply.headers["x-nearfar-request"]
 
-        def found() -> list[Entry]:
-            with closing(query.open_ledger(self.ledger_url)) as connection:
-                rows = query.request(connection, request)
-            return rows if len(rows) == count and all(row.outcome != "open" for row in rows) else []
+        rows: list[Entry] = []
 
-        return eventually(found)
+        def whole() -> bool:
+            with closing(query.open_ledger(self.ledger_url)) as connection:
+                rows[:] = query.request(connection, request)
+            return len(rows) == count and all(row.outcome != "open" for row in rows)
+
+        eventually(whole, f"{count} ended attempts of {request}, but", rows)
+        return rows
 
     def kill(self) -> None:
         """End it without a word, and wait until it and everything below it is gone."""
@@ -329,14 +332,14 @@ class Gateway:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
-def eventually(look: Callable[[], T], timeout: float = WAIT) -> T:
-    """The first true answer of ``look``; AssertionError with the last one when none comes in time."""
+def eventually(look: Callable[[], T], what: str = "", *seen: object, timeout: float = WAIT) -> T:
+    """The first true answer of ``look``; AssertionError with ``what`` and ``seen`` when none comes in time."""
     give_up = time.monotonic() + timeout
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < give_up, f"not within {timeout:g} s: {found!r}"
+        assert time.monotonic() < give_up, f"not within {timeout:g} s: {what} {seen or found!r}"
         time.sleep(0.02)
 
 
