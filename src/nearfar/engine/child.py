@@ -1,13 +1,14 @@
 """The child process that runs one model: ``python -m nearfar.engine.child``. It knows its one line of configuration.
 
 Standard input carries that line and then stays open for as long as the supervisor lives: its end is our end. The
-engine's own destructor can hang, so the process leaves only through ``os._exit``.
+engine's own destructor can hang, so a process that has served leaves only through ``os._exit``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> None:
         os.write(ready_pipe, msgspec.json.encode(msgspec.structs.replace(ready, network=network)) + b"\n")
     os.close(ready_pipe)
     if server is None:
-        os._exit(1)
+        sys.exit(1)  # the long way out: the engine's log is written by a thread, and what it says is the reason
     threading.Event().wait()
 
 
