@@ -256,7 +256,7 @@ def test_a_bad_file_is_refused_with_its_place(home: Home, text: str, told: str) 
     assert all(f"file {home.root / 'named.toml'}" in problem for problem in problems)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"x = 1 # " + b"a" * (1 << 20), b"a" + b".a" * 5000 + b" = 1"])
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"x = 1 # " + b"a" * (1 << 20), b"a" + b".a" * 1500 + b" = 1"])
 def test_a_file_that_is_none(home: Home, data: bytes) -> None:
     home.user.write_bytes(data)
     (problem, *_) = home.wrong()

@@ -31,6 +31,8 @@ from nearfar.standin.program import READY
 
 WAIT = 20.0
 """Seconds after which something that has to happen counts as failed."""
+LONGEST_FOLDER = 40
+"""Bytes of the path of the temporary folder: sockets lie deep below it, and their paths are limited."""
 NEAR, FAR, STAND_IN = "near", "far", "stand-in"
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _FOR_A_CLOUD = ("SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
@@ -75,7 +77,9 @@ class Stage:
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
-        folder = self._environ.get("TMPDIR")
+        folder = self._environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder below gets a random name
+        if len(os.fsencode(folder)) > LONGEST_FOLDER:
+            folder = "/tmp"  # noqa: S108
         with contextlib.ExitStack() as ends:
             self._root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="nearfar-demo-", dir=folder)))
             url = ends.enter_context(self._start_stand_in())
