@@ -429,3 +429,23 @@ def test_closing_aborts_what_is_under_way_and_refuses_more() -> None:
                 await made.send(seal(server.port))
 
     run(scenario())
+
+
+def test_connections_to_the_engine_are_not_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        connections = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            while await read_request(reader):
+                writer.write(OK)
+            writer.close()
+
+        path = str(tmp_path / "engine.sock")
+        async with await asyncio.start_unix_server(serve, path), transport() as made:
+            for _ in range(3):
+                assert await exchange(made, seal(0, host=path, scheme="unix")) == (200, b"ok")
+            assert connections == 3
+
+    run(scenario())

@@ -214,7 +214,7 @@ class Transport:
 
     def _give_back(self, connection: Connection) -> None:
         self._active.discard(connection)
-        if connection.complete and not self._closed:
+        if connection.complete and not self._closed and self._home[connection][0].scheme != "unix":
             connection.busy = False
             connection.idle_since = asyncio.get_running_loop().time()
             idle = self._idle.setdefault(self._home[connection], deque())
@@ -222,6 +222,7 @@ class Transport:
             if len(idle) > IDLE_PER_ORIGIN:
                 idle.popleft().close()
         else:
+            # Connections to the embedded engine among them: it promises to keep one after a stream, and closes it.
             connection.abort()
 
     def _lost(self, connection: Connection) -> None:
