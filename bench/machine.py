@@ -33,7 +33,9 @@ def _cpu_model() -> str:
 
 def _commit() -> str:
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        # The checkout may belong to another user (root in CI): git has to be told.
+        command = ["git", "-c", f"safe.directory={ROOT}", *arguments]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
         return git("rev-parse", "--short=12", "HEAD") + (

@@ -16,9 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.procs import rss_mb, settle, used_by
-
 from bench import machine, parts
+from bench.procs import rss_mb, settle, used_by
 
 CHUNKS = 50
 

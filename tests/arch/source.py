@@ -33,7 +33,9 @@ def modules() -> tuple[Module, ...]:
 
 def tracked() -> Iterator[Path]:
     """Every file under version control that is still there."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    # A checkout may belong to another user than the one who runs the tests (root in CI): git has to be told.
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
     for name in listed.decode().split("\0"):
         if name and (ROOT / name).is_file():
             yield ROOT / name
