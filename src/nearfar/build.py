@@ -16,6 +16,7 @@ from nearfar.core.engines import Engines
 from nearfar.core.places import Class, Place
 from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
+from nearfar.gateway import declared
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
@@ -270,6 +271,7 @@ def _proxies(proxy: Proxy) -> Proxies:
 def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
     known = providers.load_all()
     settings = loaded.settings
+    declared.check(settings, loaded.origins, known)
     found_keys = {}
     for name, provider in known.items():
         variable, _ = loaded.environ.first(*provider.key_env)

@@ -44,6 +44,15 @@ def test_check_tells_everything_that_is_wrong(cli: Cli) -> None:
     assert f"file {file}:3" in result.err
 
 
+def test_check_knows_the_providers(cli: Cli) -> None:
+    file = cli.write('[deployments.a]\nprovider = "opnai"\nmodel = "m"\n')
+    result = cli("config", "check", "-c", file)
+    assert (result.code, result.out) == (2, "")
+    assert f"file {file}:2" in result.err
+    assert "'openai'" in result.err
+    assert cli("serve", "--port", "0", "-c", file).err == result.err
+
+
 def test_check_of_a_sound_configuration(cli: Cli) -> None:
     file = cli.write("offline = true\n")
     assert cli("config", "check", "-c", file).out.startswith(f"ok: 1 settings from {file}")

@@ -63,7 +63,8 @@ def test_names_of_keys_and_never_their_values(cli: Cli) -> None:
     environ = {"OPENAI_API_KEY": "sk-hunter2", "HTTPS_PROXY": "http://me:hunter2@proxy:3128"}
     found = report(cli, *args, **environ)
     assert "OPENAI_API_KEY" in found["provider keys"]["detail"]
-    assert found["key of a"]["state"] == "warn"
+    assert found["key of a"]["state"] == "fail"
+    assert report(cli, *args, "--set", "offline=true")["key of a"]["state"] == "warn"
     assert "http://***@proxy:3128" in found["network"]["detail"]
     assert "hunter2" not in cli("doctor", *args, **environ).out
 

@@ -53,9 +53,13 @@ def versions() -> Iterator[Check]:
 
 
 def configuration(loaded: Loaded) -> Iterator[Check]:
-    """The files that were read and how many settings are not defaults."""
+    """The files that were read, how many settings are not defaults, and whether deployments can exist."""
+    from nearfar.gateway import declared
+    from nearfar.providers import registry
+
     given = sum(origin != "default" for origin in loaded.origins.values())
     files = ", ".join(loaded.files) or f"no file ({loaded.folders.user_config} would be read)"
+    declared.check(loaded.settings, loaded.origins, registry.load_all())
     yield Check(name="configuration", state="ok", detail=f"{files}; {given} settings given")
 
 
@@ -179,7 +183,10 @@ def _references(loaded: Loaded) -> Iterator[Check]:
         try:
             resolve(deployment.key, loaded.environ)
         except SettingsError as error:
-            yield Check(name=f"key of {name}", state="warn", detail=error.message, next=error.hint)
+            # A gateway that may call it does not start without its key.
+            near = deployment.place in {"device", "lan"}
+            state: State = "warn" if loaded.settings.offline and not near else "fail"
+            yield Check(name=f"key of {name}", state=state, detail=error.message, next=error.hint)
 
 
 def engine(loaded: Loaded) -> Iterator[Check]:

@@ -47,7 +47,11 @@ def show(
 @app.command()
 def check(ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False) -> None:
     """Read the whole configuration and say everything that is wrong with it."""
+    from nearfar.gateway import declared
+    from nearfar.providers import registry
+
     loaded = of(ctx).load(config, sets)
+    declared.check(loaded.settings, loaded.origins, registry.load_all())
     if json:
         output.json({"ok": True, "files": loaded.files, "set": _set(loaded)})
         return

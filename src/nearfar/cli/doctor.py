@@ -52,9 +52,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
     try:
         loaded = state.load(config, sets)
     except SettingsError as error:
-        problems = [(problem.text, problem.hint) for problem in error.problems] or [(error.message, error.hint)]
-        for text, hint in problems:
-            yield checkup.Check(name="configuration", state="fail", detail=text, next=hint or "nearfar config check")
+        yield from _failed("configuration", error)
         loaded = State({name: state.environ[name] for name in ("HOME",) if name in state.environ}).load(None, None)
     else:
         yield from _kept("configuration", checkup.configuration, loaded)
@@ -78,6 +76,17 @@ def _kept(name: str, check: Callable[[Loaded], Iterator[Check]], loaded: Loaded)
     try:
         yield from check(loaded)
     except NearfarError as error:
-        yield Check(name=name, state="fail", detail=error.message, next=error.hint)
+        yield from _failed(name, error)
     except OSError as error:
         yield Check(name=name, state="fail", detail=f"{type(error).__name__}: {error.strerror or error}")
+
+
+def _failed(name: str, error: NearfarError) -> Iterator[Check]:
+    """The error as lines: one for each problem of the settings."""
+    from nearfar.cli.checkup import Check
+
+    if isinstance(error, SettingsError) and error.problems:
+        for problem in error.problems:
+            yield Check(name=name, state="fail", detail=problem.text, next=problem.hint or "nearfar config check")
+    else:
+        yield Check(name=name, state="fail", detail=error.message, next=error.hint)
