@@ -96,6 +96,24 @@ def test_use_reaches_the_database(connection: Connection, ring: KeyRing) -> None
     assert idle.last_used is None
 
 
+def test_a_database_that_others_write_to_delays_no_revocation(
+    connection: Connection, ring: KeyRing, database_url: str
+) -> None:
+    key, secret = keys.new(connection, "app")
+    _, other = keys.new(connection, "other")
+    ring.refresh()
+    assert ring.lookup(secret) is not None
+    assert ring.lookup(other) is not None
+    keys.revoke(connection, key.id)
+    with connection.transaction():
+        connection.execute("UPDATE nearfar_keys SET name = name")
+        assert ring.refresh()
+        assert ring.lookup(secret) is None
+        assert ring.reason == ""
+    ring.refresh()
+    assert all(seen.last_used is not None for seen in keys.ls(connection)), "use was forgotten while others wrote"
+
+
 def test_while_the_database_is_gone_keys_stand_as_last_read(
     connection: Connection, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

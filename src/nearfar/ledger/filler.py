@@ -31,7 +31,8 @@ ORPHAN_SECONDS = 5.0
 """How often the folder is searched for segments of dead writers."""
 LOCK_SECONDS = 2.0
 """How long one pass waits for somebody else's lock on the database."""
-_SLOWEST = 30.0
+_SLOWEST = 10.0
+"""Seconds between tries, at most, while the database cannot be used."""
 _LATE = 60.0
 """Seconds without a finished pass after which the filler counts as hung."""
 

@@ -74,14 +74,14 @@ class Ledger:
     def close(self) -> bool:
         """Stop: what was journalled goes to the database, and no segment is left. Blocks for seconds at most.
 
-        False when the database could not be reached: then the journal stays, and the next start fills from it.
+        False when that did not work: then the journal stays, and the next start fills from it.
         """
         self._journal.close()
         if not self._filler.stop(_STOP_SECONDS):
             return False  # the thread still reads the segments; the process's end gives them up
         try:
             self._filler.finish()
-        except StoreUnavailable:
+        except (StoreUnavailable, OSError):
             self._journal.release()
             return False
         finally:

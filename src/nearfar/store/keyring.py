@@ -17,6 +17,7 @@ from nearfar.store.database import connect
 REFRESH_SECONDS = 0.5
 """How often the database is asked for changes: a revoked key stops working everywhere within a second."""
 _TOUCH_SECONDS = 60.0
+_LOCK_SECONDS = 0.3
 _LONGEST_SECRET = 200
 
 
@@ -90,21 +91,23 @@ class KeyRing:
 
     def _refresh(self) -> bool:
         if self._connection is None:
-            connection = connect(self._url)
+            connection = connect(self._url, wait=_LOCK_SECONDS)
             try:
                 keys.prepare(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
+        changed = self._read(self._connection)
         if self._used and time.monotonic() >= self._touch_at:
-            used, self._used = self._used, set()
-            keys.touch(self._connection, list(used))
-            self._touch_at = time.monotonic() + _TOUCH_SECONDS
-        version = keys.version(self._connection)  # asked first: a change in between is then seen next time
+            self._touch(self._connection)
+        return changed
+
+    def _read(self, connection: Connection) -> bool:
+        version = keys.version(connection)  # asked first: a change in between is then seen next time
         if version == self._version:
             return False
-        read = keys.digests(self._connection)
+        read = keys.digests(connection)
         self._callers = {
             digest: Caller(id=key.id, name=key.name, floor=Class.parse(key.class_) if key.class_ else None)
             for digest, key in read
@@ -113,6 +116,15 @@ class KeyRing:
         self.exists = bool(read)
         self._version = version
         return True
+
+    def _touch(self, connection: Connection) -> None:
+        used, self._used = self._used, set()
+        try:
+            keys.touch(connection, list(used))
+        except StoreUnavailable:  # somebody is writing: that can wait, a revoked key cannot
+            self._used |= used
+        else:
+            self._touch_at = time.monotonic() + _TOUCH_SECONDS
 
     def _run(self) -> None:
         while not self._stop.wait(self._refresh_seconds):
