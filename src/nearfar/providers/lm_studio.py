@@ -1,4 +1,4 @@
-"""LM Studio. Source: lmstudio-ai/docs of 2026-04. It may list models of linked machines, so nothing proves local here."""
+"""LM Studio. Source: lmstudio-ai/docs of 2026-04. It may list models of linked machines: nothing proves local."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class _Model(msgspec.Struct):
     size: int = 0
     remote_host: str = ""
     remote_model: str = ""
-    details: dict[str, Any] = {}
+    details: dict[str, Any] | None = None
 
 
 class _Tags(msgspec.Struct):
@@ -69,7 +69,7 @@ def _has_weights(model: _Model) -> bool:
 
 def _embeds(model: _Model) -> bool:
     """Tags names no operations; embedding models are of BERT's families or say so in their name."""
-    family = str(model.details.get("family", ""))
+    family = str((model.details or {}).get("family", ""))
     return family.endswith("bert") or "embed" in model.name
 
 

@@ -1,0 +1,119 @@
+"""What every provider record promises."""
+
+import datetime as dt
+import re
+from typing import get_args
+from urllib.parse import urlsplit
+
+import pytest
+from anthropic.types import ModelParam
+from openai.types import ChatModel
+
+from nearfar.core.places import Place
+from nearfar.providers import registry
+from nearfar.providers.base import Provider
+from nearfar.wire import registry as wires
+
+PROVIDERS = list(registry.load_all().items())
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+CAPABILITIES = {
+    "streaming",
+    "tools",
+    "tool_choice",
+    "parallel_tools",
+    "images",
+    "media_urls",
+    "audio",
+    "documents",
+    "json_schema",
+    "json_mode",
+    "logprobs",
+    "seed",
+    "choices",
+    "embeddings",
+    "reasoning",
+}
+
+every = pytest.mark.parametrize(("name", "provider"), PROVIDERS, ids=[name for name, _ in PROVIDERS])
+
+
+@every
+def test_the_name_is_the_file_name(name: str, provider: Provider) -> None:
+    assert provider.name == name
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+    assert provider.title
+
+
+@every
+def test_its_wires_exist(name: str, provider: Provider) -> None:
+    assert "chat" in wires.provider_wire(provider.wire).operations
+    if provider.embeddings_wire:
+        assert "embeddings" in wires.provider_wire(provider.embeddings_wire).operations
+
+
+@every
+def test_its_address_fits_its_place(name: str, provider: Provider) -> None:
+    if not provider.base_url:
+        assert not provider.ports
+        return
+    url = urlsplit(provider.base_url)
+    assert not provider.base_url.endswith("/")
+    assert (url.query, url.username) == ("", None)
+    if url.hostname in LOOPBACK:
+        assert url.scheme == "http"
+        assert url.port in provider.ports
+        assert provider.probes, "a loopback address proves nothing: the answers must"
+    else:
+        assert url.scheme == "https"
+        assert provider.place is Place.CLOUD
+        assert provider.key_env
+
+
+@every
+def test_only_the_embedded_engine_is_on_this_device_by_itself(name: str, provider: Provider) -> None:
+    assert (provider.place is Place.DEVICE) == (name == "embedded")
+    assert provider.place in {Place.DEVICE, Place.CLOUD}
+
+
+@every
+def test_capabilities_are_dated_and_known(name: str, provider: Provider) -> None:
+    for key, capability in provider.capabilities.items():
+        assert key in CAPABILITIES
+        if capability.can is not None:
+            assert capability.source in {"catalogue", "probed", "declared"}
+            dt.date.fromisoformat(capability.date)
+
+
+@every
+def test_authentication_is_known(name: str, provider: Provider) -> None:
+    assert provider.auth in {"bearer", "x-api-key", "none"}
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", variable) for variable in provider.key_env)
+    assert not (provider.auth == "none" and provider.key_env)
+
+
+@every
+def test_probes_recognise_their_own_and_refuse_rubbish(name: str, provider: Provider) -> None:
+    for probe in provider.probes:
+        assert probe.path.startswith("/")
+        for body in (b"", b"<html>Welcome</html>", b"{}", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 10_000):
+            assert probe.read(body) is None
+
+
+@every
+def test_drop_and_rename_do_not_touch_the_content(name: str, provider: Provider) -> None:
+    touched = {*provider.drop, *provider.rename, *provider.rename.values()}
+    assert touched.isdisjoint({"model", "messages", "input", "stream"})
+
+
+def test_no_two_answer_the_same_port_alike() -> None:
+    """Ports may be shared; then the answers tell the systems apart, which the probes' own tests show."""
+    for _, provider in PROVIDERS:
+        assert len(set(provider.ports)) == len(provider.ports)
+
+
+def test_default_models_are_known_to_the_official_clients() -> None:
+    anthropic = {name for part in get_args(ModelParam) for name in get_args(part)}
+    assert set(registry.find("anthropic").default_models) <= anthropic
+    assert set(registry.find("openai").default_models) <= set(get_args(ChatModel))
+    with_defaults = [name for name, provider in PROVIDERS if provider.default_models]
+    assert with_defaults == ["anthropic", "openai"]

@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+from nearfar.providers import registry
+
+
+def test_names_are_file_names() -> None:
+    assert {"openai", "anthropic", "ollama", "openai-compatible", "embedded"} <= set(registry.names())
+    assert "base" not in registry.names()
+    assert registry.names() == sorted(registry.names())
+
+
+def test_find() -> None:
+    assert registry.find("openai-compatible").name == "openai-compatible"
+    assert registry.load_all().keys() == set(registry.names())
+
+
+@pytest.mark.parametrize(("name", "near"), [("ollma", "ollama"), ("openai_compatible", "openai-compatible")])
+def test_an_unknown_name_gets_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(LookupError, match=f"no provider named '{name}'. Nearest: .*{near}"):
+        registry.find(name)
+
+
+def test_a_name_near_to_none_gets_all() -> None:
+    with pytest.raises(LookupError, match="There are: anthropic, "):
+        registry.find("zzz")
+
+
+def test_names_are_read_without_importing_any() -> None:
+    code = (
+        "import sys; from nearfar.providers import registry; registry.names();"
+        "print([name for name in sys.modules if name.startswith('nearfar.providers.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['nearfar.providers.base', 'nearfar.providers.registry']"
