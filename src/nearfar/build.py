@@ -310,6 +310,8 @@ def _addresses(known: Mapping[str, Provider], loaded: Loaded) -> dict[str, tuple
         for name, provider in known.items()
         if provider.probes
     }
-    if loaded.environ.ollama_url:
-        addresses["ollama"] = (loaded.environ.ollama_url,)
+    ollama = loaded.environ.ollama_url
+    if ollama:
+        # An Ollama on another machine has its weights there: only its owner can say, in a deployment, where that is.
+        addresses["ollama"] = (ollama,) if is_loopback(parse_base(ollama)[0].host) else ()
     return addresses

@@ -33,6 +33,18 @@ def test_discover_finds_a_runtime_and_whether_its_weights_are_here(cli: Cli, clo
     assert "ollama" in cli("providers", "discover", "-q", OLLAMA_HOST=cloud.url).out.split()
 
 
+def test_a_runtime_on_another_machine_is_not_asked(cli: Cli) -> None:
+    """The network guard of the tests would end this one if it were. Its weights would not be on this machine."""
+    shown = cli("providers", "discover", "--json", OLLAMA_HOST="http://192.0.2.7:11434").json
+    assert "ollama" not in [item["provider"] for item in shown["runtimes"]]
+
+
+def test_what_is_declared_does_not_stand_in_the_way(cli: Cli, cloud: stand_in.Running) -> None:
+    text = '[deployments.a]\nprovider = "openai"\nmodel = "m"\nkey = "env:NOT_THERE"\n'
+    found = cli("providers", "discover", "-q", "--config", cli.write(text), OLLAMA_HOST=cloud.url)
+    assert "ollama" in found.out.split()
+
+
 def test_discover_finds_nothing(cli: Cli) -> None:
     result = cli("providers", "discover", "--set", "discovery.loopback=false")
     assert result.code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from nearfar.cli import output
@@ -99,7 +100,9 @@ async def ask_loopback(loaded: Loaded) -> dict[str, tuple[str, list[Found]]]:
     """Provider → (base URL, models) of what answers now."""
     from nearfar.cli import look
 
-    async with look.gateway(loaded) as gateway:
+    # What is declared plays no part here, and a missing key of it must not stand in the way.
+    settings = msgspec.structs.replace(loaded.settings, deployments={}, routes={})
+    async with look.gateway(msgspec.structs.replace(loaded, settings=settings)) as gateway:
         await gateway.fleet.refresh(known=False)
         return gateway.survey.found()
 
