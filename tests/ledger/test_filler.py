@@ -277,6 +277,23 @@ def test_what_the_journals_disk_refuses_goes_straight_to_the_database(
     assert outcomes(connection) == {"a": ("ok", 2), "b": ("ok", 3)}
 
 
+def test_the_journal_gets_well_while_the_database_is_not(folder: Path, journal: Journal) -> None:
+    filler = Filler("postgresql://test@127.0.0.1:1/gone", folder, journal)
+    journal.begin(begin("a"))
+    fd = journal.segments()[0].fd
+    saved, full = os.dup(fd), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, fd, inheritable=False)
+    journal.end(end("a"))
+    assert journal.waiting == 1
+    os.dup2(saved, fd, inheritable=False)
+    os.close(full)
+    os.close(saved)
+    with pytest.raises(StoreUnavailable):
+        filler.fill()
+    assert journal.waiting == 0
+    assert journal.reason == ""
+
+
 def test_a_removed_journal_is_filled_from_its_open_file(
     journal: Journal, filler: Filler, folder: Path, connection: Connection
 ) -> None:

@@ -141,9 +141,10 @@ class Filler:
             return done
 
     def _fill(self) -> Filled:
+        if self._journal is not None:
+            self._journal.tend()  # first: the journal must get well also while the database is not
         connection = self._connected()
         if self._journal is not None:
-            self._journal.tend()
             self._fill_own(connection, self._journal)
         done = Filled()
         if time.monotonic() >= self._search_at:
