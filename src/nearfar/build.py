@@ -14,6 +14,7 @@ import msgspec
 from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
 from nearfar.core.places import Class, Place
+from nearfar.engine.estimate import plan
 from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway import declared
@@ -32,7 +33,7 @@ from nearfar.providers import registry as providers
 from nearfar.providers.base import Found, Provider
 from nearfar.settings import secrets
 from nearfar.settings.load import Loaded
-from nearfar.settings.model import Policy, Proxy, Settings
+from nearfar.settings.model import Engine, Policy, Proxy, Settings
 from nearfar.settings.paths import private
 from nearfar.store import keys
 from nearfar.store.database import connect
@@ -284,7 +285,7 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
         wires=wires.provider_wire,
         secret=lambda reference: secrets.resolve(reference, loaded.environ).reveal(),
         keys=found_keys if not settings.offline else {},
-        library=lambda: [_found(model) for model in models.ls() if model.header is not None],
+        library=lambda: [_found(model, settings.engine) for model in models.ls() if model.header is not None],
         price_for=price_for,
         addresses=_addresses(known, loaded),
         transport=transport,
@@ -293,11 +294,13 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
     )
 
 
-def _found(model: LocalModel) -> Found:
+def _found(model: LocalModel, engine: Engine) -> Found:
+    assert model.header is not None
     return Found(
         model=model.name,
         local_weights=True,
-        context=None if model.header is None else model.header.context_length or None,
+        # What a request really gets, which may be less than the model was trained for.
+        context=plan(model.header, engine).context or None,
         operations=model.operations,
     )
 

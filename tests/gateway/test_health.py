@@ -3,7 +3,10 @@
 from nearfar.core.errors import (
     APIConnectionError,
     BadRequestError,
+    ContextTooLong,
+    EngineError,
     NearfarError,
+    OutputUnparsed,
     QuotaExhausted,
     RateLimitError,
     UpstreamError,
@@ -75,3 +78,9 @@ def test_workers_learn_from_each_other() -> None:
     assert len(news) == 2
     other.learn(news[-1])
     assert other.cooling("d") == (0.0, "")
+
+
+def test_what_the_request_or_the_models_words_caused_does_not_rest_a_deployment() -> None:
+    assert after(OutputUnparsed("")) == 0.0
+    assert after(ContextTooLong("")) == 0.0
+    assert after(EngineError("")) == 1.0

@@ -8,6 +8,7 @@ from nearfar.core.errors import (
     ContextTooLong,
     ModelLoading,
     NearfarError,
+    OutputUnparsed,
     Overloaded,
     QuotaExhausted,
     RateLimitError,
@@ -201,3 +202,31 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 def test_retry_after_reaches_the_error() -> None:
     assert upstream_error(429, {"retry-after": "4"}, b"{}").retry_after == 4.0
     assert upstream_error(503, {"retry-after": "4"}, b"{}").retry_after == 4.0
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "code"),
+    [
+        (500, "image input is not supported - hint: if this is unexpected, …", BadRequestError, "unsupported"),
+        (500, "the current context does not support logits computation. skipping", BadRequestError, "unsupported"),
+        (501, "This server does not support embeddings.", BadRequestError, "unsupported"),
+        (
+            500,
+            "input (1002 tokens) is too large to process. increase the physical batch size",
+            ContextTooLong,
+            "context_length_exceeded",
+        ),
+        (
+            500,
+            "The model produced output that does not match the expected peg-native format",
+            OutputUnparsed,
+            "output_unparsed",
+        ),
+        (500, "something else", UpstreamError, "upstream_error"),
+    ],
+)
+def test_llama_cpps_500s_say_whose_fault_it_was(status: int, message: str, kind: type[NearfarError], code: str) -> None:
+    body = json.dumps({"error": {"code": status, "message": message, "type": "server_error"}}).encode()
+    error = upstream_error(status, {}, body)
+    assert type(error) is kind
+    assert error.code == code

@@ -24,6 +24,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     │   ├── LedgerUnavailable 503
     │   └── StoreUnavailable 503       the database is locked, full, unreachable or not one
     └── UpstreamError 502              what a deployment did wrong
+        ├── OutputUnparsed 502         the model wrote what its own server cannot parse
         ├── APIConnectionError 502     no connection, or it broke before the reply began
         ├── StreamCut 502              the reply ended without its end
         ├── APITimeoutError 504
@@ -47,6 +48,8 @@ class NearfarError(Exception):
     default_code: ClassVar[str] = "internal_error"
     moves_on: ClassVar[bool] = False
     """Whether another candidate may be tried after this error (before the first byte to the client)."""
+    cools_down: ClassVar[bool] = False
+    """Whether the deployment rests after this error: not when the request or the model's own words were at fault."""
 
     def __init__(
         self,
@@ -167,6 +170,7 @@ class RateLimitError(NearfarError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
     moves_on = True
+    cools_down = True
 
 
 class QuotaExhausted(RateLimitError):
@@ -180,6 +184,7 @@ class BudgetExceeded(RateLimitError):
 
     default_code = "budget_exceeded"
     moves_on = False
+    cools_down = False
 
 
 class HeadersTooLargeError(NearfarError):
@@ -229,6 +234,14 @@ class UpstreamError(NearfarError):
     type = "upstream_error"
     default_code = "upstream_error"
     moves_on = True
+    cools_down = True
+
+
+class OutputUnparsed(UpstreamError):
+    """The model wrote something its own server cannot parse (tools, a schema): the next answer may be fine."""
+
+    default_code = "output_unparsed"
+    cools_down = False
 
 
 class APIConnectionError(UpstreamError):

@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 
 from nearfar.engine import isolate, machine
-from nearfar.engine.messages import Config, Ready
+from nearfar.engine.messages import INSTALL, Config, Ready
 
 _MAX_LINE = 1 << 20
-INSTALL = "Install it with: pip install 'nearfar[local]'."
 
 
 def main() -> None:

@@ -19,11 +19,10 @@ from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError, NotFoundError
 from nearfar.engine import machine
 from nearfar.engine.admission import Tenant, admit
-from nearfar.engine.child import INSTALL
 from nearfar.engine.estimate import Plan, plan
 from nearfar.engine.gguf import Header
 from nearfar.engine.library import Library
-from nearfar.engine.messages import Config
+from nearfar.engine.messages import INSTALL, Config
 from nearfar.engine.process import Child, new_key, spawn
 from nearfar.settings.model import Engine
 

@@ -140,6 +140,17 @@ class Attempts:
             sealed = self._seal(exchange, decision, target, outgoing, head, origin)
             await self._talk(exchange, target, sealed, seen, fresh=fresh)
             return
+        try:
+            await self._send_to_engine(exchange, decision, target, outgoing, seen, fresh=fresh)
+        except APIConnectionError:
+            # A child that was killed a moment ago can still be handed out. Nothing has left, so ask for a live one.
+            if seen.sent:
+                raise
+            await self._send_to_engine(exchange, decision, target, outgoing, seen, fresh=True)
+
+    async def _send_to_engine(
+        self, exchange: Exchange, decision: Decision, target: Target, outgoing: Outgoing, seen: Seen, *, fresh: bool
+    ) -> None:
         engines = self._engines
         if engines is None:
             raise APIConnectionError("The embedded engine is switched off.", hint="Set engine.enabled = true.")

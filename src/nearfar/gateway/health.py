@@ -8,8 +8,6 @@ from collections.abc import Callable
 import msgspec
 
 from nearfar.core.errors import (
-    BadRequestError,
-    ClientGone,
     ModelLoading,
     NearfarError,
     Overloaded,
@@ -51,7 +49,7 @@ class Health:
 
     def failed(self, deployment: str, error: NearfarError) -> None:
         """An attempt failed: the deployment rests, longer each time, as the error's kind demands."""
-        if isinstance(error, (BadRequestError, ClientGone)) or not error.moves_on:
+        if not error.cools_down:
             return
         before = self._rest.get(deployment)
         failures = 1 if before is None else before.failures + 1

@@ -176,7 +176,7 @@ class Survey:
             key=setting.key or ("" if embedded else self._keys.get(provider.name, "")),
             operations=frozenset(setting.operations) or _operations(provider, known),
             capabilities=capabilities,
-            context=setting.context or self._engine_context(known),
+            context=setting.context or (known.context if known is not None else None),
             max_output=setting.max_output,
             price=price,
             drop=provider.drop,
@@ -200,7 +200,7 @@ class Survey:
                 place_source="embedded",
                 operations=found.operations,
                 capabilities={**provider.capabilities, **found.capabilities},
-                context=self._engine_context(found),
+                context=found.context,
                 price=FREE,
                 drop=provider.drop,
                 rename=provider.rename,
@@ -253,12 +253,6 @@ class Survey:
                     rename=provider.rename,
                     headers=provider.headers,
                 )
-
-    def _engine_context(self, found: Found | None) -> int | None:
-        if found is None:
-            return None
-        asked = self._settings.engine.context
-        return asked if found.context is None else min(found.context, asked)
 
     def _target(self, deployment: Deployment) -> Target:
         provider = self._providers[deployment.provider]

@@ -15,7 +15,16 @@ from typing import Any
 
 import msgspec
 
-from nearfar.core.errors import ContextTooLong, ModelLoading, NearfarError, QuotaExhausted, UpstreamError, from_status
+from nearfar.core.errors import (
+    BadRequestError,
+    ContextTooLong,
+    ModelLoading,
+    NearfarError,
+    OutputUnparsed,
+    QuotaExhausted,
+    UpstreamError,
+    from_status,
+)
 
 MAX_TEXT = 2000
 """Characters of a vendor's message that are kept."""
@@ -23,7 +32,7 @@ MAX_TEXT = 2000
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded"})
 _CONTEXT_TEXT = re.compile(
     r"maximum context length|context (length|window|size|limit)|exceeds the available context|prompt is too long"
-    r"|input (length|is too long)|too many (input )?tokens",
+    r"|input (length|is too long)|too many (input )?tokens|is too large to process",
     re.IGNORECASE,
 )
 _QUOTA_CODES = frozenset(
@@ -32,6 +41,8 @@ _QUOTA_CODES = frozenset(
 _QUOTA_TEXT = re.compile(
     r"credit balance is too low|exceeded your current quota|insufficient (funds|balance|credit)", re.IGNORECASE
 )
+_CANNOT_TEXT = re.compile(r"(image|audio) input is not supported|does not support logits computation", re.IGNORECASE)
+_UNPARSED_TEXT = re.compile(r"does not match the expected .{0,40}format", re.IGNORECASE)
 _LOADING_TEXT = re.compile(r"loading model|model is (currently )?loading|currently loading", re.IGNORECASE)
 _TYPE_STATUS = {
     "invalid_request_error": 400,
@@ -118,6 +129,11 @@ def _classify(status: int, said: Said, *, retry_after: float | None, body: bytes
         return UpstreamError(message, code="upstream_credentials", hint="Check the deployment's key.", **keep)
     if names & _CONTEXT_CODES or (status in {400, 413, 422, 500, 502} and _CONTEXT_TEXT.search(text)):
         return ContextTooLong(text or "The prompt does not fit the model's context.", **keep)
+    if status in {500, 501} and (status == 501 or _CANNOT_TEXT.search(text)):
+        # llama.cpp answers 500 to what its model cannot do: the request's fault, not the server's.
+        return BadRequestError(text or "The model cannot do this.", code="unsupported", **keep)
+    if status == 500 and _UNPARSED_TEXT.search(text):
+        return OutputUnparsed(text, **keep)
     if status == 402 or names & _QUOTA_CODES or (status in {400, 403, 429} and _QUOTA_TEXT.search(text)):
         message = text or "The account at the provider is out of quota."
         return QuotaExhausted(message, retry_after=retry_after, **keep)
