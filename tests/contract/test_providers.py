@@ -32,6 +32,8 @@ CAPABILITIES = {
     "choices",
     "embeddings",
     "reasoning",
+    "dimensions",
+    "token_input",
 }
 
 every = pytest.mark.parametrize(("name", "provider"), PROVIDERS, ids=[name for name, _ in PROVIDERS])

@@ -24,5 +24,7 @@ PROVIDER = Provider(
         "embeddings": _YES,
         # The child has no network, so it can fetch nothing.
         "media_urls": _NO,
+        # The engine leaves the member unread, so the vectors would have another length than asked for.
+        "dimensions": _NO,
     },
 )

@@ -96,5 +96,7 @@ PROVIDER = Provider(
         "audio": _NO,
         "documents": _NO,
         "embeddings": _YES,
+        "dimensions": _YES,
+        "token_input": _NO,
     },
 )

@@ -22,6 +22,8 @@ PROVIDER = Provider(
         "json_schema": _YES,
         "json_mode": _YES,
         "embeddings": _YES,
+        "dimensions": _YES,
+        "token_input": _YES,
     },
     # Reasoning models refuse the old name; every current model takes the new one.
     rename={"max_tokens": "max_completion_tokens"},
