@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +110,22 @@ def test_without_a_gateway_this_process_answers(alone: Cli) -> None:
     assert "near (device)" in near.err
     entries = alone("usage", "-n", "5", "--json").json["entries"]
     assert [(entry["deployment"], entry["outcome"]) for entry in entries] == [("near", "ok"), ("far", "ok")]
+
+
+def test_an_interrupt_ends_it_and_cancels_upstream(alone: Cli, cloud: stand_in.Running) -> None:
+    cloud.behave(chunks=10_000, chunk_ms=5)
+    command = [sys.executable, "-m", "nearfar", "run", "far", "hello"]
+    environ = serving.environment(alone.home, alone.environ)
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(7) == "This is"
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+    while cloud.ended().outcome != "cancelled":
+        pass  # requests of earlier tests; when there is no further one, this fails
 
 
 def test_errors_of_this_process_are_those_of_a_gateway(alone: Cli, cloud: stand_in.Running) -> None:

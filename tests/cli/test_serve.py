@@ -49,6 +49,16 @@ def test_beyond_loopback_it_needs_a_key(cli: Cli) -> None:
     assert "nearfar keys new" in result.err
 
 
+def test_with_a_key_made_only_its_owner_is_answered(cli: Cli) -> None:
+    key = cli("keys", "new", "me", "-q").out.strip()
+    with serving(cli.home) as running:
+        refused = cli("ps", "--url", running.url)
+        assert (refused.code, refused.out) == (4, "")
+        assert "NEARFAR_API_KEY" in refused.err
+        assert cli("ps", "--url", running.url, NEARFAR_API_KEY=key).code == 0
+        assert cli("ps", "--url", running.url, NEARFAR_API_KEY=f"{key}x").code == 4
+
+
 def test_flags_are_settings_and_checked_like_them(cli: Cli) -> None:
     result = cli("serve", "--workers", "0")
     assert result.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,9 @@ class Talk:
     def run(self) -> None:
         """Read lines until the end of input. An error ends a turn, not the conversation, unless nobody is there."""
         people = output.is_terminal(sys.stdin)
+        if people:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401 - its import alone gives input() editing and history
         while True:
             try:
                 line = input("> " if people else "").strip()

@@ -109,24 +109,29 @@ def announce(cloud: Cloud, near: str) -> None:
 
 
 def tell(rows: list[Row]) -> None:
-    """One row for each scene, and whether all held."""
-    output.table(
-        ("", "SCENE", "ASKED", "RAN", "WHY", "TOKENS", "COST", "MS"),
-        [
-            (
-                "ok" if row.held else "FAILED",
-                row.scene,
-                row.asked,
-                row.ran,
-                row.why if row.held else f"{row.broken} ({row.why})",
-                row.tokens,
-                row.money,
-                f"{row.milliseconds:,.0f}",
-            )
-            for row in rows
-        ],
-        right=(5, 6, 7),
-    )
+    """One row for each scene, and whether all held. On a terminal the reason has a line of its own, for it is long."""
+    people = output.is_terminal(sys.stdout)
+    columns = ("", "SCENE", "ASKED", "RAN", "TOKENS", "COST", "MS", "WHY")
+    cells = [
+        (
+            "ok" if row.held else "FAILED",
+            row.scene,
+            row.asked,
+            row.ran,
+            row.tokens,
+            row.money,
+            f"{row.milliseconds:,.0f}",
+            row.why if row.held else f"{row.broken} ({row.why})",
+        )
+        for row in rows
+    ]
+    lines = output.aligned([item[:7] if people else item for item in (columns, *cells)], right=(4, 5, 6))
+    output.line(lines[0])
+    for text, told, row in zip(lines[1:], cells, rows, strict=True):
+        output.line(text)
+        if people:
+            output.line(f"      {told[7]}")
+            output.line(f"      “{row.answer}”" if row.answer else "      (no answer)")
     failed = sum(not row.held for row in rows)
     output.line()
     output.line(f"{len(rows) - failed} of {len(rows)} went as promised." if failed else "All went as promised.")

@@ -24,6 +24,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ran: str
     """Where the answer came from."""
     why: str
+    answer: str
+    """How the answer begins."""
     input_tokens: int | None
     output_tokens: int | None
     cost: int | None
@@ -61,7 +63,7 @@ def easy(stage: Stage, title: str) -> Row:
 def long(stage: Stage, title: str) -> Row:
     """A question that does not fit the local model goes far."""
     reply = stage.ask("near-first", LONG)
-    return _row(stage, title, f"a text of {len(LONG):,} characters", reply, _answered(reply, "cloud"))
+    return _row(stage, title, f"{len(LONG):,} characters", reply, _answered(reply, "cloud"))
 
 
 def cloud_first(stage: Stage, title: str) -> Row:
@@ -112,13 +114,13 @@ def hang_up(stage: Stage, title: str) -> Row:
 
 
 SCENES = (
-    Scene(title="an easy question", play=easy),
-    Scene(title="a long one", play=long),
+    Scene(title="easy question", play=easy),
+    Scene(title="long question", play=long),
     Scene(title="cloud first", play=cloud_first),
-    Scene(title="… and the cloud answers 429", play=busy),
-    Scene(title="the local engine is killed", play=killed),
-    Scene(title="the cloud breaks off", play=cut),
-    Scene(title="the client hangs up", play=hang_up),
+    Scene(title="cloud answers 429", play=busy),
+    Scene(title="engine is killed", play=killed),
+    Scene(title="cloud breaks off", play=cut),
+    Scene(title="client hangs up", play=hang_up),
 )
 
 
@@ -152,6 +154,7 @@ def _row(stage: Stage, title: str, asked: str, reply: Reply, broken: str, *, out
         asked=asked,
         ran=f"{where} ({reply.headers.get('x-nearfar-place', '?')})",
         why=_why(reply, outcome, last),
+        answer=_beginning(reply.text),
         input_tokens=last.input_tokens if last else None,
         output_tokens=last.output_tokens if last else None,
         cost=None if not costs or None in costs else sum(cost for cost in costs if cost is not None),
@@ -173,3 +176,8 @@ def _why(reply: Reply, outcome: str, last: Entry | None) -> str:
     elif last is not None and last.finish == "length":
         parts.append("stopped at the output limit")
     return "; ".join(part for part in parts if part)
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"

@@ -64,7 +64,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Se
     if is_terminal(sys.stdout):
         _rich(columns, cells, right)
     else:
-        _plain([list(columns), *cells], right)
+        for text in aligned([columns, *cells], right=right):
+            sys.stdout.write(text + "\n")
 
 
 def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
@@ -80,16 +81,19 @@ def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     Console(file=sys.stdout, highlight=False).print(drawn)
 
 
-def _plain(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """The rows as lines in which each column begins at the same place, wide characters counted as two."""
     from rich.cells import cell_len
 
     widths = [max(cell_len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = []
     for row in rows:
         padded = []
         for index, (text, width) in enumerate(zip(row, widths, strict=True)):
             fill = " " * (width - cell_len(text))
             padded.append(fill + text if index in right else text + fill)
-        sys.stdout.write(GAP.join(padded).rstrip() + "\n")
+        lines.append(GAP.join(padded).rstrip())
+    return lines
 
 
 def megabytes(count: int | None) -> str:
