@@ -241,11 +241,11 @@ class Stage:
         return (self._root / name).read_text(encoding="utf-8", errors="replace")[-500:].strip()
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[str], *, patience: float = WAIT) -> None:
     """Ask the process to end, and see to it."""
     process.terminate()
     try:
-        process.wait(WAIT)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,0 +1,74 @@
+"""What must hold between settings; the wording is tested through files in test_load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from nearfar.settings.checks import check
+from nearfar.settings.model import DeploymentSetting, Policy, RouteSetting, Server, Settings
+
+
+def keys(settings: Settings) -> list[str]:
+    return [problem.key for problem in check(settings, lambda _: "here")]
+
+
+def test_the_defaults_hold() -> None:
+    assert keys(Settings()) == []
+
+
+def deployed(**fields: Any) -> Settings:
+    return Settings(deployments={"a": DeploymentSetting(provider="openai", model="m", **fields)})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.org/v1",
+        "http://127.0.0.1:8000",
+        "http://[::1]:8000/v1/",
+        "http://box.lan:1",
+    ],
+)
+def test_addresses(url: str) -> None:
+    assert keys(deployed(base_url=url)) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["//h", "h:80", "http://h:0", "http://h:x", "http://[h", "http://h/#f", "http://h/ü", "http://u@h", "file:///x"],
+)
+def test_what_is_no_address(url: str) -> None:
+    assert keys(deployed(base_url=url)) == ["deployments.a.base_url"]
+
+
+@pytest.mark.parametrize(("place", "fine"), [("device", False), ("lan", True), ("cloud", True), (None, True)])
+def test_another_machines_number_is_not_this_device(place: Any, fine: bool) -> None:
+    assert (keys(deployed(base_url="http://192.0.2.1", place=place)) == []) is fine
+    assert keys(deployed(base_url="http://127.0.0.1", place=place)) == []
+
+
+def test_secret_headers_are_references() -> None:
+    assert keys(deployed(headers={"Authorization": "env:K", "x-team": "blue"})) == []
+    for name in ("authorization", "X-Api-Key", "cookie", "x-auth-token"):
+        assert keys(deployed(headers={name: "value"})) == [f"deployments.a.headers.{name}"]
+
+
+def test_numbers_have_ranges() -> None:
+    for field, value in (("port", -1), ("port", 65536), ("workers", 0), ("max_body_bytes", 0), ("header_timeout", 0.0)):
+        server = msgspec.structs.replace(Server(), **{field: value})
+        assert keys(Settings(server=server)) == [f"server.{field}"]
+
+
+def test_a_more_sensitive_class_never_reaches_further() -> None:
+    assert keys(Settings(policy=Policy(public="lan"))) == ["policy.internal"]
+    assert keys(Settings(policy=Policy(public="lan", internal="lan", confidential="lan", restricted="device"))) == []
+
+
+def test_routes_point_at_what_is_there() -> None:
+    settings = msgspec.structs.replace(deployed(), routes={"r": RouteSetting(deployments=("a",))})
+    assert keys(settings) == []
+    settings = msgspec.structs.replace(deployed(), routes={"r": RouteSetting(deployments=("a", "b", "b"))})
+    assert keys(settings) == ["routes.r.deployments"] * 2
