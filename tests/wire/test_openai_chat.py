@@ -108,7 +108,10 @@ def test_long_text_counts() -> None:
         ({"n": [1]}, "n"),
         ({"response_format": "json"}, "response_format"),
         ({"response_format": {}}, "response_format"),
-        ({"web_search_options": {}}, "web_search_options"),
+        ({"tools": {"type": "function"}}, "tools"),
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools[1].type"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0].audio"),
         (
             {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
             "messages[0].content[0].file.file_id",
@@ -127,6 +130,24 @@ def test_a_request_cannot_steer(name: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         parse(**{name: "http://elsewhere"})
     assert (caught.value.code, caught.value.param) == ("steering_parameter", name)
+
+
+@pytest.mark.parametrize("name", sorted(openai_chat.ELSEWHERE))
+def test_content_from_elsewhere_is_refused(name: str) -> None:
+    for value in (None, False):
+        assert name in parse(**{name: value}).fields
+    wanted: list[Any] = [{}, True, "id"]
+    for value in wanted:
+        with pytest.raises(BadRequestError) as caught:
+            parse(**{name: value})
+        assert (caught.value.code, caught.value.param) == ("unsupported", name)
+
+
+def test_a_named_tool_is_a_need() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "c"}}]
+    assert parse(tools=tools, tool_choice="auto").needs == {"tools"}
+    assert parse(tools=tools, tool_choice="required").needs == {"tools", "tool_choice"}
+    assert parse(tools=tools, tool_choice={"type": "function"}).needs == {"tools", "tool_choice"}
 
 
 def test_a_missing_model_names_the_next_step() -> None:

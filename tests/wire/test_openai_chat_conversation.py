@@ -83,7 +83,7 @@ assistant = st.tuples(
         reasoning=st.one_of(st.none(), texts),
         thinking_blocks=st.one_of(st.none(), st.lists(thinking, max_size=2)),
         function_call=st.just({"name": "f", "arguments": "{}"}),
-        audio=st.just({"id": "audio_1"}),
+        audio=st.none(),
         x_vendor=st.just({"deep": [1, 2]}),
     ),
 ).map(lambda parts: {"role": "assistant", **parts[0]})
@@ -244,7 +244,6 @@ def test_settings_have_one_meaning_for_two_spellings() -> None:
         ({"stop": 3}, "stop"),
         ({"stop": [3]}, "stop"),
         ({"max_tokens": 5, "top_p": []}, "top_p"),
-        ({"tools": {"a": 1}}, "tools"),
         ({"tools": [{"type": "function", "function": {"description": "no name"}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "function", "function": {"name": 7}}]}, "tools[0].function.name"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),

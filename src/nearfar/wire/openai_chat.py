@@ -26,7 +26,20 @@ from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
 MAX_CHOICES = 128
 
+ELSEWHERE = frozenset(
+    {
+        "web_search_options",  # OpenAI, Perplexity
+        "search_parameters",  # xAI
+        "enable_search",  # Alibaba
+        "plugins",  # OpenRouter
+        "previous_response_id",
+        "conversation",
+    }
+)
+"""Members that bring in content held or fetched elsewhere: no scan has seen it, and it is a further place."""
+
 _encode = msgspec.json.Encoder().encode
+_STORED = "What is stored elsewhere is content that this gateway cannot see."
 _MEDIA_NEEDS = {"image_url": "images", "input_audio": "audio", "file": "documents", "video_url": "video"}
 
 
@@ -79,6 +92,9 @@ def _read_messages(messages: object, needs: set[str]) -> _Media | None:
         role = message.get("role")
         if not isinstance(role, str) or not role:
             raise wrong(f"messages[{position}].role", role, "system, developer, user, assistant or tool")
+        if message.get("audio"):
+            param = f"messages[{position}].audio"
+            raise BadRequestError(_STORED, code="unsupported", param=param, hint="Send the transcript as content.")
         content = message.get("content")
         if isinstance(content, list):
             media = _read_parts(content, f"messages[{position}].content", needs, media)
@@ -102,9 +118,8 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
         inner = value if isinstance(value, dict) else {}
         source = value if isinstance(value, str) else inner.get("url") or inner.get("data") or inner.get("file_data")
         if isinstance(inner.get("file_id"), str):
-            message = "A file stored elsewhere is content this gateway cannot see."
             hint = "Send the file's bytes as file_data."
-            raise BadRequestError(message, code="unsupported", param=f"{where}[{position}].file.file_id", hint=hint)
+            raise BadRequestError(_STORED, code="unsupported", param=f"{where}[{position}].file.file_id", hint=hint)
         size = len(source) if isinstance(source, str) else 0
         if isinstance(source, str) and source.startswith(("http://", "https://")):
             needs.add("media_urls")
@@ -114,16 +129,17 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
 
 
 def _read_features(values: dict[str, Any], needs: set[str]) -> None:
-    if values.get("tools") or values.get("functions"):
+    if not ELSEWHERE.isdisjoint(values):
+        _refuse_elsewhere(values)
+    tools = values.get("tools")
+    if tools or values.get("functions"):
+        _read_tools(tools or [])
         needs.add("tools")
         choice = values.get("tool_choice")
         if choice == "required" or isinstance(choice, dict):
             needs.add("tool_choice")
     if values.get("logprobs"):
         needs.add("logprobs")
-    if values.get("web_search_options") is not None:
-        message = "Web search run by a provider is a further place this gateway cannot see."
-        raise BadRequestError(message, code="unsupported", param="web_search_options", hint="Leave it out.")
     shape = values.get("response_format")
     if shape is None:
         return
@@ -134,6 +150,26 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("json_schema")
     elif kind == "json_object":
         needs.add("json_mode")
+
+
+def _read_tools(tools: object) -> None:
+    if not isinstance(tools, list):
+        raise wrong("tools", tools, "a list of tools")
+    for position, tool in enumerate(tools):
+        if not isinstance(tool, dict):
+            raise wrong(f"tools[{position}]", tool, "an object with a type")
+        kind = tool.get("type", "function")
+        if kind not in {"function", "custom"}:
+            message = f"The tool {kind!r} is run by its provider: a further place that this gateway cannot see."
+            hint = "Give the model functions that you run yourself."
+            raise BadRequestError(message, code="unsupported", param=f"tools[{position}].type", hint=hint)
+
+
+def _refuse_elsewhere(values: dict[str, Any]) -> None:
+    for name in ELSEWHERE & values.keys():
+        if values[name] is not None and values[name] is not False:
+            message = f"{name} reaches for content elsewhere, which this gateway cannot see."
+            raise BadRequestError(message, code="unsupported", param=name, hint="Leave it out.")
 
 
 def _include_usage(values: dict[str, Any]) -> bool:
