@@ -19,6 +19,7 @@ from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway import declared
 from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.decider import Decider
 from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
@@ -74,7 +75,7 @@ class Gateway:
         self,
         *,
         settings: Settings,
-        rules: Rules,
+        decider: Decider,
         fleet: Fleet,
         survey: Survey,
         pipeline: Pipeline,
@@ -89,7 +90,7 @@ class Gateway:
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
-        self.rules = rules
+        self.decider = decider
         self.fleet = fleet
         self.survey = survey
         self.pipeline = pipeline
@@ -175,12 +176,12 @@ def gateway(
         health=health,
         metrics=metrics,
         engines=engines,
-        new_id=lambda: ids.new("att-"),
     )
-    pipeline = Pipeline(fleet=fleet, rules=rules, attempts=attempts, metrics=metrics, new_id=lambda: ids.new("dec-"))
+    decider = Decider(fleet, health, rules)
+    pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics)
     return Gateway(
         settings=settings,
-        rules=rules,
+        decider=decider,
         fleet=fleet,
         survey=survey,
         pipeline=pipeline,
@@ -209,11 +210,9 @@ def library(loaded: Loaded) -> Library:
 
 def ledger_places(loaded: Loaded) -> tuple[str, Path]:
     """The ledger's database and the folder of its journal."""
-    settings = loaded.settings.ledger
-    journal = Path(settings.journal) if settings.journal else loaded.folders.journal
-    if not settings.url:
+    if not loaded.settings.ledger.url:
         private(loaded.folders.state)
-    return settings.url or loaded.folders.ledger_url, private(journal)
+    return loaded.ledger_url, private(loaded.journal)
 
 
 def rules_from(settings: Settings) -> Rules:
