@@ -1,0 +1,91 @@
+"""Words of the generated parts in both languages, and which provider has met the real system in the tests."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+LIVE = frozenset({"embedded"})
+"""Providers whose real system answers in the test suite (tests/sdk, tests/engine)."""
+
+EVIDENCE = {
+    "en": {"live": "**live**: the real engine answers in the tests", "docs": "docs: written from its documentation"},
+    "zh": {"live": "**live**：測試中由真正的引擎回答", "docs": "docs：依其官方文件撰寫"},
+}
+
+PLACES = {
+    "en": {
+        "device": "`device`",
+        "lan": "`lan`",
+        "private-cloud": "`private-cloud`",
+        "cloud": "`cloud`",
+        "proven": "`cloud`; `device` where the runtime reports local weights",
+    },
+    "zh": {
+        "device": "`device`",
+        "lan": "`lan`",
+        "private-cloud": "`private-cloud`",
+        "cloud": "`cloud`",
+        "proven": "`cloud`；執行環境自己回報權重在本機時為 `device`",
+    },
+}
+
+HEADS: dict[str, dict[str, tuple[str, ...]]] = {
+    "en": {
+        "providers": ("name", "system", "wires", "place", "key from", "evidence"),
+        "commands": ("command", "does"),
+        "settings": ("key", "type", "default", "meaning"),
+        "metrics": ("name", "kind", "labels", "meaning"),
+        "errors": ("error", "status", "type", "code", "tries the next", "means"),
+        "policy": ("class", "furthest place"),
+    },
+    "zh": {
+        "providers": ("名稱", "系統", "線路格式", "位置", "金鑰來源", "證據"),
+        "commands": ("指令", "用途"),
+        "settings": ("鍵", "型別", "預設值", "意義（英文原文）"),
+        "metrics": ("名稱", "種類", "標籤", "意義（英文原文）"),
+        "errors": ("錯誤", "狀態碼", "type", "code", "改試下一個", "意義（英文原文）"),
+        "policy": ("類別", "最遠可到的位置"),
+    },
+}
+
+COMMANDS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "serve": "啟動閘道。在有人提問之前，不會有任何網路呼叫。",
+        "run": "問一個問題。",
+        "chat": "與模型對話。",
+        "ps": "列出內嵌引擎的模型，以及正在休息的部署。",
+        "usage": "彙整帳本：請求、詞元與金額，可依任何欄位分組；也可列出單次嘗試。",
+        "demo": "看閘道在近端與遠端回答，以及任一端失敗時的處理。",
+        "doctor": "檢查版本、資料夾、連接埠、引擎、模型、金鑰、執行環境、帳本與設定。",
+        "route explain": "說明問題會在哪裡執行、順序為何、為什麼不在別處。不會送出任何東西。",
+        "models add": "檢查一個 GGUF 檔並登錄為模型。",
+        "models ls": "列出這台機器的模型，包括無法使用的檔案。",
+        "models rm": "從模型資料夾移除模型。",
+        "providers ls": "列出 nearfar 認得的供應者，以及環境中有沒有它的金鑰。",
+        "providers discover": "詢問常用的迴路連接埠，看哪些本機執行環境正在執行。",
+        "providers test": "送一個短問題到某個部署，回報結果。",
+        "keys new": "建立一把金鑰。",
+        "keys ls": "列出金鑰（不含祕密）。",
+        "keys revoke": "讓金鑰失效；執行中的閘道一秒內就會知道。",
+        "config show": "印出每項設定與其值；祕密只以參照顯示。",
+        "config check": "讀取整份設定，說出所有錯誤之處。",
+        "config schema": "印出設定檔的 JSON Schema。",
+    }
+)
+
+STRUCTS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "Settings": "所有可以設定的項目。",
+        "Server": "HTTP 入口。",
+        "Deadlines": "上游嘗試各階段可用的秒數。",
+        "Proxy": "連到本機以外上游時使用的 HTTP 代理。空白欄位由 HTTPS_PROXY、HTTP_PROXY 與 NO_PROXY 補上。",
+        "Engine": "內嵌引擎。",
+        "Ledger": "嘗試記錄在哪裡。",
+        "Policy": "類別 → 最遠可到的位置。",
+        "Discovery": "除了設定之外還會尋找什麼。",
+        "Log": "寫到標準錯誤的結構化記錄，永遠不含內容。",
+        "DeploymentSetting": "某個供應者上的一個模型。任何 OpenAI 相容伺服器只需要：provider、base_url、model。",
+        "PriceSetting": "每百萬詞元的美元價格。",
+        "RouteSetting": "客戶端在 `model` 裡寫的名稱。",
+    }
+)
