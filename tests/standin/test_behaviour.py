@@ -36,6 +36,6 @@ def test_retry_after_in_three_forms() -> None:
     assert Behaviour(mode="429").retry_headers(now) == []
     assert Behaviour(retry_after=1.5).retry_headers(now) == [("retry-after", "1.5")]
     assert Behaviour(retry_after=0.25, retry_after_form="ms").retry_headers(now) == [("retry-after-ms", "250")]
-    [(name, value)] = Behaviour(retry_after=60, retry_after_form="date").retry_headers(now)
-    assert name == "retry-after"
-    assert email.utils.parsedate_to_datetime(value).timestamp() == now + 60
+    dated = dict(Behaviour(retry_after=60, retry_after_form="date").retry_headers(now))
+    assert email.utils.parsedate_to_datetime(dated["date"]).timestamp() == now
+    assert email.utils.parsedate_to_datetime(dated["retry-after"]).timestamp() == now + 60

@@ -42,7 +42,7 @@ _STATUS = {
 
 
 class HttpRequest(msgspec.Struct, kw_only=True):
-    """A request. Header names are lower case; of repeated headers the last stands."""
+    """A request. Header names are lower case; the values of a repeated header are joined with a comma."""
 
     method: str
     path: str
@@ -225,12 +225,14 @@ class HttpConnection(asyncio.Protocol):
         "_body_since",
         "_body_size",
         "_deadline_kind",
+        "_head_lines",
         "_head_size",
         "_headers",
         "_parser",
         "_refused",
         "_request",
         "_transport",
+        "_unread",
         "_url",
         "_waiting",
         "client",
@@ -263,9 +265,12 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._head_size = 0
+        self._head_lines = 0
         self._body: list[bytes] = []
         self._body_size = 0
         self._body_since = 0.0
+        self._unread = 0
+        """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
 
     # asyncio.Protocol.
 
@@ -313,8 +318,11 @@ class HttpConnection(asyncio.Protocol):
         """Called by the loop with bytes of requests."""
         if self._refused:
             return
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
+            if self._unread > self.edge.limits.header_bytes:
+                self._refuse(self._too_large())
         except httptools.HttpParserUpgrade:
             self._refuse(BadRequestError("This endpoint speaks no other protocol.", code="no_upgrade"))
         except httptools.HttpParserCallbackError as error:
@@ -330,6 +338,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers = {}
         self._head_size = 0
+        self._head_lines = 0
         self._body = []
         self._body_size = 0
         self._request = None
@@ -343,9 +352,13 @@ class HttpConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""
+        self._head_lines += 1
         self._grow(len(name) + len(value) + 4)
         if self._request is None:
-            self._headers[name.lower()] = value
+            key = name.lower()
+            before = self._headers.get(key)
+            # Two values are no value: a class, a key or a host that is said twice must not be chosen from.
+            self._headers[key] = value if before is None else b"%b, %b" % (before, value)
 
     def on_headers_complete(self) -> None:
         """Decide whether the body may come at all."""
@@ -358,6 +371,7 @@ class HttpConnection(asyncio.Protocol):
             headers=self._headers,
             client=self.client,
         )
+        self._unread = 0
         self.version_1_0 = parser.get_http_version() == "1.0"
         limits = self.edge.limits
         length = self._headers.get(b"content-length")
@@ -377,6 +391,7 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         edge = self.edge
+        self._unread = 0
         self._body.append(body)
         self._body_size += len(body)
         edge.buffered += len(body)
@@ -392,6 +407,7 @@ class HttpConnection(asyncio.Protocol):
         """The request is whole: answer it, after those before it."""
         request = self._request
         assert request is not None
+        self._unread = 0
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         # The bytes stay counted until the request is answered.
         self._body = []
@@ -494,12 +510,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _grow(self, size: int) -> None:
         self._head_size += size
-        limit = self.edge.limits.header_bytes
-        if self._head_size > limit or len(self._headers) > MAX_HEADERS:
-            raise HeadersTooLargeError(
-                f"The request headers exceed {limit} bytes or {MAX_HEADERS} lines.",
-                hint="server.max_header_bytes sets the limit.",
-            )
+        if self._head_size > self.edge.limits.header_bytes or self._head_lines > MAX_HEADERS:
+            raise self._too_large()
+
+    def _too_large(self) -> HeadersTooLargeError:
+        return HeadersTooLargeError(
+            f"The request headers exceed {self.edge.limits.header_bytes} bytes or {MAX_HEADERS} lines.",
+            hint="server.max_header_bytes sets the limit.",
+        )
 
     def _drop_body(self) -> None:
         self.edge.buffered -= self._body_size

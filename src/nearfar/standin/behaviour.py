@@ -81,7 +81,11 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.retry_after_form == "ms":
             return [("retry-after-ms", f"{self.retry_after * 1000:.0f}")]
         if self.retry_after_form == "date":
-            return [("retry-after", email.utils.formatdate(now + self.retry_after, usegmt=True))]
+            # A date means something beside the reply's own, whatever the reader's clock says.
+            return [
+                ("date", email.utils.formatdate(now, usegmt=True)),
+                ("retry-after", email.utils.formatdate(now + self.retry_after, usegmt=True)),
+            ]
         return [("retry-after", f"{self.retry_after:g}")]
 
 
