@@ -1,0 +1,215 @@
+"""Clients that ask a gateway all the time and judge every reply: whole, or a typed error, never a clean half.
+
+And the comparison of a ledger with the invoices of the stand-in, line by line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests import running
+from tests.running import Gateway, Raw, Reply, ask
+
+from nearfar.ledger.query import Entry
+from nearfar.standin.program import READY
+from nearfar.standin.record import Invoice, read_invoices
+
+BOUND = 20.0
+"""Seconds in which every request must have ended, one way or the other."""
+CHAT = "/v1/chat/completions"
+
+
+@contextlib.contextmanager
+def cloud(folder: Path) -> Iterator[tuple[str, Path]]:
+    """A stand-in as a program of its own, which outlives every gateway: (base URL, its invoices)."""
+    invoices = folder / "invoices.jsonl"
+    command = [sys.executable, "-m", "nearfar.standin", "--until-eof", "--invoices", str(invoices)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        try:
+            yield child.stdout.readline().removeprefix(READY).strip(), invoices
+            child.communicate(timeout=running.WAIT)
+        finally:
+            child.kill()
+
+
+def behave(url: str, **behaviour: Any) -> None:
+    """Set the stand-in's standing behaviour."""
+    assert ask(url, "/stand-in/mode", {"mode": "ok", **behaviour}).status == 200
+
+
+class Clients:
+    """Threads that each send one request after the other until told to stop. Use as a context manager."""
+
+    def __init__(
+        self, url: Callable[[], str], bodies: Sequence[dict[str, Any]], *, count: int = 4, seed: int = 0
+    ) -> None:
+        """``url``: where the gateway is now. ``bodies``: what is asked, chosen at random; ``leave`` hangs up early."""
+        self.ended: Counter[str] = Counter()
+        """How requests ended: ``whole``, an error's code, ``cut`` (seen as incomplete), ``no-connection``, ``left``."""
+        self.wrong: list[str] = []
+        """Replies that must not be."""
+        self._url = url
+        self._bodies = list(bodies)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, args=(random.Random(f"{seed}-{number}"),)) for number in range(count)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let the requests under way end, and see that all did."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(2 * BOUND)
+            assert not thread.is_alive(), "a request never ended"
+        assert not self.wrong, self.wrong[:5]
+
+    def total(self) -> int:
+        """How many requests have ended."""
+        with self._lock:
+            return sum(self.ended.values())
+
+    def after(self, more: int) -> None:
+        """Wait until ``more`` further requests have ended."""
+        goal = self.total() + more
+        running.eventually(lambda: self.total() >= goal, timeout=60)
+
+    def _run(self, rng: random.Random) -> None:
+        while not self._stop.is_set():
+            body = dict(rng.choice(self._bodies))
+            began = time.monotonic()
+            try:
+                end = self._leave(body, rng) if body.pop("leave", False) else self._ask(body)
+            except (ConnectionError, http.client.RemoteDisconnected):
+                # The gateway is dead, or died before it said a word.
+                end = "no-connection"
+                self._stop.wait(0.02)
+            except Exception as error:  # noqa: BLE001 - judged by the test that started us
+                end = self._object(f"{type(error).__name__}: {error} for {body}")
+            took = time.monotonic() - began
+            if took > BOUND:
+                self._object(f"{took:.1f} s for {body}: {end}")
+            with self._lock:
+                self.ended[end] += 1
+
+    def _ask(self, body: dict[str, Any]) -> str:
+        path = "/v1/embeddings" if "input" in body else CHAT
+        raw = body.pop("raw", None)
+        reply = ask(self._url(), path, raw if raw is not None else body, timeout=2 * BOUND)
+        return self.judge(reply, stream=bool(body.get("stream")))
+
+    def judge(self, reply: Reply, *, stream: bool) -> str:
+        """How ``reply`` ended; what must not be goes to ``wrong``."""
+        if reply.status != 200:
+            if not reply.clean:
+                return "cut"
+            return str(reply.error["code"])
+        if stream:
+            done = reply.body.endswith(b"data: [DONE]\n\n")
+            if done is not reply.clean:
+                return self._object(f"clean: {reply.clean}, but done: {done}: {reply.body[-300:]!r}")
+            return "whole" if done else "cut"
+        if not reply.clean:
+            return "cut"
+        if "choices" not in reply.json and "data" not in reply.json:
+            return self._object(f"no answer: {reply.body[:300]!r}")
+        return "whole"
+
+    def _leave(self, body: dict[str, Any], rng: random.Random) -> str:
+        with Raw(self._url()) as raw:
+            raw.post(CHAT, body)
+            if body.get("stream") and rng.random() < 0.7:
+                with contextlib.suppress(AssertionError):
+                    raw.until(b"data: ")
+            if rng.random() < 0.5:
+                raw.reset()
+        return "left"
+
+    def _object(self, what: str) -> str:
+        with self._lock:
+            self.wrong.append(what)
+        return "wrong"
+
+
+def reconcile(entries: list[Entry], invoices: Path) -> None:
+    """Every charge has one attempt; what ended with a count costs the same, what did not stands at its bound."""
+    charged = read_invoices(invoices) if invoices.exists() else []
+    by_attempt: dict[str, Invoice] = {}
+    for invoice in charged:
+        assert invoice.request not in by_attempt, f"charged twice: {invoice}"
+        by_attempt[invoice.request] = invoice
+    assert len({entry.attempt for entry in entries}) == len(entries)
+    far = {entry.attempt: entry for entry in entries if entry.place == "cloud"}
+    missing = by_attempt.keys() - far.keys()
+    assert not missing, f"charged, but not in the ledger: {[by_attempt[name] for name in sorted(missing)][:5]}"
+    assert not [entry for entry in entries if entry.outcome == "open"]
+    for attempt, entry in far.items():
+        compare(entry, by_attempt.get(attempt))
+
+
+def compare(entry: Entry, invoice: Invoice | None) -> None:
+    """One attempt and its charge, if there is one."""
+    if entry.outcome == "unknown":
+        assert entry.cost == entry.bound
+        assert entry.bound is not None
+        assert invoice is None or entry.bound >= invoice.nano_usd
+    elif invoice is None:
+        assert not entry.cost, f"costs something, but was not charged: {entry}"
+    elif entry.cost is None:
+        # It ended before anybody said what it used: unknown is not zero.
+        assert entry.outcome in {"cancelled", "cut", "error"}, entry
+        assert entry.bound is not None
+        assert entry.bound >= invoice.nano_usd
+    else:
+        assert entry.cost == invoice.nano_usd, (entry, invoice)
+        assert (entry.input_tokens, entry.output_tokens) == (invoice.input, invoice.output)
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"no process {pid}")
+
+
+def descriptors(pid: int) -> int:
+    """Open descriptors of a process."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def threads(pid: int) -> int:
+    """Threads of a process."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def drained(gateway: Gateway) -> list[Entry]:
+    """All entries, once nothing is open and the journal is empty."""
+
+    def all_ended() -> bool:
+        return not gateway.entries(outcome="open")
+
+    running.eventually(all_ended)
+    return gateway.entries()
