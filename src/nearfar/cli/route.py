@@ -64,14 +64,14 @@ def explain(
 async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, Decision]:
     from nearfar.cli import look
     from nearfar.core.places import Class
-    from nearfar.gateway.pipeline import Said
+    from nearfar.gateway.decider import Said
     from nearfar.wire.openai_chat import CLIENT
 
     async with look.gateway(loaded) as gateway:
         asked = CLIENT.parse(body, "req-explain")
         route = await gateway.fleet.find(asked.model)
         said = Said(header=Class.parse(class_) if class_ else None)
-        decision, _ = gateway.pipeline.decide(asked, route, said)
+        decision, _ = gateway.decider.decide(asked, route, said)
         return asked, decision
 
 

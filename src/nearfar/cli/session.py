@@ -128,7 +128,7 @@ class Here:
     async def _ask(self, body: dict[str, object], class_: str, show: Show) -> Turn:
         from nearfar import build
         from nearfar.core.places import Class
-        from nearfar.gateway.pipeline import Said
+        from nearfar.gateway.decider import Said
         from nearfar.wire.openai_chat import CLIENT
 
         if not isinstance(self._gateway, build.Gateway):

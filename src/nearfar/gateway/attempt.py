@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -67,7 +66,6 @@ class Attempts:
         health: Health,
         metrics: Metrics,
         engines: Engines | None,
-        new_id: Callable[[], str],
     ) -> None:
         self._sealer = sealer
         self._transport = transport
@@ -75,7 +73,6 @@ class Attempts:
         self._health = health
         self._metrics = metrics
         self._engines = engines
-        self._new_id = new_id
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -209,7 +206,7 @@ class Attempts:
         request = exchange.request
         price = deployment.price
         return Begin(
-            attempt=self._new_id(),
+            attempt=f"att-{request.id[4:]}-{exchange.attempts + 1}",
             request=request.id,
             at=time.time_ns(),
             parent=exchange.attempt_id,

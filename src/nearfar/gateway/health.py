@@ -39,6 +39,11 @@ class Health:
         self._publish = publish
         self._rest: dict[str, CoolDown] = {}
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing at all is held against any deployment."""
+        return not self._rest
+
     def cooling(self, deployment: str) -> tuple[float, str]:
         """Seconds that ``deployment`` still rests, and why; (0, "") when it does not."""
         rest = self._rest.get(deployment)

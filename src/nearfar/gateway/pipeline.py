@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-
-import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import (
@@ -21,25 +18,17 @@ from nearfar.core.errors import (
     InternalServerError,
     NearfarError,
 )
-from nearfar.core.places import Class
-from nearfar.core.routing import Decision, Facts, Route
+from nearfar.core.routing import Decision
 from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.metrics import Metrics
-from nearfar.policy.decide import decide, summary
-from nearfar.policy.rules import Rules, classify
+from nearfar.policy.decide import summary
 from nearfar.wire.base import ClientWire
 
 PATIENCE = 5.0
 """Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said about a request's class, by whom it may be said."""
-
-    caller: Class | None = None
-    header: Class | None = None
 
 
 class Pipeline:
@@ -49,16 +38,14 @@ class Pipeline:
         self,
         *,
         fleet: Fleet,
-        rules: Rules,
+        decider: Decider,
         attempts: Attempts,
         metrics: Metrics,
-        new_id: Callable[[], str],
     ) -> None:
         self._fleet = fleet
-        self._rules = rules
+        self._decider = decider
         self._attempts = attempts
         self._metrics = metrics
-        self._new_id = new_id
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
         """Answer ``request`` on ``out``. Errors become the dialect's errors; only CancelledError leaves."""
@@ -71,7 +58,7 @@ class Pipeline:
             route_name = route.name
             # 2 The class: the highest of what key, header and route say.
             # 3 The candidates as they are now, and the decision over them.
-            decision, snapshot = self.decide(request, route, said)
+            decision, snapshot = self._decider.decide(request, route, said)
             exchange.decision = decision
             # 4 One candidate after the other, until one answers.
             cost = await self._first_that_answers(exchange, decision, snapshot)
@@ -100,23 +87,6 @@ class Pipeline:
                 first=exchange.first,
             )
 
-    def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
-        """Class, facts, candidates, decision: pure but for the present state of health and fleet."""
-        snapshot = self._fleet.snapshot
-        class_, class_reason = classify(self._rules, route=route.floor, caller=said.caller, header=said.header)
-        facts = Facts(
-            operation=request.operation,
-            class_=class_,
-            class_reason=class_reason,
-            purpose=request.purpose,
-            input_tokens=request.input_tokens,
-            max_output=request.max_output,
-            needs=request.needs,
-            stream=request.stream,
-        )
-        candidates = self._fleet.candidates(route, snapshot)
-        return decide(facts, route, candidates, self._rules, decision_id=self._new_id()), snapshot
-
     async def _first_that_answers(self, exchange: Exchange, decision: Decision, snapshot: Snapshot) -> int | None:
         """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
         if not decision.ranked:
@@ -127,7 +97,8 @@ class Pipeline:
             try:
                 cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
             except NearfarError as error:
-                if exchange.committed or not error.moves_on:
+                # "Unsupported" is the answer of one deployment's wire: another one may well be able to.
+                if exchange.committed or not (error.moves_on or error.code == "unsupported"):
                     raise
                 errors.append(error)
                 exchange.deviations.append(f"failover:{deployment.name}:{error.code}")

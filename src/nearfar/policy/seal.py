@@ -82,15 +82,36 @@ class Sealer:
                 break
         else:
             raise EgressDenied(f"decision {decision.id} did not allow {deployment.name}.")
-        return self._sealed(
-            decision.id, attempt, decision.class_, deployment.place, decision.furthest, origin, target, head, body
+        class_, furthest = decision.class_, decision.furthest
+        return Sealed(
+            decision=decision.id,
+            attempt=attempt,
+            class_=class_,
+            place=deployment.place,
+            furthest=furthest,
+            origin=origin,
+            target=target,
+            head=head,
+            body=body,
+            tag=self._tag(decision.id, attempt, class_, deployment.place, furthest, origin, target, head, body),
         )
 
     def probe(self, *, attempt: str, place: Place, reach: Place, origin: Origin, target: str, head: bytes) -> Sealed:
         """Seal a request without content (a health probe, discovery), reaching no further than ``reach``."""
         if place > reach:
             raise EgressDenied(f"a probe may reach {reach.label}, not {place.label}.")
-        return self._sealed("probe", attempt, Class.PUBLIC, place, reach, origin, target, head, b"")
+        return Sealed(
+            decision="probe",
+            attempt=attempt,
+            class_=Class.PUBLIC,
+            place=place,
+            furthest=reach,
+            origin=origin,
+            target=target,
+            head=head,
+            body=b"",
+            tag=self._tag("probe", attempt, Class.PUBLIC, place, reach, origin, target, head, b""),
+        )
 
     def verify(self, sealed: Sealed) -> None:
         """Raises EgressDenied when ``sealed`` is not what was sealed here."""
@@ -107,31 +128,6 @@ class Sealer:
         )
         if not hmac.compare_digest(expected, sealed.tag) or sealed.place > sealed.furthest:
             raise EgressDenied("the bytes or the address differ from what policy sealed: nothing was sent.")
-
-    def _sealed(
-        self,
-        decision: str,
-        attempt: str,
-        class_: Class,
-        place: Place,
-        furthest: Place,
-        origin: Origin,
-        target: str,
-        head: bytes,
-        body: bytes,
-    ) -> Sealed:
-        return Sealed(
-            decision=decision,
-            attempt=attempt,
-            class_=class_,
-            place=place,
-            furthest=furthest,
-            origin=origin,
-            target=target,
-            head=head,
-            body=body,
-            tag=self._tag(decision, attempt, class_, place, furthest, origin, target, head, body),
-        )
 
     def _tag(
         self,

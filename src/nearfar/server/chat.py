@@ -5,7 +5,7 @@ from __future__ import annotations
 from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Class
-from nearfar.gateway.pipeline import Said
+from nearfar.gateway.decider import Said
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.store.keyring import Caller
 from nearfar.wire.base import ClientWire

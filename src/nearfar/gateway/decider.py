@@ -1,0 +1,80 @@
+"""From a request to a decision: gathers class, facts and candidates; the deciding itself is policy's.
+
+A decision depends on few things, and most requests differ in none of them, so the last one is used again while no
+deployment rests, the fleet is the same, and the prompt surely fits every context on the route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nearfar.core.chat import Request
+from nearfar.core.places import Class
+from nearfar.core.routing import Candidate, Decision, Facts, Route
+from nearfar.gateway.fleet import Fleet, Snapshot
+from nearfar.gateway.health import Health
+from nearfar.policy.decide import OUTPUT_RESERVE, decide
+from nearfar.policy.rules import Rules, classify
+
+REMEMBERED = 256
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said about a request's class, by those who may say it."""
+
+    caller: Class | None = None
+    header: Class | None = None
+
+
+class _Memo(msgspec.Struct, frozen=True):
+    decision: Decision
+    snapshot: Snapshot
+    room: int
+    """Tokens of prompt and answer that fit every deployment of the route."""
+
+
+class Decider:
+    """Decides with one policy over one fleet."""
+
+    def __init__(self, fleet: Fleet, health: Health, rules: Rules) -> None:
+        self._fleet = fleet
+        self._health = health
+        self._rules = rules
+        self._memos: dict[tuple[str, str, str, str, str, bool, frozenset[str]], _Memo] = {}
+
+    def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
+        """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
+        snapshot = self._fleet.snapshot
+        class_, reason = classify(self._rules, route=route.floor, caller=said.caller, header=said.header)
+        decision_id = f"dec-{request.id[4:]}"
+        key = (route.name, class_.label, reason, request.operation, request.purpose, request.stream, request.needs)
+        quiet = self._health.quiet
+        size = request.input_tokens + (request.max_output or OUTPUT_RESERVE)
+        memo = self._memos.get(key)
+        if memo is not None and quiet and memo.snapshot is snapshot and size <= memo.room:
+            return msgspec.structs.replace(memo.decision, id=decision_id), snapshot
+        facts = Facts(
+            operation=request.operation,
+            class_=class_,
+            class_reason=reason,
+            purpose=request.purpose,
+            input_tokens=request.input_tokens,
+            max_output=request.max_output,
+            needs=request.needs,
+            stream=request.stream,
+        )
+        candidates = self._fleet.candidates(route, snapshot)
+        decision = decide(facts, route, candidates, self._rules, decision_id=decision_id)
+        room = _room(candidates)
+        if quiet and size <= room:
+            if len(self._memos) >= REMEMBERED:
+                self._memos.clear()
+            self._memos[key] = _Memo(decision, snapshot, room)
+        return decision, snapshot
+
+
+def _room(candidates: Sequence[Candidate]) -> int:
+    sizes = [c.deployment.context for c in candidates if c.deployment.context is not None]
+    return min(sizes, default=1 << 62)
