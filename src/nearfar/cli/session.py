@@ -138,6 +138,7 @@ class Here:
         began = time.perf_counter()
         out = _Out(show)
         request = CLIENT.parse(msgspec.json.encode(body), gateway.ids.new("req-"))
+        request.received = int(time.time())
         said = Said(header=Class.parse(class_) if class_ else None)
         await gateway.pipeline.answer(request, CLIENT, said, out)
         out.close()

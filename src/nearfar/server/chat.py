@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Class
@@ -25,6 +27,7 @@ async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse
 
 async def _answer(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> None:
     request = wire.parse(http.body, gateway.ids.new("req-"))
+    request.received = int(time.time())
     caller = http.admitted
     floor = None
     if isinstance(caller, Caller):
