@@ -205,11 +205,19 @@ def threads(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def drained(gateway: Gateway) -> list[Entry]:
-    """All entries, once nothing is open and the journal is empty."""
+def settle(gateway: Gateway, cloud: str, invoices: Path) -> list[Entry]:
+    """All entries once everything has ended and is in the database, compared with the invoices line by line."""
 
-    def all_ended() -> bool:
-        return not gateway.entries(outcome="open")
+    def quiet() -> bool:
+        return not ask(cloud, "/stand-in/record").json["running"] and not gateway.entries(outcome="open")
 
-    running.eventually(all_ended)
-    return gateway.entries()
+    def entered() -> bool:
+        known = {entry.attempt for entry in gateway.entries()}
+        return all(invoice.request in known for invoice in read_invoices(invoices))
+
+    running.eventually(quiet)
+    with contextlib.suppress(AssertionError):  # the comparison says better what is missing
+        running.eventually(entered, timeout=10)
+    entries = gateway.entries()
+    reconcile(entries, invoices)
+    return entries

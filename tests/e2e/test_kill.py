@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,16 +51,7 @@ class House:
 
     def settled(self) -> None:
         """Ledger and invoices, when everything has ended, line by line."""
-        quiet = threading.Event()
-
-        def at_rest() -> bool:
-            report = running.ask(self.cloud, "/stand-in/record").json
-            if report["running"]:
-                quiet.wait(0.05)
-            return not report["running"]
-
-        eventually(at_rest)
-        load.reconcile(load.drained(self.gateway), self.invoices)
+        load.settle(self.gateway, self.cloud, self.invoices)
 
     def close(self) -> None:
         self._stack.close()
@@ -147,7 +137,7 @@ def test_all_workers_share_what_they_learn(houses: Any) -> None:
     tried = {tuple(gateway.chat("two").tried) for _ in range(12)}
     assert tried == {()}, "every worker knows that it rests"
     assert all("down" in gateway.cooling() for _ in range(8))
-    assert {gateway.metric("nearfar_attempts_total", outcome="ok") for _ in range(8)} == {12.0}
+    eventually(lambda: {gateway.metric("nearfar_attempts_total", outcome="ok") for _ in range(8)} == {12.0})
 
 
 @pytest.mark.slow
