@@ -7,9 +7,7 @@ import sys
 
 from tests.arch.source import PACKAGE
 
-ALLOWED = frozenset(
-    {"httptools", "msgspec", "nearfar", "platformdirs", "prometheus_client", "typing_extensions", "uvloop"}
-)
+ALLOWED = frozenset({"httptools", "msgspec", "nearfar", "platformdirs", "typing_extensions", "uvloop"})
 """Third-party packages that a gateway process may load before it has seen a request."""
 
 PROBE = """
