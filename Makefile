@@ -23,7 +23,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk lint test test-quick test-all soak bench bench-peers lock clean
+.PHONY: help demo serve install dev sdk lint test test-quick test-all soak bench bench-peers docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -61,6 +61,9 @@ bench: $(RUN) ## Cost per request beside nginx's, in one run (needs nginx and wr
 
 bench-peers: $(RUN) $(LITELLM) ## The same load on LiteLLM, which it installs under .build
 	$(BIN)/python -m bench.peers --litellm $(LITELLM) $(ARGS)
+
+docs: $(DEV) ## Write the generated parts of README and docs anew
+	$(BIN)/python -m tools.docs.generate $(ARGS)
 
 lock: $(UV) ## Write requirements/*.lock anew
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev -o requirements/dev.lock
