@@ -449,3 +449,39 @@ def test_connections_to_the_engine_are_not_kept(tmp_path: Path) -> None:
             assert connections == 3
 
     run(scenario())
+
+
+def test_a_name_with_two_addresses_is_reached_on_the_one_that_is_served() -> None:
+    async def scenario() -> None:
+        async with upstream(every=OK) as server, transport() as made:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo("127.0.0.1", server.port, type=1)
+
+            async def both(host: str, port: int, **more: Any) -> list[Any]:
+                silent = [(family, kind, proto, name, ("127.0.0.9", port)) for family, kind, proto, name, _ in found]
+                return [*silent, *found]
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(loop), "getaddrinfo", lambda _, *args, **more: both(*args, **more))
+                assert await exchange(made, seal(server.port, host="two.example")) == (200, b"ok")
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_one_address_beyond_the_place_refuses_the_whole_name() -> None:
+    async def scenario() -> None:
+        async with upstream(every=OK) as server, transport() as made:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo("127.0.0.1", server.port, type=1)
+            family, kind, proto, name, _ = found[0]
+
+            async def mixed(*_: Any, **__: Any) -> list[Any]:
+                return [*found, (family, kind, proto, name, ("192.0.2.7", server.port))]
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(loop), "getaddrinfo", mixed)
+                with pytest.raises(EgressDenied, match=r"192\.0\.2\.7"):
+                    await exchange(made, seal(server.port, host="mixed.example"))
+            assert server.connections == 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -279,7 +279,23 @@ class Transport:
             return
         proxy = self._proxies.for_origin(origin, place)
         hop = proxy or origin
-        address = await _resolve(loop, hop, Place.CLOUD if proxy else place)
+        addresses = await _resolve(loop, hop, Place.CLOUD if proxy else place)
+        for address in addresses[:-1]:
+            # Names such as localhost have an address of each family, and often only one of them is served.
+            with contextlib.suppress(OSError):
+                await self._connect_to(loop, address, origin, proxy, connection)
+                return
+        await self._connect_to(loop, addresses[-1], origin, proxy, connection)
+
+    async def _connect_to(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        address: str,
+        origin: Origin,
+        proxy: Origin | None,
+        connection: Connection,
+    ) -> None:
+        hop = proxy or origin
         if origin.scheme == "http":
             await loop.create_connection(lambda: connection, address, hop.port)
             return
@@ -293,13 +309,12 @@ class Transport:
         await _tunnel(loop, address, hop.port, origin, self._tls, connection)
 
 
-async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin, place: Place) -> str:
-    """One address of ``origin`` that its place admits; the connection goes to exactly this one."""
+async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin, place: Place) -> list[str]:
+    """The addresses of ``origin``, all of which its place must admit; connections go to these and no others."""
     infos = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    addresses = [str(info[4][0]) for info in infos]
-    for address in addresses:
-        if admitted(address, place):
-            return address
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
+    if addresses and all(admitted(address, place) for address in addresses):
+        return addresses
     raise EgressDenied(
         f"{origin.host} is declared as {place.label} but resolves to {', '.join(addresses) or 'nothing'}.",
         hint="Correct the deployment's place, or its base_url.",

@@ -86,12 +86,17 @@ class SqliteConnection:
             return
         width = len(rows[0])
         row = f"({', '.join('?' * width)})"
-        step = max(1, _PARAMETERS // width)
+        most = max(1, _PARAMETERS // width)
+        start = 0
         with self._translated():
-            for start in range(0, len(rows), step):
-                part = rows[start : start + step]
-                sql = f"{head} VALUES {', '.join([row] * len(part))} {tail}"
+            while start < len(rows):
+                # Sizes are powers of two, so that a handful of statements serves every batch: each that SQLite keeps
+                # prepared takes hundreds of kilobytes.
+                size = 1 << min(most, len(rows) - start).bit_length() - 1
+                part = rows[start : start + size]
+                sql = f"{head} VALUES {', '.join([row] * size)} {tail}"
                 self._raw.execute(sql, [value for values in part for value in values])
+                start += size
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
