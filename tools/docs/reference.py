@@ -68,7 +68,11 @@ def cli(language: str) -> str:
     parts = []
     for name, command in leaves():
         context = command.context_class(
-            command, info_name=f"nearfar {name}", terminal_width=PLAIN_WIDTH, max_content_width=PLAIN_WIDTH
+            command,
+            info_name=f"nearfar {name}",
+            terminal_width=PLAIN_WIDTH,
+            max_content_width=PLAIN_WIDTH,
+            help_option_names=["-h", "--help"],
         )
         lead = f"{COMMANDS[name]}\n\n" if language == "zh" else ""
         parts.append(f"## nearfar {name}\n\n{lead}```text\n{command.get_help(context).strip()}\n```")
