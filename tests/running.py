@@ -386,6 +386,7 @@ def launch(
     arguments: tuple[str, ...] = (),
     ledger_url: str = "",
     base: str = BASE,
+    program: tuple[str, ...] = (sys.executable, "-m", "nearfar"),
     **environ: str,
 ) -> Gateway:
     """Start a gateway and wait until it is ready. Whoever calls must stop or kill it."""
@@ -394,7 +395,7 @@ def launch(
     words = log.open("ab")
     with words:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nearfar", "serve", "--config", str(path), "--port", "0", "--json", *arguments],
+            [*program, "serve", "--config", str(path), "--port", "0", "--json", *arguments],
             env=environment(folder, **environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
