@@ -198,3 +198,12 @@ def test_named_files_exist(name: str) -> None:
     for path in re.findall(r"`((?:src|tests|tools|bench|docs)/[\w./-]+)`", text(name)):
         generated = path in {"bench/latest.json", "bench/published.json"}
         assert generated or "my_" in path or (ROOT / path).exists(), path
+
+
+def test_the_example_of_a_provider_is_one() -> None:
+    [code] = [
+        item.body for item in snippets.snippets(text("docs/en/how-to/add-a-provider.md")) if item.kind == "python"
+    ]
+    module: dict[str, Any] = {}
+    exec(code, module)
+    assert module["PROVIDER"].wire in {provider.wire for provider in registry.load_all().values()}
