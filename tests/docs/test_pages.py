@@ -20,6 +20,7 @@ ROOT = blocks.ROOT
 DOCS = ROOT / "docs"
 PAGES = blocks.pages()
 LANGUAGES = ("en", "zh-Hant")
+TREE: Any = typer.main.get_command(app)
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
@@ -156,7 +157,7 @@ def test_commands_exist(name: str) -> None:
 
 def strangers(words: list[str]) -> list[str]:
     """The options in ``words`` that their command does not have; the first word if there is no such command."""
-    command: Any = typer.main.get_command(app)
+    command = TREE
     while hasattr(command, "commands"):
         if not words or words[0] not in command.commands:
             return words[:1]
