@@ -1,0 +1,156 @@
+"""A decision that is used again must be the one that would have been made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.gateway.house import RULES, snapshot, target
+
+from nearfar.core.chat import Request
+from nearfar.core.errors import RateLimitError
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Capability, Decision, Route
+from nearfar.gateway import decider as decider_module
+from nearfar.gateway.decider import Decider, Said
+from nearfar.gateway.fleet import Fleet, Snapshot
+from nearfar.gateway.health import Health
+
+NO_TOOLS = {"tools": Capability(can=False, source="declared")}
+ROUTES = {
+    name: Route(name=name, strategy=strategy, deployments=("far", "lan", "near", "vectors"), floor=floor)
+    for name, strategy, floor in (
+        ("near-first", "local-first", Class.PUBLIC),
+        ("far-first", "cloud-first", Class.PUBLIC),
+        ("near-only", "local-only", Class.PUBLIC),
+        ("sealed", "cloud-first", Class.RESTRICTED),
+    )
+}
+
+
+def known() -> Snapshot:
+    return snapshot(
+        target("far", 1, Place.CLOUD, operations=frozenset({"chat", "embeddings"})),
+        target("lan", 1, Place.LAN, context=500, capabilities=NO_TOOLS),
+        target("near", 1, Place.DEVICE, context=200),
+        target("vectors", 1, Place.DEVICE, operations=frozenset({"embeddings"})),
+        routes=ROUTES,
+    )
+
+
+def request(number: int = 1, **more: Any) -> Request:
+    values: dict[str, Any] = {"operation": "chat", "model": "m", "body": b"", "fields": {}, "input_tokens": 10}
+    return Request(id=f"req-{number}", wire="openai.chat", **(values | more))
+
+
+class Deciding:
+    def __init__(self) -> None:
+        self.health = Health(clock=lambda: 100.0)
+        self.fleet = Fleet(known(), self.health)
+        self.decider = Decider(self.fleet, self.health, RULES)
+
+    def decide(self, asked: Request, route: str = "near-first", said: Said | None = None) -> Decision:
+        decision, seen = self.decider.decide(asked, ROUTES[route], said or Said())
+        assert seen is self.fleet.snapshot
+        return decision
+
+    def fresh(self, asked: Request, route: str, said: Said) -> Decision:
+        """As if nobody had ever decided before."""
+        return Decider(self.fleet, self.health, RULES).decide(asked, ROUTES[route], said)[0]
+
+
+def names(decision: Decision) -> list[str]:
+    return [ranked.candidate.deployment.name for ranked in decision.ranked]
+
+
+CLASSES = st.none() | st.sampled_from(Class)
+ASKED = st.fixed_dictionaries(
+    {
+        "operation": st.sampled_from(["chat", "embeddings"]),
+        "purpose": st.sampled_from(["serve", "shadow"]),
+        "input_tokens": st.integers(0, 700),
+        "max_output": st.none() | st.integers(1, 700),
+        "needs": st.sampled_from([frozenset(), frozenset({"tools"}), frozenset({"images"})]),
+        "stream": st.booleans(),
+    }
+)
+STEPS = st.one_of(
+    st.tuples(st.just("ask"), ASKED, st.sampled_from(sorted(ROUTES)), st.builds(Said, caller=CLASSES, header=CLASSES)),
+    st.tuples(st.just("fail"), st.sampled_from(["far", "lan", "near"])),
+    st.tuples(st.just("mend"), st.sampled_from(["far", "lan", "near"])),
+    st.tuples(st.just("renew")),
+)
+
+
+@given(st.lists(STEPS, max_size=30))
+def test_whatever_went_before_the_decision_is_the_one_made_from_nothing(steps: list[tuple[Any, ...]]) -> None:
+    made = Deciding()
+    for number, step in enumerate(steps):
+        match step:
+            case "ask", fields, route, said:
+                asked = request(number, **fields)
+                assert made.decide(asked, route, said) == made.fresh(asked, route, said)
+            case "fail", name:
+                made.health.failed(name, RateLimitError("", retry_after=50))
+            case "mend", name:
+                made.health.succeeded(name)
+            case _:
+                made.fleet._snapshot = known()
+
+
+def test_while_nothing_changes_nothing_is_decided_again() -> None:
+    made = Deciding()
+    first, second = made.decide(request(1)), made.decide(request(2, input_tokens=50))
+    assert second.ranked is first.ranked
+    assert (first.id, second.id) == ("dec-1", "dec-2"), "each request's decision has a name of its own"
+
+
+def test_a_cool_down_counts_at_once_and_its_end_too() -> None:
+    made = Deciding()
+    assert names(made.decide(request()))[0] == "near"
+    made.health.failed("near", RateLimitError("", retry_after=50))
+    assert names(made.decide(request())) == ["lan", "far", "near"]
+    made.health.succeeded("near")
+    assert names(made.decide(request()))[0] == "near"
+
+
+def test_what_was_decided_during_a_cool_down_is_forgotten() -> None:
+    made = Deciding()
+    made.health.failed("near", RateLimitError("", retry_after=50))
+    made.decide(request())
+    made.health.succeeded("near")
+    assert names(made.decide(request()))[0] == "near"
+
+
+def test_a_new_snapshot_counts_at_once() -> None:
+    made = Deciding()
+    made.decide(request())
+    made.fleet._snapshot = Snapshot({"far": target("far", 2)}, ROUTES)
+    decision = made.decide(request())
+    assert names(decision) == ["far"]
+    assert decision.ranked[0].candidate.deployment.base_url == "http://127.0.0.1:2/v1"
+
+
+def test_a_bigger_prompt_or_answer_is_measured_against_every_context() -> None:
+    made = Deciding()
+    assert names(made.decide(request(input_tokens=10))) == ["near", "lan", "far"]
+    assert names(made.decide(request(input_tokens=190))) == ["lan", "far"]
+    assert names(made.decide(request(input_tokens=120, max_output=100))) == ["lan", "far"]
+    assert names(made.decide(request(input_tokens=10))) == ["near", "lan", "far"]
+
+
+def test_a_class_that_somebody_names_decides_for_that_request_alone() -> None:
+    made = Deciding()
+    assert names(made.decide(request(), "far-first")) == ["far", "lan", "near"]
+    restricted = made.decide(request(), "far-first", Said(header=Class.RESTRICTED))
+    assert (names(restricted), restricted.class_reason) == (["near"], "header")
+    assert names(made.decide(request(), "far-first")) == ["far", "lan", "near"]
+
+
+def test_memory_is_bounded() -> None:
+    made = Deciding()
+    for number in range(decider_module.REMEMBERED * 3):
+        made.decide(msgspec.structs.replace(request(), purpose=f"p{number}"))
+        assert len(made.decider._memos) <= decider_module.REMEMBERED
