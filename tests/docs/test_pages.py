@@ -208,3 +208,8 @@ def test_the_example_of_a_provider_is_one() -> None:
     module: dict[str, Any] = {}
     exec(code, module)
     assert module["PROVIDER"].wire in {provider.wire for provider in registry.load_all().values()}
+
+
+def test_every_setting_has_a_meaning() -> None:
+    without = [line for line in reference.configuration("en").splitlines() if line.endswith("|  |")]
+    assert without == []

@@ -20,11 +20,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs at least one key."""
     port: int = 8642
+    """Port to listen on; 0 takes a free one."""
     workers: int = 1
     """Gateway processes that share the port, the engines, the ledger and the cool-downs."""
     tls_cert: str = ""
     """PEM file; with tls_key, the edge speaks HTTPS."""
     tls_key: str = ""
+    """PEM file of the private key that belongs to tls_cert."""
     cors_origins: tuple[str, ...] = ()
     """Browser origins that may call; closed by default."""
     allowed_hosts: tuple[str, ...] = ()
@@ -32,7 +34,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     require_key: bool | None = None
     """True: every call needs a key. Unset: as soon as one key exists, or the edge is not on loopback."""
     max_body_bytes: int = 32 * 1024 * 1024
+    """The largest request body; more is 413."""
     max_header_bytes: int = 32 * 1024
+    """The largest request head; more is 431."""
     header_timeout: float = 10.0
     """Seconds a client may take to send its request headers."""
     body_timeout: float = 30.0
@@ -40,6 +44,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_alive_timeout: float = 75.0
     """Seconds an idle client connection is kept."""
     max_connections: int = 10_000
+    """Client connections at once; more are turned away with 503."""
     shutdown_grace: float = 30.0
     """Seconds that running streams get to finish when the gateway is asked to stop."""
 
@@ -48,23 +53,31 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds each phase of an upstream attempt may take."""
 
     connect: float = 5.0
+    """Until the connection stands, TLS included."""
     first_byte: float = 120.0
+    """From sending the request to the head of the reply."""
     between_bytes: float = 60.0
+    """Between two pieces of a reply."""
     total: float = 900.0
+    """The whole attempt."""
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """HTTP proxies for upstreams off this machine. HTTPS_PROXY, HTTP_PROXY and NO_PROXY fill empty fields."""
 
     https: str = ""
+    """``http://host:port`` of the proxy for HTTPS upstreams."""
     http: str = ""
+    """``http://host:port`` of the proxy for plain HTTP upstreams."""
     no_proxy: tuple[str, ...] = ()
+    """Hosts, with everything below them, that are reached directly; ``*`` for all."""
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded engine."""
 
     enabled: bool = True
+    """Whether model files of this machine are offered at all."""
     memory_mb: int | None = None
     """Memory that loaded models may take together; unset: 70 % of what the machine (or container) has."""
     threads: int | None = None
@@ -76,7 +89,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle_unload: float = 600.0
     """Seconds without a request after which a model is unloaded; 0 keeps it."""
     start_timeout: float = 120.0
+    """Seconds a model may take to load."""
     prompt_cache_mb: int = 64
+    """Memory in which a model keeps the state of earlier prompts."""
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,9 +109,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Class → the furthest place it may reach."""
 
     public: PlaceName = "cloud"
+    """The furthest place for public requests."""
     internal: PlaceName = "cloud"
+    """The furthest place for internal requests."""
     confidential: PlaceName = "device"
+    """The furthest place for confidential requests."""
     restricted: PlaceName = "device"
+    """The furthest place for restricted requests."""
     default_class: ClassName = "internal"
     """Class of a request about which nobody said anything."""
 
@@ -105,9 +124,13 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """USD per million tokens."""
 
     input: float
+    """Tokens of the prompt."""
     output: float
+    """Tokens of the answer, reasoning included."""
     cached_input: float | None = None
+    """Tokens of the prompt that the provider had in its cache; unset: as input."""
     cache_write: float | None = None
+    """Tokens that the provider puts into its cache; unset: as input."""
 
 
 class DeploymentSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,17 +139,25 @@ class DeploymentSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     provider: str
     """A name from ``nearfar providers ls``; ``openai-compatible`` for any server that speaks OpenAI's dialect."""
     model: str
+    """The name by which the provider knows the model."""
     base_url: str = ""
+    """Where its API begins, such as ``https://host/v1``; unset: the provider's own address."""
     key: str = ""
     """Where the key is: ``env:NAME`` or ``file:PATH``. Never the key itself."""
     place: PlaceName | None = None
     """Your word that the deployment runs there; unset: the provider's own place."""
     region: str = ""
+    """Where a cloud runs it, for people to read; not used in decisions yet."""
     operations: tuple[Literal["chat", "embeddings"], ...] = ()
+    """What it can be asked for; unset: what the provider can do."""
     context: int | None = None
+    """Tokens that prompt and answer may have together; longer prompts are not sent there."""
     max_output: int | None = None
+    """The longest answer in tokens; also bounds what an attempt can cost."""
     price: PriceSetting | None = None
+    """Unset: the dated price list, or unknown."""
     capabilities: dict[str, bool] = {}
+    """What it can do, such as ``tools``, ``images``, ``json_schema``; false keeps requests away that need it."""
     headers: dict[str, str] = {}
     """Extra request headers; values may be references (``env:``, ``file:``)."""
 
@@ -135,10 +166,13 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What clients name as ``model``."""
 
     deployments: tuple[str, ...]
+    """Names of deployments; within one place, earlier ones are tried first."""
     strategy: Strategy = "local-first"
+    """Which side is tried first, or alone."""
     class_: ClassName = msgspec.field(name="class", default="public")
     """Requests on this route are at least this sensitive."""
     description: str = ""
+    """Shown in ``/v1/models``."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,13 +183,16 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keys: bool = True
     """Use provider keys found in the environment."""
     refresh_seconds: float = 30.0
+    """How long what was found is believed before it is looked for again."""
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Structured logs on standard error; they never hold content."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
     format: Literal["auto", "json", "text"] = "auto"
+    """``auto``: text on a terminal, JSON elsewhere."""
     access: bool = False
     """One line per request; the ledger has them all anyway."""
 
