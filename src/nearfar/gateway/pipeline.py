@@ -48,7 +48,10 @@ class Pipeline:
         self._metrics = metrics
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
-        """Answer ``request`` on ``out``. Errors become the dialect's errors; only CancelledError leaves."""
+        """Answer ``request`` on ``out``. Errors become the dialect's errors.
+
+        CancelledError leaves, and so does, answered too, what nobody foresaw: whoever calls logs it.
+        """
         exchange = Exchange(request, wire, out, time.perf_counter())
         status, route_name = 200, ""
         heartbeat = asyncio.create_task(_heartbeat(exchange)) if request.stream else None
@@ -71,11 +74,11 @@ class Pipeline:
         except asyncio.CancelledError:
             status = ClientGone.status
             raise
-        except Exception as error:
+        except Exception:
             status = 500
             self._metrics.rejected("internal_error")
             await exchange.fail(InternalServerError("Something went wrong inside nearfar; the log has the details."))
-            raise InternalServerError("unexpected failure in the pipeline") from error
+            raise
         finally:
             if heartbeat is not None:
                 heartbeat.cancel()
