@@ -1,231 +1,324 @@
-"""One upstream connection, fed byte by byte: what a reply is, and when it is over."""
+"""One connection, fed by hand: how bytes become a reply, and what each kind of ending is called."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarError, StreamCut, UpstreamError
 from nearfar.gateway.connection import HIGH_WATER, MAX_HEADERS, Connection, StaleConnectionError
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-SIZED = HEAD + b"content-length: 4\r\n\r\nbody"
-CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
 
 
-class Pipe(asyncio.Transport):
-    """What the connection does to its transport."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.paused = False
-        self.closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        self.paused = False
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def close(self) -> None:
-        self.closed = True
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    uvloop.run(asyncio.wait_for(scenario, 30))
 
 
-def talk(scenario: Callable[[Connection, Pipe], Awaitable[None]]) -> None:
-    """Run ``scenario`` over a connection on which a request was just sent."""
+class Pair:
+    """A connection and the upstream's end of it."""
 
-    async def run() -> None:
-        connection = Connection(asyncio.get_running_loop(), "far.example", lambda _: None)
-        pipe = Pipe()
-        connection.connection_made(pipe)
-        connection.begin(b"GET / HTTP/1.1\r\n\r\n")
-        await scenario(connection, pipe)
+    def __init__(self, connection: Connection, far: socket.socket, lost: list[Connection]) -> None:
+        self.connection = connection
+        self.far = far
+        self.lost = lost
 
-    uvloop.run(run())
+    async def sent(self, data: bytes) -> None:
+        """The upstream writes ``data``."""
+        await asyncio.get_running_loop().sock_sendall(self.far, data)
+
+    async def received(self) -> bytes:
+        """What the upstream reads next; empty at the end."""
+        return await asyncio.get_running_loop().sock_recv(self.far, 65536)
+
+    async def gone(self) -> None:
+        """The upstream closes; returns when the connection knows."""
+        self.far.close()
+        while not self.lost:
+            await asyncio.sleep(0)
+
+    async def whole(self) -> bytes:
+        """The body to its end."""
+        pieces = []
+        while (piece := await self.connection.read()) is not None:
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def reply(self) -> tuple[int, bytes]:
+        """Status and body."""
+        status, _ = await self.connection.head()
+        return status, await self.whole()
 
 
-async def whole(connection: Connection) -> tuple[int, dict[str, str], bytes]:
-    """The whole reply."""
-    status, headers = await connection.head()
-    body = b""
-    while (piece := await connection.read()) is not None:
-        body += piece
-    return status, headers, body
+@asynccontextmanager
+async def pair() -> AsyncIterator[Pair]:
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    lost: list[Connection] = []
+    loop = asyncio.get_running_loop()
+    connection = Connection(loop, "the upstream", lost.append)
+    await loop.create_connection(lambda: connection, sock=near)
+    try:
+        yield Pair(connection, far, lost)
+    finally:
+        connection.abort()
+        far.close()
+        while not lost:
+            await asyncio.sleep(0)
+        assert lost == [connection], "its end is told once"
 
 
-@given(st.sampled_from([SIZED, CHUNKED]), st.lists(st.integers(1, 40), min_size=1))
-@settings(max_examples=50)
-def test_a_reply_is_the_same_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        rest, number = data, 0
-        while rest:
-            size = sizes[number % len(sizes)]
-            connection.data_received(rest[:size])
-            rest, number = rest[size:], number + 1
-        status, headers, body = await whole(connection)
-        assert (status, headers["content-type"], body) == (200, "text/plain", b"body")
-        assert connection.complete
+@pytest.mark.parametrize("reply", [SIZED, CHUNKED])
+def test_a_framed_reply_leaves_the_connection_usable(reply: bytes) -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            for number in (1, 2):
+                made.connection.begin(b"ask %d" % number)
+                assert await made.received() == b"ask %d" % number
+                await made.sent(reply)
+                assert (await made.connection.head())[0] == 200
+                assert not made.connection.complete
+                assert await made.whole() == b"hello"
+                assert made.connection.complete
+                assert made.connection.used == number
 
-    talk(scenario)
+    run(scenario())
+
+
+def test_header_names_are_lower_case() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(SIZED)
+            assert await made.connection.head() == (200, {"content-length": "5", "x-a": "b"})
+
+    run(scenario())
+
+
+def test_without_framing_the_end_of_the_connection_is_the_end_of_the_reply() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(UNTIL_CLOSE)
+            await made.connection.head()
+            made.far.shutdown(socket.SHUT_WR)
+            assert await made.whole() == b"hello"
+            assert not made.connection.complete
+
+    run(scenario())
+
+
+def test_a_connection_that_will_close_is_not_kept() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx")
+            assert await made.whole() == b"x"
+            assert not made.connection.complete
+
+    run(scenario())
+
+
+@given(
+    st.sampled_from(
+        [SIZED, CHUNKED, b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED, b"HTTP/1.1 103 E\r\na: b\r\n\r\n" + CHUNKED]
+    ),
+    st.lists(st.integers(1, 120), max_size=12),
+)
+def test_however_the_bytes_arrive_the_reply_is_the_same(reply: bytes, cuts: list[int]) -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            edges = [0, *sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]
+            for start, end in itertools.pairwise(edges):
+                made.connection.data_received(reply[start:end])
+            status, headers = await made.connection.head()
+            assert status == 200
+            assert "a" not in headers, "an informational reply's headers are not the reply's"
+            assert await made.whole() == b"hello"
+            assert made.connection.complete
+
+    run(scenario())
+
+
+@given(st.sampled_from([SIZED, CHUNKED]), st.data())
+def test_wherever_it_is_cut_nobody_takes_it_for_whole(reply: bytes, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(reply) - 1))
+
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            if cut:
+                made.connection.data_received(reply[:cut])
+            await made.gone()
+            kind: type[NearfarError] = APIConnectionError if cut <= reply.index(b"\r\n\r\n") + 3 else StreamCut
+            with pytest.raises(kind):
+                await made.reply()
+            assert not made.connection.complete
+
+    run(scenario())
+
+
+def test_what_arrived_before_the_cut_is_read_first() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(SIZED[:-2])
+            await made.connection.head()
+            await made.gone()
+            assert await made.connection.read() == b"hel"
+            with pytest.raises(StreamCut, match="the upstream closed the connection in the middle"):
+                await made.connection.read()
+
+    run(scenario())
+
+
+def test_a_kept_connection_that_was_closed_is_stale_and_a_new_one_is_not() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.gone()
+            with pytest.raises(APIConnectionError) as caught:
+                await made.connection.head()
+            assert not isinstance(caught.value, StaleConnectionError)
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(SIZED)
+            await made.whole()
+            made.connection.begin(b"y")
+            await made.gone()
+            with pytest.raises(StaleConnectionError):
+                await made.connection.head()
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(SIZED)
+            await made.whole()
+            await made.gone()
+            with pytest.raises(StaleConnectionError, match="before anything was sent"):
+                made.connection.begin(b"y")
+
+    run(scenario())
+
+
+def test_nothing_can_begin_where_nothing_ever_was() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            await made.gone()
+            with pytest.raises(APIConnectionError) as caught:
+                made.connection.begin(b"x")
+            assert not isinstance(caught.value, StaleConnectionError)
+
+    run(scenario())
+
+
+def test_an_upstream_that_talks_out_of_turn_is_dropped() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            await made.sent(SIZED)
+            assert await made.received() == b""
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.received()
+            await made.sent(SIZED)
+            await made.whole()
+            made.connection.busy = False  # as the pool does
+            await made.sent(b"more")
+            assert await made.received() == b""
+            assert made.connection.closed
+
+    run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("data", "kept"),
+    ("reply", "why"),
     [
-        (SIZED, True),
-        (CHUNKED, True),
-        (HEAD + b"content-length: 0\r\n\r\n", True),
-        (HEAD + b"connection: close\r\ncontent-length: 4\r\n\r\nbody", False),
-        (b"HTTP/1.0 200 OK\r\ncontent-length: 4\r\n\r\nbody", False),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED, True),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "not valid HTTP"),
+        (SIZED + SIZED, "more than one reply"),
+        (b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", "switch protocols"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * MAX_HEADERS + b"\r\n\r\n", "headers are too large"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "not valid HTTP"),
     ],
+    ids=["other protocol", "two replies", "upgrade", "headers", "two lengths", "bad chunk"],
 )
-def test_what_can_be_used_again(data: bytes, kept: bool) -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(data)
-        await whole(connection)
-        assert connection.complete is kept
+def test_a_reply_that_cannot_be_read_ends_it(reply: bytes, why: str) -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.received()
+            await made.sent(reply)
+            while not made.connection.closed:
+                await asyncio.sleep(0)
+            assert not made.connection.complete
+            if why == "more than one reply":
+                assert await made.whole() == b"hello", "the first one was whole"
+                return
+            with pytest.raises(UpstreamError, match=why) as caught:
+                await made.reply()
+            assert caught.value.code == "bad_reply"
 
-    talk(scenario)
-
-
-@pytest.mark.parametrize(
-    ("data", "error"),
-    [
-        (b"", APIConnectionError),
-        (HEAD, APIConnectionError),
-        (SIZED[:-1], StreamCut),
-        (CHUNKED[:-2], StreamCut),
-        (CHUNKED[:-10], StreamCut),
-    ],
-)
-def test_a_close_in_the_middle_is_no_end(data: bytes, error: type[NearfarError]) -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(data)
-        connection.connection_lost(None)
-        with pytest.raises(error):
-            await whole(connection)
-        assert not connection.complete
-        assert connection.closed
-
-    talk(scenario)
+    run(scenario())
 
 
-def test_without_length_the_close_is_the_end() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(HEAD + b"\r\nbody")
-        connection.connection_lost(None)
-        assert (await whole(connection))[2] == b"body"
-        assert not connection.complete
+def test_a_deadline_that_passes_wakes_the_reader_and_ends_the_connection() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.received()
+            made.connection.expires_phase = "first byte"
+            waiting = asyncio.create_task(made.connection.head())
+            await asyncio.sleep(0)
+            made.connection.expire()
+            with pytest.raises(APITimeoutError, match="the upstream missed the first byte deadline"):
+                await waiting
+            assert await made.received() == b""
 
-    talk(scenario)
-
-
-def test_without_length_a_reset_is_no_end() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(HEAD + b"\r\nbody")
-        connection.connection_lost(ConnectionResetError())
-        with pytest.raises(StreamCut):
-            await whole(connection)
-
-    talk(scenario)
+    run(scenario())
 
 
-def test_a_kept_connection_that_closes_is_stale_only_before_its_answer() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(SIZED)
-        await whole(connection)
-        connection.busy = False
-        connection.begin(b"again")
-        connection.connection_lost(None)
-        with pytest.raises(StaleConnectionError):
-            await connection.head()
-        with pytest.raises(StaleConnectionError):
-            connection.begin(b"and again")
+def test_a_reader_that_stopped_waiting_misses_nothing() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            waiting = asyncio.create_task(made.connection.head())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await made.sent(SIZED)
+            assert (await made.connection.head())[0] == 200
+            assert await made.whole() == b"hello"
 
-    talk(scenario)
-
-
-def test_a_slow_reader_holds_the_sender_back() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(HEAD + b"content-length: %d\r\n\r\n" % (3 * HIGH_WATER))
-        connection.data_received(b"x" * HIGH_WATER)
-        assert not pipe.paused
-        connection.data_received(b"x")
-        assert pipe.paused
-        assert len(await connection.read() or b"") == HIGH_WATER + 1
-        assert not pipe.paused
-
-    talk(scenario)
+    run(scenario())
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\x00\x01\x02\x03",
-        b"HTTP/9.9 200 OK\r\n\r\n",
-        HEAD + b"content-length: 4\r\ncontent-length: 5\r\n\r\n",
-        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"x-a: %b\r\n" % (b"y" * MAX_HEADERS) + b"x-b: 1\r\n\r\n",
-        b"HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
-    ],
-)
-def test_what_is_no_reply_is_a_typed_error(data: bytes) -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(data)
-        with pytest.raises(UpstreamError) as found:
-            await whole(connection)
-        assert found.value.code == "bad_reply"
-        assert pipe.closed
+def test_a_slow_reader_holds_the_upstream_back() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            size = 8 * HIGH_WATER
+            made.connection.begin(b"x")
+            await made.received()
+            sending = asyncio.create_task(
+                made.sent(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+            )
+            await made.connection.head()
+            while not made.connection._paused:
+                await asyncio.sleep(0)
+            assert not sending.done()
+            assert made.connection._size < 2 * HIGH_WATER
+            assert len(await made.whole()) == size
+            await sending
+            assert made.connection.complete
 
-    talk(scenario)
-
-
-def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(SIZED)
-        await whole(connection)
-        connection.busy = False
-        connection.data_received(SIZED)
-        assert pipe.closed
-
-    talk(scenario)
-
-
-def test_a_second_reply_to_one_request_is_not_trusted() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.data_received(SIZED + SIZED)
-        assert pipe.closed
-        assert not connection.complete
-
-    talk(scenario)
-
-
-def test_a_deadline_wakes_whoever_waits() -> None:
-    async def scenario(connection: Connection, pipe: Pipe) -> None:
-        connection.expires_phase = "first byte"
-        waiting: asyncio.Future[Any] = asyncio.ensure_future(connection.head())
-        await asyncio.sleep(0)
-        connection.expire()
-        with pytest.raises(APITimeoutError, match="first byte"):
-            await waiting
-        assert pipe.closed
-
-    talk(scenario)
+    run(scenario())

@@ -1,158 +1,242 @@
-"""The client's half: what is held back until content comes, and how a reply ends."""
+"""The client's half: what is held, when it goes out, and what the headers tell."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from pathlib import Path
+import time
+from typing import Any
 
-import msgspec
 import pytest
-from tests.gateway.house import DONE, Out, event, run, target
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.gateway.house import ANSWER, DONE, Out, event, snapshot, target
 
 from nearfar.core.chat import Chunk
-from nearfar.core.errors import Overloaded, RateLimitError, StreamCut
-from nearfar.core.routing import Ranked
+from nearfar.core.errors import (
+    APITimeoutError,
+    BadRequestError,
+    ConflictError,
+    NearfarError,
+    Overloaded,
+    RateLimitError,
+    StreamCut,
+)
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Candidate, Decision, Deployment, Ranked
 from nearfar.gateway.exchange import Exchange, error_headers
 from nearfar.wire.openai_chat import CLIENT
 
-RANKED = Ranked(candidate=target("far", 1).ready, reason="because …")
+ROLE = Chunk(raw=event(None))
+CONTENT = Chunk(raw=event("a"), content=True)
+MORE = Chunk(raw=event("b"), content=True)
+END = Chunk(raw=DONE, end=True)
+WHOLE = Chunk(raw=ANSWER, content=True)
 
 
-def _exchange(*, stream: bool = True) -> tuple[Exchange, Out]:
-    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": stream}
-    out = Out()
-    exchange = Exchange(CLIENT.parse(msgspec.json.encode(body), "req-1"), CLIENT, out, 0.0)
-    exchange.attempt(RANKED, "att-1", (), like=True)
-    return exchange, out
+class Client:
+    """An exchange with a client that remembers."""
+
+    def __init__(self, *, stream: bool) -> None:
+        body = {"model": "main", "messages": [{"role": "user", "content": "hello"}], "stream": stream}
+        self.out = Out()
+        request = CLIENT.parse(json.dumps(body).encode(), "req-1")
+        self.exchange = Exchange(request, CLIENT, self.out, time.perf_counter())
+
+    def attempt(
+        self, name: str = "far", reason: str = "because", *, deviations: tuple[str, ...] = (), like: bool = True
+    ) -> None:
+        deployment = next(iter(snapshot(target(name, 1)).targets.values())).deployment
+        ranked = Ranked(candidate=Candidate(deployment=deployment), reason=reason)
+        self.exchange.attempt(ranked, f"att-{name}", deviations, like=like)
+
+    def deliver(self, *chunks: Chunk) -> None:
+        asyncio.run(self.exchange.deliver(chunks))
+
+    def finish(self, cost: int | None = None) -> None:
+        asyncio.run(self.exchange.finish(cost))
+
+    def fail(self, error: NearfarError) -> dict[str, Any]:
+        asyncio.run(self.exchange.fail(error))
+        body = self.out.body.rpartition(b"data: ")[2]
+        found: dict[str, Any] = json.loads(body)["error"]
+        return found
 
 
-def _chunk(content: str | None) -> Chunk:
-    return Chunk(raw=event(content), content=content is not None)
+# ---------------------------------------------------------------- the commit window
 
 
-def test_nothing_goes_out_before_content() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        await exchange.deliver([_chunk(None)])
-        assert (out.status, exchange.committed) == (0, False)
-        await exchange.deliver([_chunk("a")])
-        assert (out.status, exchange.committed) == (200, True)
-        assert out.body == event(None) + event("a"), "what was held goes first"
-        await exchange.deliver([_chunk("b"), _chunk("c")])
-        assert out.body.endswith(event("b") + event("c"))
-        assert exchange.first is not None
-        await exchange.finish(None)
-        assert out.body.endswith(DONE)
-        assert out.ended
-
-    run(scenario())
-
-
-def test_what_a_failed_attempt_left_is_forgotten() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        await exchange.deliver([Chunk(raw=b"data: of the first one\n\n")])
-        exchange.deviations.append("failover:far:overloaded")
-        exchange.attempt(RANKED, "att-2", ("dropped:seed",), like=True)
-        await exchange.deliver([_chunk("a")])
-        assert out.body == event("a")
-        assert out.headers["x-nearfar-deviations"] == "failover:far:overloaded, dropped:seed"
-        assert out.headers["x-nearfar-attempts"] == "2"
-        assert exchange.attempt_id == "att-2"
-
-    run(scenario())
+def test_a_stream_is_held_until_its_first_content() -> None:
+    client = Client(stream=True)
+    client.attempt()
+    client.deliver(ROLE)
+    client.deliver()
+    assert (client.out.status, client.exchange.committed, client.exchange.first) == (0, False, None)
+    client.deliver(CONTENT)
+    assert (client.out.status, client.out.body) == (200, event(None) + event("a"))
+    assert client.exchange.committed
+    assert client.exchange.first is not None
+    client.deliver(MORE, Chunk(raw=event("c"), content=True))
+    client.deliver(END)
+    assert client.out.body == event(None) + event("a") + event("b") + event("c")
+    assert not client.out.ended, "the ending waits for the word that all went well"
+    client.finish(5)
+    assert client.out.body.endswith(DONE)
+    assert client.out.ended
 
 
-def test_a_plain_reply_leaves_whole_with_length_and_cost() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange(stream=False)
-        await exchange.deliver([Chunk(raw=b'{"choices":[]}', content=True, end=True)])
-        assert not out.status
-        await exchange.finish(1_500)
-        assert (out.body, out.ended) == (b'{"choices":[]}', True)
-        assert out.headers["content-length"] == "14"
-        assert out.headers["x-nearfar-cost-usd"] == "0.000001500"
-        assert out.headers["x-nearfar-reason"] == "because ?", "header values are ASCII"
-
-    run(scenario())
+def test_a_stream_that_ends_without_content_is_whole_too() -> None:
+    client = Client(stream=True)
+    client.attempt()
+    client.deliver(ROLE)
+    client.deliver(END)
+    assert client.exchange.committed
+    client.finish()
+    assert client.out.body == event(None) + DONE
 
 
-def test_an_unknown_cost_is_not_said() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange(stream=False)
-        await exchange.deliver([Chunk(raw=b"{}", content=True, end=True)])
-        await exchange.finish(None)
-        assert "x-nearfar-cost-usd" not in out.headers
-
-    run(scenario())
-
-
-def test_an_error_before_the_head_is_a_reply() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        await exchange.fail(Overloaded("Busy.", retry_after=2.5))
-        assert (out.status, out.ended, out.aborted) == (503, True, False)
-        assert json.loads(out.body)["error"]["code"] == "overloaded"
-        assert out.headers["content-length"] == str(len(out.body))
-        assert out.headers["x-nearfar-request"] == "req-1"
-        assert out.headers["x-nearfar-deployment"] == "far"
-
-    run(scenario())
+def test_what_a_failed_attempt_left_behind_is_forgotten() -> None:
+    client = Client(stream=True)
+    client.attempt("one")
+    client.deliver(Chunk(raw=b"data: of the first\n\n"))
+    client.attempt("two")
+    client.deliver(CONTENT)
+    assert client.out.body == event("a")
+    assert client.out.headers["x-nearfar-deployment"] == "two"
+    assert client.out.headers["x-nearfar-attempts"] == "2"
 
 
-def test_an_error_after_content_breaks_the_stream() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        await exchange.deliver([_chunk("a")])
-        await exchange.fail(StreamCut("Cut."))
-        assert (out.aborted, out.ended) == (True, False)
-        assert json.loads(out.body.removeprefix(event("a")).removeprefix(b"data: "))["error"]["code"] == "stream_cut"
-        assert DONE not in out.body
-
-    run(scenario())
-
-
-def test_a_heartbeat_sends_the_head_once() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        await exchange.heartbeat()
-        await exchange.heartbeat()
-        assert out.body == b": keep-alive\n" * 2
-        assert out.headers["content-type"] == "text/event-stream"
-        await exchange.deliver([_chunk("a")])
-        await exchange.finish(None)
-        assert out.body.endswith(event("a") + DONE)
-
-    run(scenario())
-
-
-def test_a_plain_reply_has_no_heartbeat() -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange(stream=False)
-        await exchange.heartbeat()
-        assert not out.status
-
-    run(scenario())
+def test_a_plain_reply_is_held_to_its_end_and_tells_its_cost() -> None:
+    client = Client(stream=False)
+    client.attempt()
+    client.deliver(WHOLE)
+    assert (client.out.status, client.exchange.committed) == (0, False), "another candidate could still answer"
+    client.finish(27_500)
+    assert (client.out.status, client.out.body, client.out.ended) == (200, ANSWER, True)
+    assert client.out.headers["content-type"] == "application/json"
+    assert client.out.headers["content-length"] == str(len(ANSWER))
+    assert client.out.headers["x-nearfar-cost-usd"] == "0.000027500"
+    assert client.exchange.first is not None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("cost", "told"), [(0, "0.000000000"), (None, None), (1, "0.000000001"), (10**10, "10.000000000")]
+)
+def test_an_unknown_cost_is_not_told_as_nothing(cost: int | None, told: str | None) -> None:
+    client = Client(stream=False)
+    client.attempt()
+    client.deliver(WHOLE)
+    client.finish(cost)
+    assert client.out.headers.get("x-nearfar-cost-usd") == told
+
+
+def test_a_stream_says_no_length_and_wants_no_cache() -> None:
+    client = Client(stream=True)
+    client.attempt()
+    client.deliver(CONTENT)
+    assert client.out.headers["cache-control"] == "no-cache"
+    assert client.out.headers["content-type"] == "text/event-stream"
+    assert not {"content-length", "x-nearfar-cost-usd"} & client.out.headers.keys()
+
+
+# ---------------------------------------------------------------- waiting and failing
+
+
+def test_a_client_that_waits_gets_a_head_and_a_comment() -> None:
+    client = Client(stream=True)
+    asyncio.run(client.exchange.heartbeat())
+    asyncio.run(client.exchange.heartbeat())
+    assert (client.out.status, client.out.body) == (200, b": keep-alive\n: keep-alive\n")
+    assert not client.exchange.committed, "another candidate may still answer"
+    client.attempt()
+    client.deliver(CONTENT)
+    client.finish()
+    assert client.out.body == b": keep-alive\n: keep-alive\n" + event("a") + DONE
+
+
+def test_a_plain_reply_tolerates_no_filling() -> None:
+    client = Client(stream=False)
+    asyncio.run(client.exchange.heartbeat())
+    assert (client.out.status, client.out.body) == (0, b"")
+
+
+def test_before_the_head_an_error_is_a_reply() -> None:
+    client = Client(stream=True)
+    client.attempt()
+    client.deliver(ROLE)
+    error = client.fail(Overloaded("Full.", retry_after=2))
+    assert (client.out.status, client.out.ended, client.out.aborted) == (503, True, False)
+    assert (error["code"], error["request_id"]) == ("overloaded", "req-1")
+    assert client.out.headers["x-nearfar-request"] == "req-1"
+    assert client.out.headers["x-nearfar-deployment"] == "far"
+    assert client.out.headers["content-length"] == str(len(client.out.body))
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["content", "keep-alives"])
+def test_after_the_head_an_error_is_an_event_and_no_clean_end(committed: bool) -> None:
+    client = Client(stream=True)
+    if committed:
+        client.attempt()
+        client.deliver(CONTENT)
+    else:
+        asyncio.run(client.exchange.heartbeat())
+    error = client.fail(StreamCut("Cut."))
+    assert error["code"] == "stream_cut"
+    assert (client.out.status, client.out.ended, client.out.aborted) == (200, False, True)
+    assert b"[DONE]" not in client.out.body
+
+
+# ---------------------------------------------------------------- headers
+
+
+def test_deviations_of_the_request_and_of_the_attempt_are_told() -> None:
+    client = Client(stream=False)
+    client.attempt("one", deviations=("dropped:seed",))
+    client.exchange.deviations.append("failover:one:overloaded")
+    client.attempt("two", deviations=("renamed:max_tokens",))
+    client.deliver(WHOLE)
+    client.finish()
+    assert client.out.headers["x-nearfar-deviations"] == "failover:one:overloaded, renamed:max_tokens"
+
+
+@given(st.text(), st.text())
+def test_whatever_a_configuration_names_headers_stay_lines_of_ascii(name: str, reason: str) -> None:
+    client = Client(stream=False)
+    client.attempt()
+    deployment = Deployment(
+        name=name, provider="p", model="m", wire="openai.chat", base_url="http://x", place=Place.CLOUD
+    )
+    ranked = Ranked(candidate=Candidate(deployment=deployment), reason=reason)
+    client.exchange.decision = Decision(
+        id="dec",
+        route=name,
+        strategy="cloud-first",
+        policy="p",
+        class_=Class.INTERNAL,
+        class_reason=reason,
+        furthest=Place.CLOUD,
+        ranked=(ranked,),
+        rejected=(),
+    )
+    client.exchange.attempt(ranked, "att", (f"failover:{name}:x",), like=True)
+    client.deliver(WHOLE)
+    client.finish()
+    for value in client.out.headers.values():
+        assert value.isascii()
+        assert not set(value) & set("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
     [
-        (None, {"x-should-retry": "false"}),
-        (0.2, {"retry-after": "1", "retry-after-ms": "200", "x-should-retry": "true"}),
-        (7, {"retry-after": "7", "retry-after-ms": "7000", "x-should-retry": "true"}),
+        (BadRequestError(""), {}),
+        (RateLimitError(""), {"x-should-retry": "false"}),
+        (RateLimitError("", retry_after=0.2), {"retry-after": "1", "retry-after-ms": "200", "x-should-retry": "true"}),
+        (Overloaded("", retry_after=7.4), {"retry-after": "8", "retry-after-ms": "7400", "x-should-retry": "true"}),
+        (APITimeoutError(""), {"x-should-retry": "false"}),
+        (ConflictError(""), {"x-should-retry": "false"}),
     ],
 )
-def test_error_headers_tell_sdks_whether_to_retry(seconds: float | None, expected: dict[str, str]) -> None:
-    headers = {name.decode(): value.decode() for name, value in error_headers(RateLimitError("x", retry_after=seconds))}
-    assert headers == {"content-type": "application/json", "x-nearfar-error": "rate_limit_exceeded", **expected}
-
-
-def test_no_text_breaks_out_of_a_header(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        exchange, out = _exchange()
-        exchange.deviations.append("failover:a\r\nset-cookie: x:é")
-        await exchange.deliver([_chunk("a")])
-        assert out.headers["x-nearfar-deviations"] == "failover:a  set-cookie: x:?"
-
-    run(scenario())
+def test_what_clients_read_to_decide_about_a_retry(error: NearfarError, told: dict[str, str]) -> None:
+    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    assert headers == {"content-type": "application/json", "x-nearfar-error": error.code, **told}

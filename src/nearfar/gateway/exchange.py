@@ -6,6 +6,7 @@ It does not know where the reply comes from; it sees chunks and deviations.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -214,7 +215,8 @@ def error_headers(error: NearfarError) -> Headers:
     """Headers of an error reply: what SDKs read to decide about a retry."""
     headers: Headers = [(b"content-type", b"application/json"), (b"x-nearfar-error", error.code.encode())]
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        # Whole seconds, upwards: who comes back early is turned away again.
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
         headers.append((b"retry-after-ms", b"%d" % round(error.retry_after * 1000)))
     if error.status in {408, 409, 429} or error.status >= 500:
         # Every allowed deployment has been tried already: only waiting can help, and only when somebody said so.
