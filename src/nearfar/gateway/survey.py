@@ -60,43 +60,43 @@ class Survey:
         self._sealer = sealer
         self._today = today
         self._asked = 0.0
+        self._looked_once = False
         self._found: dict[str, tuple[str, list[Found]]] = {}
         self._running: asyncio.Task[Snapshot] | None = None
         self._fresh: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
         """What is known now: no socket is opened, only the models folder is read."""
-        deployments = {
-            d.name: d for d in (*self._configured(), *self._embedded(), *self._keyed(), *self._running_ones())
-        }
+        deployments: dict[str, Deployment] = {}
+        for deployment in (*self._configured(), *self._embedded(), *self._keyed(), *self._running_ones()):
+            # The first one keeps its name: what is found must not take the place of what the owner declared.
+            deployments.setdefault(deployment.name, deployment)
         targets = {name: self._target(deployment) for name, deployment in deployments.items()}
         configured = {name: _route(name, setting) for name, setting in self._settings.routes.items()}
         return Snapshot(targets, routes_over(deployments.values(), configured))
 
     async def renew(self, *, known: bool) -> Snapshot | None:
-        """Look again if it is time; None when nothing was looked at. ``known``: the asked model has a route.
+        """Look again if it is time; None when nothing new is known. ``known``: the asked model has a route.
 
-        The first request that needs it waits for the answers of loopback; later ones are answered from what is
-        known while a new look runs beside them.
+        The first requests that need it wait for the answers of loopback, and so does one for an unknown model; others
+        are answered from what is known while a new look runs beside them.
         """
-        if self._fresh is not None:
-            fresh, self._fresh = self._fresh, None
-            return fresh
-        now = time.monotonic()
-        age = now - self._asked if self._asked else float("inf")
-        if age < (self._settings.discovery.refresh_seconds if known else UNKNOWN_SECONDS):
-            return None
+        fresh, self._fresh = self._fresh, None
         if self._running is None:
-            first = not self._asked
+            now = time.monotonic()
+            age = now - self._asked if self._asked else float("inf")
+            if age < (self._settings.discovery.refresh_seconds if known else UNKNOWN_SECONDS):
+                return fresh
             self._asked = now
             self._running = asyncio.create_task(self._look())
             self._running.add_done_callback(self._looked)
-            if known and not first:
-                return None
+        if known and self._looked_once:
+            return fresh
         return await asyncio.shield(self._running)
 
     def _looked(self, task: asyncio.Task[Snapshot]) -> None:
         self._running = None
+        self._looked_once = True
         if not task.cancelled() and task.exception() is None:
             self._fresh = task.result()
 

@@ -1,0 +1,478 @@
+"""What there is: from configuration, keys, model files, and runtimes that answer on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.gateway.house import run
+from tests.gateway.scripted import SEALER, read_request, transport
+
+from nearfar.core.money import FREE, Price
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Capability, Deployment
+from nearfar.gateway import survey as survey_module
+from nearfar.gateway.fleet import ENGINE, Snapshot
+from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
+from nearfar.providers import registry
+from nearfar.providers.base import Found
+from nearfar.settings.model import (
+    DeploymentSetting,
+    Discovery,
+    Engine,
+    PriceSetting,
+    RouteSetting,
+    Settings,
+)
+from nearfar.wire.registry import provider_wire
+
+TODAY = "2026-11-22"
+CATALOGUE = Price(id="catalogue", input=1, output=2)
+TAGS = {
+    "models": [
+        {"name": "llama3.2:3b", "size": 2_000_000_000, "details": {"family": "llama"}},
+        {
+            "name": "gpt-oss:120b-cloud",
+            "size": 384,
+            "remote_host": "https://ollama.com",
+            "remote_model": "gpt-oss:120b",
+        },
+        {"name": "nomic-embed-text:latest", "size": 270_000_000, "details": {"family": "nomic-bert"}},
+    ]
+}
+OLLAMA = {"/api/tags": TAGS, "/api/version": {"version": "0.12.0"}}
+LLAMA_CPP = {
+    "/v1/models": {"data": [{"id": "qwen", "owned_by": "llamacpp", "meta": {"size": 5, "n_ctx": 4096}}]},
+    "/props": {"default_generation_settings": {}, "total_slots": 1},
+}
+GGUF = Found(model="mine", local_weights=True, context=2048)
+
+
+class Runtime:
+    """A server that answers GET with JSON by path, and remembers what it was asked."""
+
+    def __init__(self, pages: Mapping[str, object]) -> None:
+        self.pages = dict(pages)
+        self.asked: list[str] = []
+        self.heads: list[bytes] = []
+        self.answer = asyncio.Event()
+        self.answer.set()
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while request := await read_request(reader):
+                path = request.split(b" ")[1].decode()
+                self.asked.append(path)
+                self.heads.append(request)
+                await self.answer.wait()
+                status = b"200 OK" if path in self.pages else b"404 Not Found"
+                body = json.dumps(self.pages.get(path, {})).encode()
+                writer.write(b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def runtime(pages: Mapping[str, object]) -> AsyncIterator[Runtime]:
+    made = Runtime(pages)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield made
+
+
+class Surveying:
+    def __init__(self, sending: Any, settings: Settings, **parts: Any) -> None:
+        self.secrets: list[str] = []
+        values: dict[str, Any] = {
+            "providers": registry.load_all(),
+            "wires": provider_wire,
+            "secret": self.secret,
+            "keys": {},
+            "library": list,
+            "price_for": lambda _provider, _model: CATALOGUE,
+            "addresses": {},
+            "today": TODAY,
+        }
+        self.survey = Survey(settings=settings, transport=sending, sealer=SEALER, **(values | parts))
+
+    def secret(self, reference: str) -> str:
+        self.secrets.append(reference)
+        return f"value-of-{reference}"
+
+    def deployments(self) -> dict[str, Deployment]:
+        return deployments(self.survey.snapshot())
+
+
+def deployments(snapshot: Snapshot | None) -> dict[str, Deployment]:
+    assert snapshot is not None
+    return {name: target.deployment for name, target in snapshot.targets.items()}
+
+
+def surveying(settings: Settings | None = None, **parts: Any) -> Surveying:
+    """One that asks nobody."""
+    return Surveying(None, settings or Settings(), **parts)
+
+
+def library(*found: Found) -> Callable[[], Iterable[Found]]:
+    return lambda: found
+
+
+def declared(**fields: Any) -> Deployment:
+    values = {"provider": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
+    settings = Settings(deployments={"d": DeploymentSetting(**(values | fields))})
+    return surveying(settings, library=library(GGUF)).deployments()["d"]
+
+
+# ---------------------------------------------------------------- configuration
+
+
+def test_a_declared_place_is_its_owners_word_and_without_it_the_provider_counts() -> None:
+    here = declared(place="device")
+    assert (here.place, here.place_source, here.price) == (Place.DEVICE, "declared", FREE)
+    away = declared()
+    assert (away.place, away.place_source, away.price) == (Place.CLOUD, "default", CATALOGUE), "loopback proves nothing"
+    assert declared(place="lan").price == CATALOGUE
+
+
+def test_declared_numbers_and_words_win() -> None:
+    made = declared(
+        price=PriceSetting(input=2.5, output=10, cached_input=0.25),
+        capabilities={"tools": False},
+        context=100,
+        max_output=9,
+        operations=("embeddings",),
+        headers={"x-team": "a"},
+        region="tw",
+    )
+    assert made.price == Price(
+        id=f"declared:d@{TODAY}", input=2_500_000_000, output=10_000_000_000, cached_input=250_000_000
+    )
+    assert made.capabilities["tools"] == Capability(can=False, source="declared", date=TODAY)
+    assert (made.context, made.max_output, made.operations) == (100, 9, frozenset({"embeddings"}))
+    assert (made.headers, made.region) == ({"x-team": "a"}, "tw")
+
+
+def test_a_declared_embedded_model_is_here_and_takes_its_context_from_the_file() -> None:
+    made = declared(provider="embedded", model="mine", base_url="", place="cloud")
+    assert (made.place, made.place_source, made.base_url) == (Place.DEVICE, "embedded", ENGINE)
+    assert (made.context, made.price, made.operations) == (2048, FREE, frozenset({"chat"}))
+    assert declared(provider="embedded", model=DEMO, base_url="").demo
+
+
+def test_configured_routes_carry_class_and_order() -> None:
+    setting = RouteSetting(deployments=("b", "a"), strategy="cloud-first", class_="restricted", description="why")
+    route = surveying(Settings(routes={"r": setting})).survey.snapshot().routes["r"]
+    assert (route.deployments, route.strategy, route.floor) == (("b", "a"), "cloud-first", Class.RESTRICTED)
+    assert route.description == "why"
+
+
+def test_the_owners_deployment_replaces_the_one_that_is_found() -> None:
+    settings = Settings(deployments={"mine": DeploymentSetting(provider="embedded", model="mine", context=7)})
+    found = surveying(settings, library=library(GGUF)).deployments()
+    assert list(found) == ["mine"]
+    assert found["mine"].context == 7
+
+
+# ---------------------------------------------------------------- keys
+
+
+def test_a_key_in_the_environment_offers_its_providers_models() -> None:
+    made = surveying(keys={"openai": "env:OPENAI_API_KEY", "anthropic": "env:ANTHROPIC_API_KEY"})
+    snapshot = made.survey.snapshot()
+    names = set(deployments(snapshot))
+    assert names == {
+        f"{name}/{model}" for name in ("openai", "anthropic") for model in registry.load_all()[name].default_models
+    }
+    for name, target in snapshot.targets.items():
+        provider = name.partition("/")[0]
+        assert (target.deployment.place, target.deployment.price) == (Place.CLOUD, CATALOGUE)
+        value = f"value-of-env:{provider.upper()}_API_KEY"
+        expected = ("x-api-key", value) if provider == "anthropic" else ("authorization", f"Bearer {value}")
+        assert target.secret_headers == (expected,)
+        assert value not in repr(target.deployment), "a deployment names its key and never holds it"
+    assert snapshot.routes["cloud"].deployments == tuple(snapshot.targets)
+
+
+def test_keys_are_left_alone_when_the_owner_says_so() -> None:
+    made = surveying(Settings(discovery=Discovery(keys=False)), keys={"openai": "env:OPENAI_API_KEY"})
+    assert made.deployments() == {}
+    assert made.secrets == []
+
+
+def test_offline_no_key_of_the_cloud_is_even_read() -> None:
+    settings = Settings(
+        offline=True,
+        deployments={
+            "far": DeploymentSetting(provider="openai", model="m", key="env:FAR"),
+            "lan": DeploymentSetting(
+                provider="openai-compatible", model="m", key="env:LAN", place="lan", base_url="http://192.168.1.2/v1"
+            ),
+        },
+    )
+    made = surveying(settings)
+    snapshot = made.survey.snapshot()
+    assert made.secrets == ["env:LAN"]
+    assert snapshot.targets["far"].secret_headers == ()
+
+
+# ---------------------------------------------------------------- model files
+
+
+def test_model_files_are_deployments_of_this_device() -> None:
+    vectors = Found(model="minilm", local_weights=True, context=256, operations=frozenset({"embeddings"}))
+    made = surveying(library=library(GGUF, vectors, Found(model=DEMO, local_weights=True)))
+    found = made.deployments()
+    assert set(found) == {"mine", "minilm", DEMO}
+    assert all((d.place, d.place_source, d.price) == (Place.DEVICE, "embedded", FREE) for d in found.values())
+    assert (found["mine"].context, found["minilm"].operations) == (2048, frozenset({"embeddings"}))
+    assert [d.name for d in found.values() if d.demo] == [DEMO]
+    assert made.survey.snapshot().routes["auto"].deployments == ("mine", "minilm")
+
+
+def test_without_the_engine_no_model_file_is_offered() -> None:
+    assert surveying(Settings(engine=Engine(enabled=False)), library=library(GGUF)).deployments() == {}
+
+
+def test_an_operation_has_the_wire_that_speaks_it() -> None:
+    made = surveying(keys={"anthropic": "env:A", "openai": "env:O"}, library=library(GGUF))
+    wires = {
+        name: {operation: wire.name for operation, wire in target.wires.items()}
+        for name, target in made.survey.snapshot().targets.items()
+    }
+    assert wires["mine"] == {"chat": "openai.chat"}
+    openai = next(wires[name] for name in wires if name.startswith("openai/"))
+    assert openai == {"chat": "openai.chat", "embeddings": "openai.embeddings"}
+    anthropic = next(wires[name] for name in wires if name.startswith("anthropic/"))
+    assert anthropic == {"chat": "anthropic.messages"}
+
+
+# ---------------------------------------------------------------- loopback
+
+
+def test_an_ollama_is_found_and_only_weights_that_lie_here_are_near() -> None:
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            found = deployments(await made.survey.renew(known=True))
+            assert {name: (d.place, d.place_source) for name, d in found.items()} == {
+                "ollama/llama3.2:3b": (Place.DEVICE, "local-weights"),
+                "ollama/gpt-oss:120b-cloud": (Place.CLOUD, "default"),
+                "ollama/nomic-embed-text:latest": (Place.DEVICE, "local-weights"),
+            }
+            assert found["ollama/llama3.2:3b"].price == FREE
+            assert found["ollama/gpt-oss:120b-cloud"].price is None, "whatever it costs, nobody said"
+            assert found["ollama/nomic-embed-text:latest"].operations == frozenset({"embeddings"})
+            assert {d.base_url for d in found.values()} == {ollama.url}
+            assert ollama.asked == ["/api/tags", "/api/version"]
+            assert not any(b"authorization" in head.lower() for head in ollama.heads), "a probe carries no key"
+            assert made.survey.found()["ollama"][0] == ollama.url
+
+    run(scenario())
+
+
+def test_a_llama_cpp_is_found_with_its_context_at_the_path_it_answers_on() -> None:
+    async def scenario() -> None:
+        async with runtime(LLAMA_CPP) as server, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"llama-cpp": ("http://127.0.0.1:1", server.url)})
+            found = deployments(await made.survey.renew(known=True))
+            assert list(found) == ["llama-cpp/qwen"]
+            only = found["llama-cpp/qwen"]
+            assert (only.place, only.context, only.base_url) == (Place.DEVICE, 4096, f"{server.url}/v1")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        {},
+        {"/api/tags": TAGS},
+        {"/api/tags": {"other": 1}, "/api/version": {"version": "1"}},
+        {"/api/tags": TAGS, "/api/version": {"no": "version"}},
+    ],
+    ids=["nothing", "half", "another answer", "another version"],
+)
+def test_somebody_else_on_the_port_is_not_taken_for_it(pages: dict[str, object]) -> None:
+    async def scenario() -> None:
+        async with runtime(pages) as other, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (other.url,)})
+            assert deployments(await made.survey.renew(known=True)) == {}
+
+    run(scenario())
+
+
+def test_an_address_that_is_not_this_machine_is_not_asked() -> None:
+    async def scenario() -> None:
+        async with transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": ("http://192.0.2.1:11434",)})
+            assert deployments(await made.survey.renew(known=True)) == {}
+
+    run(scenario())
+
+
+def test_without_discovery_nobody_is_asked_but_files_are_looked_at() -> None:
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport() as sending:
+            files: list[Found] = []
+            settings = Settings(discovery=Discovery(loopback=False))
+            made = Surveying(sending, settings, addresses={"ollama": (ollama.url,)}, library=lambda: files)
+            files.append(GGUF)
+            assert set(deployments(await made.survey.renew(known=False))) == {"mine"}
+            assert ollama.asked == []
+
+    run(scenario())
+
+
+# ---------------------------------------------------------------- when it looks
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(survey_module, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+async def settled(made: Surveying) -> None:
+    """Until no look is under way."""
+    while (running := made.survey._running) is not None:
+        await running
+
+
+def test_nothing_is_asked_before_the_first_request_and_then_at_most_as_often_as_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            made.survey.snapshot()
+            assert ollama.asked == []
+            assert len(deployments(await made.survey.renew(known=True))) == 3, "the first one waits for the answers"
+            await made.survey.renew(known=True)  # what was found stands
+            clock.now += 29.9
+            assert await made.survey.renew(known=True) is None
+            assert len(ollama.asked) == 2
+            ollama.pages["/api/tags"] = {"models": []}
+            clock.now += 0.2
+            assert await made.survey.renew(known=True) is None, "later ones are answered from what is known"
+            await settled(made)
+            assert deployments(await made.survey.renew(known=True)) == {}
+            assert len(ollama.asked) == 4
+
+    run(scenario())
+
+
+def test_an_unknown_name_has_it_look_sooner_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def scenario() -> None:
+        async with runtime({}) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            await made.survey.renew(known=True)
+            await made.survey.renew(known=True)
+            ollama.pages.update(OLLAMA)  # it was started just now
+            clock.now += UNKNOWN_SECONDS - 0.1
+            assert await made.survey.renew(known=False) is None
+            clock.now += 0.2
+            assert len(deployments(await made.survey.renew(known=False))) == 3
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_requests_that_come_together_wait_for_one_first_look(known: bool) -> None:
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            ollama.answer.clear()
+            asking = [asyncio.create_task(made.survey.renew(known=known)) for _ in range(5)]
+            while not ollama.asked:
+                await asyncio.sleep(0)
+            assert not any(task.done() for task in asking)
+            ollama.answer.set()
+            for snapshot in await asyncio.gather(*asking):
+                assert len(deployments(snapshot)) == 3
+            assert ollama.asked == ["/api/tags", "/api/version"]
+
+    run(scenario())
+
+
+def test_an_unknown_name_waits_for_the_look_that_a_known_one_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def scenario() -> None:
+        async with runtime({}) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            await made.survey.renew(known=True)
+            await made.survey.renew(known=True)
+            ollama.pages.update(OLLAMA)
+            ollama.answer.clear()
+            clock.now += 31
+            assert await made.survey.renew(known=True) is None
+            asking = asyncio.create_task(made.survey.renew(known=False))
+            await asyncio.sleep(0)
+            ollama.answer.set()
+            assert len(deployments(await asking)) == 3
+
+    run(scenario())
+
+
+def test_an_unknown_name_is_not_refused_because_of_an_old_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def scenario() -> None:
+        async with runtime({}) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            await made.survey.renew(known=True)  # and nobody has asked since
+            ollama.pages.update(OLLAMA)
+            clock.now += 20
+            assert len(deployments(await made.survey.renew(known=False))) == 3
+
+    run(scenario())
+
+
+def test_a_client_that_leaves_does_not_stop_the_look() -> None:
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport() as sending:
+            made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+            ollama.answer.clear()
+            leaving = asyncio.create_task(made.survey.renew(known=True))
+            while not ollama.asked:
+                await asyncio.sleep(0)
+            leaving.cancel()
+            ollama.answer.set()
+            await settled(made)
+            assert len(deployments(await made.survey.renew(known=True))) == 3
+            assert leaving.cancelled()
+
+    run(scenario())
+
+
+def test_offline_what_runs_here_is_still_found() -> None:
+    async def scenario() -> None:
+        async with runtime(OLLAMA) as ollama, transport(offline=True) as sending:
+            made = Surveying(sending, Settings(offline=True), addresses={"ollama": (ollama.url,)})
+            snapshot = await made.survey.renew(known=True)
+            assert len(deployments(snapshot)) == 3
+
+    run(scenario())
+
+
+def test_a_snapshot_is_a_value_of_its_moment() -> None:
+    files = [GGUF]
+    made = surveying(library=lambda: files)
+    before = made.survey.snapshot()
+    files.append(msgspec.structs.replace(GGUF, model="other"))
+    assert set(before.targets) == {"mine"}
+    assert set(made.survey.snapshot().targets) == {"mine", "other"}
