@@ -130,6 +130,41 @@ def test_a_connection_that_will_close_is_not_kept() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", False),
+    ],
+)
+def test_a_reply_without_a_body_ends_with_its_head(reply: bytes, kept: bool) -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(reply)
+            assert (await made.reply())[1] == b""
+            assert made.connection.complete is kept
+
+    run(scenario())
+
+
+def test_without_framing_a_reset_is_no_end() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            await made.sent(UNTIL_CLOSE)
+            await made.connection.head()
+            made.connection._lost(ConnectionResetError())  # as the loop tells of a reset
+            assert await made.connection.read() == b"hello"
+            with pytest.raises(StreamCut) as caught:
+                await made.connection.read()
+            assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+    run(scenario())
+
+
 @given(
     st.sampled_from(
         [SIZED, CHUNKED, b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED, b"HTTP/1.1 103 E\r\na: b\r\n\r\n" + CHUNKED]
