@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets as randomness
 import ssl
 import time
@@ -41,8 +42,6 @@ from nearfar.store.database import connect
 from nearfar.store.ids import Ids
 from nearfar.store.keyring import KeyRing
 from nearfar.wire import registry as wires
-
-WIDE_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,7 +239,12 @@ def has_keys(loaded: Loaded) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether listening on ``host`` reaches nobody but this machine."""
-    return host in WIDE_HOSTS or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name, which may lead anywhere, 127.example.org among them
 
 
 def _force(settings: Settings) -> bool | None:
