@@ -1,0 +1,78 @@
+"""The endpoints that models answer: what the edge adds to a request before the pipeline sees it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests import running, stand_in
+from tests.server.served import loaded, run, served
+
+from nearfar.core.places import Class
+from nearfar.store import keys
+from nearfar.store.database import connect
+
+
+def test_both_operations_answer(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, running.far("far", stand_in.url))) as app:
+            chat = await app.chat("far")
+            assert chat.json["choices"][0]["message"]["content"]
+            vectors = await app.ask("/v1/embeddings", {"model": "far", "input": ["a", "b"]})
+            assert [row["index"] for row in vectors.json["data"]] == [0, 1]
+            assert chat.headers["x-nearfar-request"] != vectors.headers["x-nearfar-request"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("floor", "header", "expected"),
+    [
+        (None, None, "internal"),
+        (None, "public", "public"),
+        (None, "  Internal ", "internal"),
+        (Class.INTERNAL, "public", "internal"),
+        (Class.PUBLIC, None, "public"),
+        (Class.RESTRICTED, "public", "restricted"),
+        (Class.PUBLIC, "confidential", "confidential"),
+    ],
+)
+def test_the_class_is_the_highest_said(
+    tmp_path: Path, stand_in: stand_in.Running, floor: Class | None, header: str | None, expected: str
+) -> None:
+    settings = loaded(tmp_path, running.far("far", stand_in.url, more='place = "device"'))
+    (tmp_path / "state").mkdir()
+    with closing(connect(settings.ledger_url)) as connection:
+        keys.prepare(connection)
+        _, secret = keys.new(connection, "anna", floor=floor)
+
+    async def scenario() -> None:
+        async with served(settings) as app:
+            headers = {"authorization": f"Bearer {secret}"}
+            if header is not None:
+                headers["x-nearfar-class"] = header
+            reply = await app.chat("far", headers=headers)
+            assert (reply.status, reply.headers["x-nearfar-class"]) == (200, expected)
+
+    run(scenario())
+
+
+def test_a_class_that_cannot_be_read_is_refused(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, running.far("far", stand_in.url))) as app:
+            reply = await app.chat("far", headers={"x-nearfar-class": "top secret"})
+            assert (reply.status, reply.error["param"]) == (400, "x-nearfar-class")
+            assert "restricted" in reply.error["message"], "it says which there are"
+            assert stand_in.report().totals.requests == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("count", ["0", "2", "many", "-1", ""])
+def test_a_retry_count_of_any_kind_is_no_obstacle(tmp_path: Path, stand_in: stand_in.Running, count: str) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, running.far("far", stand_in.url))) as app:
+            assert (await app.chat("far", headers={"x-stainless-retry-count": count})).status == 200
+
+    run(scenario())

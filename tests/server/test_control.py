@@ -1,0 +1,246 @@
+"""The channel between parent and workers, over a real socket pair; the engines behind it are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from nearfar.core.engines import Endpoint, EngineStatus
+from nearfar.core.errors import EngineError
+from nearfar.gateway.health import CoolDown
+from nearfar.gateway.metrics import Metrics
+from nearfar.server.control import Hub, Link
+
+
+class Engines:
+    """What the hub asks of the supervisor."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, int] = {}
+        self.dropped: list[str] = []
+        self.ready = asyncio.Event()
+        self.ready.set()
+
+    async def acquire(self, model: str, owner: str = "") -> Endpoint:
+        await self.ready.wait()
+        if model == "bad":
+            raise EngineError("It cannot be loaded.", code="not_gguf", hint="Take another.", retry_after=3.5)
+        self.held[owner] = self.held.get(owner, 0) + 1
+        return Endpoint(address="unix:/x", key="k", context=512)
+
+    def release(self, model: str, owner: str = "") -> None:
+        self.held[owner] -= 1
+
+    def drop_owner(self, owner: str) -> None:
+        self.dropped.append(owner)
+        self.held.pop(owner, None)
+
+    async def status(self) -> list[EngineStatus]:
+        return [EngineStatus(model="tiny", state="ready", in_flight=sum(self.held.values()))]
+
+    async def unload(self, model: str) -> bool:
+        return model == "tiny"
+
+
+class Worker:
+    """The worker's end: a link that listens, and what it was told."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, serving: asyncio.Task[None]) -> None:
+        self.learned: list[CoolDown] = []
+        self.stopped = asyncio.Event()
+        self.news = asyncio.Event()
+        self.serving = serving
+        self.link = Link(reader, writer, stop=self.stopped.set)
+        self.listening = asyncio.create_task(self.link.listen(self.learn))
+
+    def learn(self, rest: CoolDown) -> None:
+        self.learned.append(rest)
+        self.news.set()
+
+
+async def connect(hub: Hub, name: str) -> Worker:
+    """A worker called ``name`` at ``hub``."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    serving = asyncio.create_task(hub.serve(name, *await asyncio.open_connection(sock=ours)))
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    return Worker(reader, writer, serving)
+
+
+@asynccontextmanager
+async def hub() -> AsyncIterator[tuple[Hub, Engines]]:
+    """A hub over scripted engines."""
+    engines = Engines()
+    supervisor: Any = engines
+    yield Hub(supervisor), engines
+
+
+async def leave(worker: Worker) -> None:
+    """The worker's end closes."""
+    await worker.link.close()
+    await worker.serving
+    worker.listening.cancel()
+    await asyncio.gather(worker.listening, return_exceptions=True)
+
+
+def run(scenario: Any) -> None:
+    uvloop.run(asyncio.wait_for(scenario, 30))
+
+
+def rest(name: str = "far", failures: int = 1) -> CoolDown:
+    return CoolDown(deployment=name, until=9.0, reason="overloaded", failures=failures)
+
+
+def test_engines_look_the_same_from_a_worker() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker = await connect(center, "w-1")
+            assert await worker.link.acquire("tiny") == Endpoint(address="unix:/x", key="k", context=512)
+            assert engines.held == {"w-1": 1}
+            assert (await worker.link.status())[0].in_flight == 1
+            worker.link.release("tiny")
+            assert (await worker.link.status())[0].in_flight == 0
+            assert await worker.link.unload("tiny")
+            assert not await worker.link.unload("other")
+            await leave(worker)
+
+    run(scenario())
+
+
+def test_an_error_crosses_whole() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            worker = await connect(center, "w-1")
+            with pytest.raises(EngineError) as found:
+                await worker.link.acquire("bad")
+            error = found.value
+            assert (error.message, error.code, error.hint) == ("It cannot be loaded.", "not_gguf", "Take another.")
+            assert error.retry_after == 3.5
+            await leave(worker)
+
+    run(scenario())
+
+
+def test_a_cold_start_holds_up_nobody_else() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker = await connect(center, "w-1")
+            engines.ready.clear()
+            loading = asyncio.create_task(worker.link.acquire("tiny"))
+            assert len(await worker.link.status()) == 1
+            engines.ready.set()
+            await loading
+            await leave(worker)
+
+    run(scenario())
+
+
+def test_what_a_dead_worker_held_is_given_back() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker, other = await connect(center, "w-1"), await connect(center, "w-2")
+            await worker.link.acquire("tiny")
+            await other.link.acquire("tiny")
+            await leave(worker)
+            assert engines.dropped == ["w-1"]
+            assert engines.held == {"w-2": 1}
+            await leave(other)
+
+    run(scenario())
+
+
+def test_an_answer_that_nobody_waits_for_is_given_back() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker = await connect(center, "w-1")
+            engines.ready.clear()
+            loading = asyncio.create_task(worker.link.acquire("tiny"))
+            await worker.link.status()
+            loading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await loading
+            engines.ready.set()
+            while engines.held != {"w-1": 0}:
+                await worker.link.status()
+            await leave(worker)
+
+    run(scenario())
+
+
+def test_cool_downs_reach_everybody_else_and_late_comers() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            one, two = await connect(center, "w-1"), await connect(center, "w-2")
+            one.link.publish(rest())
+            await two.news.wait()
+            assert two.learned == [rest()]
+            late = await connect(center, "w-3")
+            await late.news.wait()
+            assert late.learned == [rest()]
+            two.news.clear()
+            one.link.publish(rest(failures=0))
+            await two.news.wait()
+            later = await connect(center, "w-4")
+            await later.link.status()
+            assert later.learned == [], "what is over is not told"
+            assert one.learned == []
+            for worker in (one, two, late, later):
+                await leave(worker)
+
+    run(scenario())
+
+
+def test_counts_of_workers_survive_them() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            one, two = await connect(center, "w-1"), await connect(center, "w-2")
+            counted = Metrics()
+            counted.rejected("overloaded")
+            reporting = asyncio.create_task(one.link.report(counted.snapshot))
+            mine = Metrics()
+            line = 'nearfar_rejected_requests_total{code="overloaded"} 1'
+            while line not in mine.text(*await two.link.other_metrics()).decode():
+                await asyncio.sleep(0.02)
+            reporting.cancel()
+            await leave(one)
+            assert line in mine.text(*await two.link.other_metrics()).decode()
+            await leave(two)
+
+    run(scenario())
+
+
+def test_stop_reaches_every_worker() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            workers = [await connect(center, f"w-{number}") for number in range(3)]
+            await asyncio.gather(*(worker.link.status() for worker in workers))
+            center.stop()
+            for worker in workers:
+                await worker.stopped.wait()
+                await leave(worker)
+
+    run(scenario())
+
+
+def test_a_worker_without_parent_stops_and_lets_nobody_wait() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker = await connect(center, "w-1")
+            engines.ready.clear()
+            loading = asyncio.create_task(worker.link.acquire("tiny"))
+            await worker.link.status()
+            worker.serving.cancel()
+            with pytest.raises(EngineError, match="gone"):
+                await loading
+            await worker.stopped.wait()
+            await worker.link.close()
+            await asyncio.gather(worker.serving, worker.listening, return_exceptions=True)
+
+    run(scenario())

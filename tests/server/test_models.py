@@ -1,0 +1,56 @@
+"""The list of models: what a client may ask for, and where each would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from tests import running
+from tests.server.served import loaded, run, served
+
+CONFIG = (
+    running.far('"far/large:1"', "http://127.0.0.1:9")
+    + running.near("here", "tiny")
+    + '\n[routes.mine]\ndeployments = ["far/large:1", "here"]\ndescription = "what I use"\n'
+)
+
+
+def test_all_models(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, CONFIG)) as app:
+            reply = await app.ask("/v1/models")
+            assert reply.json["object"] == "list"
+            rows = {row["id"]: row for row in reply.json["data"]}
+            assert {"auto", "local", "cloud", "far/large:1", "here", "mine"} <= set(rows)
+            mine = rows["mine"]
+            assert (mine["object"], mine["owned_by"]) == ("model", "nearfar")
+            assert isinstance(mine["created"], int)
+            assert mine["nearfar"]["description"] == "what I use"
+            places = {d["name"]: (d["place"], d["place_source"]) for d in mine["nearfar"]["deployments"]}
+            assert places == {"far/large:1": ("cloud", "default"), "here": ("device", "embedded")}
+            assert rows["here"]["owned_by"] == "embedded"
+
+    run(scenario())
+
+
+def test_one_model_whose_name_holds_a_slash(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, CONFIG)) as app:
+            for path in ("/v1/models/far/large:1", f"/v1/models/{quote('far/large:1', safe='')}"):
+                assert (await app.ask(path)).json["id"] == "far/large:1"
+            missing = await app.ask("/v1/models/nothing")
+            assert (missing.status, missing.error["code"], missing.error["param"]) == (404, "model_not_found", "model")
+            assert (await app.ask("/v1/models/")).status == 404
+
+    run(scenario())
+
+
+def test_a_model_file_that_comes_is_found(tmp_path: Path, tiny_gguf: Path) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, "", discovery__refresh_seconds="0.1")) as app:
+            assert (await app.ask("/v1/models/new")).status == 404
+            running.add_model(tmp_path, tiny_gguf, "new")
+            while (await app.ask("/v1/models/new")).status != 200:
+                pass
+
+    run(scenario())
