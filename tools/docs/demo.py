@@ -1,4 +1,4 @@
-"""What `nearfar demo` printed in a real run, kept in `demo.txt` beside this file; trimmed for the pages."""
+"""What `nearfar demo` printed in a real run, kept in `demo.txt` beside this file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 RECORDED = Path(__file__).with_name("demo.txt")
-SHOWN = ("", "SCENE", "RAN", "COST", "MS", "WHY")
-"""The columns that the pages show, in this order; ASKED and TOKENS are left out."""
 
 
 def run() -> str:
@@ -44,23 +42,10 @@ def _columns(lines: list[str]) -> list[tuple[int, int]]:
     return found
 
 
-def trimmed(language: str) -> str:
-    """The run as the pages show it."""
+def shown(language: str) -> str:
+    """The run as the pages show it: whole."""
     del language
-    if not RECORDED.exists():
-        return "```text\n```"
-    text = RECORDED.read_text("utf-8")
-    cells = [SHOWN, *(tuple(row[name] for name in SHOWN) for row in rows(text))]
-    widths = [max(len(line[number]) for line in cells) for number in range(len(SHOWN))]
-    lines = []
-    for line in cells:
-        padded = (
-            cell.rjust(width) if name in {"COST", "MS"} else cell.ljust(width)
-            for name, cell, width in zip(SHOWN, line, widths, strict=True)
-        )
-        lines.append("  ".join(padded).rstrip())
-    head, last = text.splitlines()[:2], text.splitlines()[-1]
-    return "\n".join(["```text", "$ make demo", *head, "", *lines, "", last, "```"])
+    return f"```text\n$ make demo\n{RECORDED.read_text('utf-8').strip()}\n```"
 
 
-BLOCKS: MappingProxyType[str, Callable[[str], str]] = MappingProxyType({"demo": trimmed})
+BLOCKS: MappingProxyType[str, Callable[[str], str]] = MappingProxyType({"demo": shown})
