@@ -244,3 +244,41 @@ def test_a_worker_without_parent_stops_and_lets_nobody_wait() -> None:
             await asyncio.gather(worker.serving, worker.listening, return_exceptions=True)
 
     run(scenario())
+
+
+def test_a_call_that_fails_in_a_way_nobody_foresaw_does_not_end_the_channel(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+
+            async def broken() -> list[EngineStatus]:
+                raise PermissionError("/models")
+
+            sound, engines.status = engines.status, broken  # type: ignore[method-assign]  # for a while
+            worker = await connect(center, "w-1")
+            with pytest.raises(EngineError, match="its log has the details") as found:
+                await worker.link.status()
+            assert "/models" not in found.value.text
+            assert "PermissionError: /models" in caplog.text
+            engines.status = sound  # type: ignore[method-assign]
+            assert len(await worker.link.status()) == 1
+            await leave(worker)
+
+    run(scenario())
+
+
+def test_what_is_asked_after_the_parent_is_gone_waits_for_nobody() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            worker = await connect(center, "w-1")
+            await worker.link.status()
+            worker.serving.cancel()
+            await worker.stopped.wait()
+            for ask in (worker.link.acquire("tiny"), worker.link.status(), worker.link.other_metrics()):
+                with pytest.raises(EngineError, match="gone"):
+                    await ask
+            worker.link.release("tiny")  # says nothing to nobody
+            worker.link.publish(rest())
+            await worker.link.close()
+            await asyncio.gather(worker.serving, worker.listening, return_exceptions=True)
+
+    run(scenario())

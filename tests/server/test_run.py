@@ -7,19 +7,25 @@ import os
 import signal
 import socket
 import ssl
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import psutil
 import pytest
 import trustme
 import uvloop
 from tests import running
+from tests.running import Gateway
 from tests.server.served import loaded
 
 from nearfar import build
 from nearfar.core.errors import NearfarError, PermissionDeniedError
-from nearfar.server.run import address, bind, check_bind, limits, run_edge, stop_on_signals, tls
+from nearfar.server import run as run_module
+from nearfar.server.run import address, bind, check_bind, limits, run_edge, serve, stop_on_signals, tls
+from nearfar.settings.load import Loaded
 from nearfar.settings.model import Server
 from nearfar.store import keys
 from nearfar.store.database import connect
@@ -116,3 +122,75 @@ def test_signals_ask_to_stop(number: signal.Signals) -> None:
         await asyncio.wait_for(stop.wait(), 10)
 
     uvloop.run(scenario())
+
+
+def _refused(settings: Loaded) -> NearfarError:
+    """The error that ``serve`` ends with before anybody was told that it is ready."""
+    told: list[str] = []
+    with pytest.raises(NearfarError) as refused:
+        serve(settings, ready=told.append)
+    assert told == []
+    assert not psutil.Process().children(recursive=True), "nothing is left running"
+    return refused.value
+
+
+def test_nobody_is_told_ready_before_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.pem").write_text("no certificate")
+    bad = {"server__tls_cert": str(tmp_path / "bad.pem"), "server__tls_key": str(tmp_path / "bad.pem")}
+    assert _refused(loaded(tmp_path, **bad)).code == "bad_certificate"
+    assert _refused(loaded(tmp_path, server__host="0.0.0.0")).code == "wide_bind_without_key"
+    with bind(Server(port=0)) as taken:
+        busy = str(taken.getsockname()[1])
+        assert _refused(loaded(tmp_path, server__port=busy)).code == "bind_failed"
+    assert capfd.readouterr().err == ""
+    # Workers fail for themselves: the parent ends, and their own message stands above.
+    assert _refused(loaded(tmp_path, server__workers="2", **bad)).code == "worker_failed"
+    assert "certificate cannot be used" in capfd.readouterr().err
+
+
+def test_workers_that_can_no_longer_be_replaced_end_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    lives = 0
+
+    async def worker(*given: Any) -> int:
+        nonlocal lives
+        lives += 1
+        if lives > 2:
+            raise BlockingIOError("Resource temporarily unavailable")
+        given[-1].set()
+        while not told or lives == 1:
+            await asyncio.sleep(0)
+        if given[0] == 1:
+            await asyncio.Event().wait()
+        return 1
+
+    monkeypatch.setattr(run_module, "_run_worker", worker)
+    monkeypatch.setattr(run_module, "RESTART_SECONDS", 0.0)
+    with pytest.raises(BlockingIOError):
+        serve(loaded(tmp_path, server__workers="2"), ready=told.append)
+    assert len(told) == 1
+
+
+def test_two_workers_share_and_one_that_dies_is_replaced(tmp_path: Path, gateway: Callable[..., Gateway]) -> None:
+    config = running.far("down", "http://127.0.0.1:9")
+    started = gateway(config, arguments=("--workers", "2"))
+
+    def workers() -> set[int]:
+        found = set()
+        for child in started.children():
+            with suppress(psutil.NoSuchProcess):
+                if "nearfar.server.worker" in child.cmdline():
+                    found.add(child.pid)
+        return found
+
+    assert len(workers()) == 2
+    for _ in range(6):  # longer and longer cool-downs
+        started.chat("down")
+    running.eventually(lambda: all("down" in started.cooling() for _ in range(8)))
+    running.eventually(lambda: {started.metric("nearfar_attempts_total", outcome="error") for _ in range(8)} == {6.0})
+    before = workers()
+    os.kill(min(before), signal.SIGKILL)
+    running.eventually(lambda: len(workers()) == 2 and min(before) not in workers())
+    running.eventually(lambda: all("down" in started.cooling() for _ in range(8)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -18,6 +19,8 @@ from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway.exposition import Snapshot, without_gauges
 from nearfar.gateway.health import CoolDown
 from nearfar.gateway.metrics import GAUGES
+
+log = logging.getLogger("nearfar.control")
 
 REPORT_SECONDS = 1.0
 LINE = 4 * 1024 * 1024
@@ -125,6 +128,10 @@ class Hub:
             answer = Answer(
                 id=call.id, error=error.message, code=error.code, hint=error.hint, retry_after=error.retry_after
             )
+        except Exception:
+            # One call that fails must not end the channel, and with it a worker that answers other requests.
+            log.exception("unexpected failure", extra={"op": call.op, "worker": owner})
+            answer = Answer(id=call.id, error="The process that runs the models failed; its log has the details.")
         if writer.is_closing():
             # The worker died while its model was loading: what it asked for is given back by drop_owner.
             return
@@ -159,6 +166,7 @@ class Link:
         self._stop = stop
         self._calls: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
+        self._gone = False
 
     async def listen(self, learn: Callable[[CoolDown], None]) -> None:
         """Read the parent's messages until it is gone; ``learn`` is told of other workers' cool-downs."""
@@ -173,9 +181,10 @@ class Link:
                     self._stop()
         except ConnectionError:
             pass
+        self._gone = True
         for waiting in self._calls.values():
             if not waiting.done():
-                waiting.set_exception(EngineError("The process that runs the models is gone."))
+                waiting.set_exception(_gone())
         self._stop()
 
     def publish(self, rest: CoolDown) -> None:
@@ -225,6 +234,10 @@ class Link:
     def _ask(self, op: str, model: str = "") -> asyncio.Future[Answer]:
         number = next(self._ids)
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._gone:
+            # Requests still finish while the worker ends; nobody would ever answer this one.
+            waiting.set_exception(_gone())
+            return waiting
         self._calls[number] = waiting
         self._send(Call(id=number, op=op, model=model))
         return waiting
@@ -247,6 +260,10 @@ class Link:
     def _send(self, message: Message) -> None:
         if not self._writer.is_closing():
             _write(self._writer, message)
+
+
+def _gone() -> EngineError:
+    return EngineError("The process that runs the models is gone.")
 
 
 def _write(writer: asyncio.StreamWriter, message: Message) -> None:

@@ -197,7 +197,13 @@ async def _parent(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
         for ended in done:
             ended.result()
         ready(address(settings.server, listener))
-        await stop.wait()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for keeper in keepers:
+            if keeper.done():
+                # A worker that nobody replaces any more: better an end that is seen than ever fewer workers.
+                keeper.result()
         hub.stop()
         await asyncio.wait(keepers, timeout=settings.server.shutdown_grace + 10)
     finally:
