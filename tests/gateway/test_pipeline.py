@@ -32,8 +32,10 @@ from nearfar.core.places import Class, Place
 from nearfar.core.routing import Route
 from nearfar.gateway import pipeline
 from nearfar.gateway.decider import Said
+from nearfar.gateway.fleet import Target
 from nearfar.settings.model import Deadlines
 from nearfar.wire.openai_chat import CLIENT
+from nearfar.wire.registry import provider_wire
 
 
 def test_a_plain_answer_travels_as_it_came(tmp_path: Path) -> None:
@@ -187,6 +189,108 @@ def test_the_refusal_fits_the_reason(tmp_path: Path) -> None:
                 "nowhere": (404, "model_not_found"),
             }
             assert made.entries() == []
+
+    run(scenario())
+
+
+def test_what_one_deployment_cannot_do_another_may(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        anthropic = {"chat": provider_wire("anthropic.messages")}
+        async with upstream(plain()) as one, upstream(plain()) as two:
+            first = target("one", one.port)
+            other = Target(first.deployment, anthropic, ())
+            async with house(tmp_path, snapshot(other, target("two", two.port))) as made:
+                out = await made.chat(n=2)  # Anthropic's API has one choice
+                assert (out.status, out.body) == (200, ANSWER)
+                assert out.headers["x-nearfar-deviations"] == "failover:one:unsupported"
+                assert one.connections == 0
+                assert [entry.deployment for entry in made.entries()] == ["two"], "nothing was tried, nothing is owed"
+                assert made.health.cooling("one")[0] == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (plain(b'{"error":{"message":"image input is not supported"}}', b"500 No"), "unsupported"),
+        (plain(b'{"error":{"code":"context_length_exceeded"}}', b"400 Bad"), "context_length_exceeded"),
+    ],
+)
+def test_when_one_is_busy_and_the_next_cannot_the_client_may_come_back(tmp_path: Path, reply: bytes, code: str) -> None:
+    async def scenario() -> None:
+        async with (
+            upstream(error(b"503 Busy", b"retry-after: 4")) as one,
+            upstream(reply) as two,
+            house(tmp_path, snapshot(target("one", one.port), target("two", two.port))) as made,
+        ):
+            out = await made.chat()
+            assert (out.status, out.headers["retry-after"]) == (503, "4"), "a 400 would say: never"
+            assert f"one: overloaded; two: {code}" in json.loads(out.body)["error"]["message"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "waits"),
+    [
+        (b"retry-after: 9", b"retry-after: 4", "4"),
+        (b"retry-after: 3", b"x-other: 1", "3"),
+        (b"x-a: 1", b"x-b: 1", None),
+    ],
+)
+def test_the_shortest_wait_that_anybody_named_is_told(
+    tmp_path: Path, first: bytes, second: bytes, waits: str | None
+) -> None:
+    async def scenario() -> None:
+        async with (
+            upstream(error(b"429 Slow", first)) as one,
+            upstream(error(b"503 Busy", second)) as two,
+            house(tmp_path, snapshot(target("one", one.port), target("two", two.port))) as made,
+        ):
+            out = await made.chat()
+            assert (out.status, out.headers.get("retry-after")) == (503, waits)
+            assert out.headers["x-should-retry"] == ("true" if waits else "false")
+
+    run(scenario())
+
+
+def test_a_failover_while_the_client_already_waits_is_still_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE", 0.05)
+
+    async def scenario() -> None:
+        proceed = asyncio.Event()
+        slow = pauses(b"", error(b"503 Busy"), proceed)
+        async with (
+            upstream(slow) as one,
+            upstream(WHOLE_STREAM) as two,
+            house(tmp_path, snapshot(target("one", one.port), target("two", two.port))) as made,
+        ):
+            out = Out()
+            asking = asyncio.create_task(made.pipeline.answer(made.request(stream=True), CLIENT, Said(), out))
+            await out.wrote.wait()
+            proceed.set()
+            await asking
+            assert out.ended
+            assert out.body.replace(b": keep-alive\n", b"") == event("a") + event("b") + event(None, '"stop"') + DONE
+            assert [entry.outcome for entry in made.entries()] == ["error", "ok"]
+            assert made.entries()[1].deviations == ("failover:one:overloaded",)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_error_tells_where_it_happened(tmp_path: Path, streaming: bool) -> None:
+    async def scenario() -> None:
+        async with upstream(error(b"500 No")) as far, house(tmp_path, snapshot(target("far", far.port))) as made:
+            out = await made.chat(stream=streaming)
+            told = {name: out.headers[f"x-nearfar-{name}"] for name in ("route", "deployment", "attempts", "error")}
+            assert told == {"route": "main", "deployment": "far", "attempts": "1", "error": "upstream_error"}
+            assert made.counted('gen_ai_server_request_duration_count{gen_ai_operation_name="chat"')[0].endswith(
+                'status="502"} 1'
+            )
 
     run(scenario())
 

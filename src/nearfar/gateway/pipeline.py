@@ -144,8 +144,9 @@ def _refusal(decision: Decision) -> NearfarError:
 
 
 def _last(errors: list[NearfarError], decision: Decision) -> NearfarError:
-    """The error of the last candidate, telling of the ones before."""
-    last = errors[-1]
+    """The error of the last candidate, telling of the others."""
+    # What one could not do is the answer only if none was merely busy or broken: a 400 says "never", and that is wrong.
+    last = next((error for error in reversed(errors) if not isinstance(error, BadRequestError)), errors[-1])
     if len(errors) > 1:
         tried = "; ".join(
             f"{ranked.candidate.deployment.name}: {error.code}"
