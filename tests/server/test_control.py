@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -280,5 +281,24 @@ def test_what_is_asked_after_the_parent_is_gone_waits_for_nobody() -> None:
             worker.link.publish(rest())
             await worker.link.close()
             await asyncio.gather(worker.serving, worker.listening, return_exceptions=True)
+
+    run(scenario())
+
+
+def test_a_worker_that_dies_with_news_unread_is_just_gone() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            one = await connect(center, "w-1")
+            one.link.publish(rest())
+            await one.link.status()
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            serving = asyncio.create_task(center.serve("w-2", *await asyncio.open_connection(sock=ours)))
+            while not select.select([theirs], [], [], 0)[0]:
+                await asyncio.sleep(0)
+            theirs.close()  # what it had not read makes this a reset
+            await serving
+            assert engines.dropped == ["w-2"]
+            await leave(one)
 
     run(scenario())

@@ -89,16 +89,10 @@ class Hub:
         try:
             # A task per call: a cold start must not hold up the other requests of the worker.
             async with asyncio.TaskGroup() as tasks:
-                while line := await reader.readline():
-                    message = _decode(line)
-                    if isinstance(message, News):
-                        self._spread(owner, message)
-                    elif isinstance(message, Numbers):
-                        self._numbers[owner] = message.snapshot
-                    elif isinstance(message, Call):
-                        tasks.create_task(self._answer(owner, message, writer))
-        except ConnectionError:
-            pass
+                # Caught in here: the group would wrap it. A worker that dies with something unread resets the channel.
+                with contextlib.suppress(ConnectionError):
+                    while line := await reader.readline():
+                        self._heard(owner, _decode(line), tasks, writer)
         finally:
             self._writers.pop(owner, None)
             self._numbers[owner] = without_gauges(self._numbers.get(owner, []), GAUGES)
@@ -106,6 +100,14 @@ class Hub:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    def _heard(self, owner: str, message: Message, tasks: asyncio.TaskGroup, writer: asyncio.StreamWriter) -> None:
+        if isinstance(message, News):
+            self._spread(owner, message)
+        elif isinstance(message, Numbers):
+            self._numbers[owner] = message.snapshot
+        elif isinstance(message, Call):
+            tasks.create_task(self._answer(owner, message, writer))
 
     def stop(self) -> None:
         """Ask every worker to finish and end."""
