@@ -91,7 +91,7 @@ class Writer:
 
     def _fact(self) -> list[Message]:
         r = self.random
-        fact, asks = r.choice(self.asks)
+        fact, asks = r.choices(self.asks, [fact.get("weight", 1) for fact, _ in self.asks])[0]
         ask = r.choices([text for text, _ in asks], [weight for _, weight in asks])[0]
         text = " ".join(choose(r, ask).split())
         if fact["id"].startswith("zh-"):

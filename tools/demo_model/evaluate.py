@@ -171,15 +171,16 @@ def echoes(engine: Engine, count: int) -> Score:
     return score
 
 
-def tool_calls(engine: Engine, count: int, *, probes: bool) -> Score:
-    """Known tools with unseen values, among up to three others."""
-    score = Score("tool calls, known tools, unseen values" + (" and unseen phrases" if probes else ""))
+def tool_calls(engine: Engine, count: int, *, others: int, probes: bool = False) -> Score:
+    """Known tools with unseen values, alone or among up to ``others`` more, most of them unseen."""
+    company = f"among 0-{others} others" if others else "alone on offer"
+    score = Score(f"tool calls, known tools {company}, unseen values" + (" and unseen phrases" if probes else ""))
     toolbox = Toolbox(Words(random.Random(SEED + probes), unseen=True), probes=probes)
     r = toolbox.random
     for _ in range(count):
         wanted = toolbox.request(r.choice(list(toolbox.known)))
-        others = {request.tool.name: request.tool for request in (toolbox.any() for _ in range(r.randint(0, 3)))}
-        offered = [wanted.tool, *(tool for name, tool in others.items() if name != wanted.tool.name)]
+        more = {request.tool.name: request.tool for request in (toolbox.any() for _ in range(r.randint(0, others)))}
+        offered = [wanted.tool, *(tool for name, tool in more.items() if name != wanted.tool.name)]
         r.shuffle(offered)
         got = called(message := engine.ask(wanted.text, offered))
         score.count(got == wanted.call, f"{wanted.text!r} wants {wanted.call} -> {got or message.get('content')!r}")
@@ -261,17 +262,18 @@ def replies(engine: Engine, count: int) -> Score:
     return score
 
 
-def schemas(engine: Engine, count: int) -> Score:
-    """Random schemas; right is JSON that ends by itself and fits."""
-    score = Score("answers that fit a JSON schema, 120 tokens at most")
+def schemas(engine: Engine, count: int, *, strings: bool) -> Score:
+    """Random schemas; right is JSON that ends by itself and fits. The grammar ends everything but free strings."""
+    score = Score(f"answers that fit a JSON schema {'with' if strings else 'without'} free strings, 120 tokens at most")
     words = Words(random.Random(SEED + 5), unseen=True)
     r = words.random
     makers: list[Callable[[], dict[str, Any]]] = [
-        lambda: {"type": "string"},
         lambda: {"type": "integer", "minimum": 0, "maximum": 9},
         lambda: {"type": "boolean"},
         lambda: {"enum": [words.made_up(), words.one("adjectives")]},
     ]
+    if strings:
+        makers = [makers[0], lambda: {"type": "string"}]
     for _ in range(count):
         properties = {words.made_up(): r.choice(makers)() for _ in range(r.randint(1, 3))}
         schema = {
@@ -338,8 +340,9 @@ def main() -> None:
     began = time.monotonic()
     scores = [
         same_template(engine),
-        tool_calls(engine, arguments.count, probes=False),
-        tool_calls(engine, arguments.count, probes=True),
+        tool_calls(engine, arguments.count, others=0),
+        tool_calls(engine, arguments.count, others=3),
+        tool_calls(engine, arguments.count, others=3, probes=True),
         unseen_tools(engine, probes, arguments.count),
         no_call(engine, probes),
         replies(engine, arguments.count // 3),
@@ -348,7 +351,8 @@ def main() -> None:
         facts(engine, chinese=True),
         *foreign(engine, probes),
         echoes(engine, arguments.count // 3),
-        schemas(engine, arguments.count // 3),
+        schemas(engine, arguments.count // 3, strings=False),
+        schemas(engine, arguments.count // 3, strings=True),
     ]
     print("| what | right |\n|---|---|")
     for score in scores:

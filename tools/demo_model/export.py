@@ -17,8 +17,8 @@ from chat import END, END_OF_TEXT, SPECIAL_TOKENS, START, TEMPLATE_FILE
 from model import Shape
 
 DESCRIPTION = (
-    "A demonstration model with about four million parameters, trained from nothing on text that a program wrote. "
-    "It shows that nearfar works without a network. It is not an assistant."
+    "A demonstration model with about two and a half million parameters, trained from nothing on text that a program "
+    "wrote. It shows that nearfar works without a network. It is not an assistant."
 )
 Q8 = gguf.GGMLQuantizationType.Q8_0
 
@@ -58,6 +58,8 @@ def _describe(writer: gguf.GGUFWriter, state: dict[str, Any]) -> None:
     writer.add_version("1")
     writer.add_languages(["en", "zh"])
     writer.add_tags(["demo", "text-generation"])
+    # What the engine uses where the client says nothing: the likeliest token. A model this small has nothing to gain.
+    writer.add_sampling_temp(0.0)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_uint32("nearfar.training.seed", state["seed"])
     writer.add_uint32("nearfar.training.steps", state["steps"])

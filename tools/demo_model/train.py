@@ -28,6 +28,7 @@ WARM_UP = 0.02
 EXERCISES = 8_000  # dialogues at the start
 MUON_RATE = 0.02
 ADAM_RATE = 0.004
+RESUMED = 0.35  # of these rates when a run is resumed
 
 
 def encoded(tokenizer: Tokenizer, dialogue: Dialogue) -> tuple[list[int], list[bool]]:
@@ -90,15 +91,17 @@ def rate(progress: float) -> float:
     return min(progress / WARM_UP, 1.0) * max(1.0 - progress, 0.0)
 
 
-def train(network: Network, data: Iterator[tuple[Tensor, Tensor]], seconds: float) -> tuple[int, int]:
-    """Train until the time is over; (steps, tokens seen)."""
+def train(
+    network: Network, data: Iterator[tuple[Tensor, Tensor]], seconds: float, strength: float = 1.0
+) -> tuple[int, int]:
+    """Train until the time is over, at ``strength`` times the usual learning rate; (steps, tokens seen)."""
     optimisers_ = optimisers(network)
     peaks = [group["lr"] for optimiser in optimisers_ for group in optimiser.param_groups]
     began, steps, seen, mean = time.monotonic(), 0, 0, 0.0
     while (elapsed := time.monotonic() - began) < seconds:
         groups = [group for optimiser in optimisers_ for group in optimiser.param_groups]
         for group, peak in zip(groups, peaks, strict=True):
-            group["lr"] = peak * max(rate(elapsed / seconds), 1e-4)
+            group["lr"] = strength * peak * max(rate(elapsed / seconds), 1e-4)
         shown, wanted = next(data)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = network(shown, wanted)
@@ -124,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("out", type=Path, help="folder for tokenizer.json and model.pt")
     parser.add_argument("--minutes", type=float, required=True, help="wall-clock time of the training itself")
+    parser.add_argument("--resume", type=Path, help="start from what an earlier run wrote here, at a lower rate")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=2048, help="tokens per step")
@@ -132,13 +136,24 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
 
-    tokenizer = tokens.learn(islice(dialogues(arguments.seed + 1), 12_000))
+    if arguments.resume:
+        tokenizer = Tokenizer.from_file(str(arguments.resume / "tokenizer.json"))
+        earlier = torch.load(arguments.resume / "model.pt", weights_only=True)
+    else:
+        tokenizer = tokens.learn(islice(dialogues(arguments.seed + 1), 12_000))
+        earlier = None
     tokenizer.save(str(arguments.out / "tokenizer.json"))
     network = Network(Shape(vocabulary=tokenizer.get_vocab_size()))
     print(f"{sum(p.numel() for p in network.parameters())} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
+    if earlier:
+        network.load_state_dict(earlier["weights"])
     shuffle = torch.Generator().manual_seed(arguments.seed)
-    data = batches(tokenizer, dialogues(arguments.seed, exercises=EXERCISES), arguments.batch, shuffle)
-    steps, seen = train(network, data, arguments.minutes * 60)
+    data = batches(
+        tokenizer, dialogues(arguments.seed, exercises=0 if earlier else EXERCISES), arguments.batch, shuffle
+    )
+    steps, seen = train(network, data, arguments.minutes * 60, RESUMED if earlier else 1.0)
+    if earlier:
+        steps, seen = steps + earlier["steps"], seen + earlier["tokens"]
     state = {
         "shape": asdict(network.shape),
         "weights": network.state_dict(),
