@@ -66,6 +66,11 @@ class Echo:
             await response.write(b"some")
             await response.abort()
             return
+        if request.path == "/split":
+            with pytest.raises(ValueError, match="line break"):
+                await response.start(200, [(b"x-said", b"a\r\nset-cookie: b=1")])
+            await response.abort()
+            return
         if request.path == "/flood":
             await response.start(200, [])
             for _ in range(10_000):
@@ -468,5 +473,114 @@ def test_no_bytes_make_it_hang_or_crash(pieces: list[bytes], valid_start: bool) 
             client.writer.write_eof()
             answer = await client.rest()
             assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
+
+    run(scenario())
+
+
+def test_an_upgrade_offered_with_a_body_is_ignored() -> None:
+    """JDK's client offers h2c with every request on plain HTTP."""
+
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            offer = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAMAAABk")
+            client.send(post("/a", b"body", *offer))
+            assert (await client.reply())[2] == b"/a body"
+            client.send(post("/a", b"next"))
+            assert (await client.reply())[2] == b"/a next"
+
+    run(scenario())
+
+
+def test_no_header_breaks_out_of_its_line() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            client.send(GET.replace(b"/a", b"/split"))
+            assert b"set-cookie" not in await client.rest()
+
+    run(scenario())
+
+
+def test_a_coding_that_is_not_understood_is_refused() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            client.send(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
+            assert (await client.reply())[0] == 400
+
+    run(scenario())
+
+
+def test_a_client_that_reads_no_replies_is_not_answered_for_ever() -> None:
+    """Without a key, on the open paths, its unread replies would fill the memory."""
+
+    async def scenario() -> None:
+        async with edge(buffered_bytes=50_000_000) as running:
+            client = await running.client()
+            for _ in range(2000):
+                client.send(post("/a", b"x" * 10_000))
+            connection = None
+            while connection is None or connection.paused is None:
+                await asyncio.sleep(0.01)
+                connection = next(iter(running.edge.connections), None)
+            answered = len(running.app.seen)
+            await asyncio.sleep(0.2)
+            assert len(running.app.seen) == answered < 2000
+            assert running.edge.buffered < 4 * 1024 * 1024
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/flood", "/a"])
+def test_what_a_client_leaves_unread_ends_the_connection(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nearfar.server.http.WRITE_STALL", 0.3)
+
+    async def scenario() -> None:
+        async with edge(keep_alive=0.1, buffered_bytes=50_000_000) as running:
+            client = await running.client()
+            for _ in range(2000):
+                client.send(post(path, b"x" * 10_000))
+            await running.app.running.wait()
+            while running.edge.connections:
+                await asyncio.sleep(0.05)
+            assert running.app.seen
+
+    run(scenario())
+
+
+def test_a_large_reply_that_was_read_leaves_an_idle_connection_which_is_closed() -> None:
+    async def scenario() -> None:
+        async with edge(keep_alive=0.3) as running:
+            client = await running.client()
+            client.send(GET.replace(b"/a", b"/flood"))
+            total = b""
+            while data := await client.reader.read(1 << 20):
+                total = (total + data)[-16:]
+            assert total.endswith(b"0\r\n\r\n")
+
+    run(scenario())
+
+
+def test_a_hang_up_is_noticed_behind_a_pipelined_request() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            client.send(post("/wait", b"{}") + post("/a", b"x"))
+            await running.app.running.wait()
+            client.writer.close()
+            await running.app.cancelled.wait()
+
+    run(scenario())
+
+
+def test_requests_that_die_before_they_are_answered_leave_nothing_counted() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            for _ in range(200):
+                client = await running.client()
+                client.send(post("/a", b"x" * 1000) * 2)
+                await asyncio.sleep(0)
+                client.writer.transport.abort()
 
     run(scenario())

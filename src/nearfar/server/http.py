@@ -29,12 +29,17 @@ Headers = list[tuple[bytes, bytes]]
 MAX_HEADERS = 128
 BODY_RATE = 10 * 1024
 """Bytes per second a sender must reach on average once ``body_timeout`` has passed."""
+WAITING_BYTES = 1024 * 1024
+"""Pipelined requests that wait behind an answer; beyond it nothing more is read until one is answered."""
+REQUEST_BYTES = 1024
+"""What a waiting request counts besides its body."""
 WRITE_STALL = 60.0
 """Seconds a client may leave a full write buffer unread."""
 LINGER = 3.0
 """Seconds a refused sender is read from and ignored, so that it can read the refusal instead of a reset."""
 TICK = 0.25
 
+_UPGRADE = frozenset({b"upgrade", b"connection", b"http2-settings"})
 _STATUS = {
     code: f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase if code in set(http.HTTPStatus) else ''}\r\n".encode()
     for code in range(100, 600)
@@ -51,6 +56,9 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     headers: dict[bytes, bytes]
     client: str
     body: bytes = b""
+    keep_alive: bool = True
+    """Whether the client wants the connection kept after the reply."""
+    version_1_0: bool = False
     admitted: Any = None
     """What ``admit`` found out (the caller), carried to the handler."""
 
@@ -122,7 +130,7 @@ class Edge:
         if now >= self._next_date:
             self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
             self._next_date = now + 1.0
-        for connection in [item for item in self.connections if item.deadline < now]:
+        for connection in [item for item in self.connections if item.deadline < now or item.unread_since < now]:
             connection.expired(now)
         self._ticker = loop.call_later(TICK, self._tick)
 
@@ -142,18 +150,20 @@ class Edge:
             await asyncio.wait(tasks, timeout=5.0)
         if self._ticker is not None:
             self._ticker.cancel()
+        await asyncio.sleep(0)  # the ends of the last tasks are told in the next pass of the loop
 
 
 class HttpResponse:
     """One reply. ``start``, then ``write`` any number of times, then ``end``; or ``abort``."""
 
-    __slots__ = ("_chunked", "_connection", "_head", "_headless", "done", "extra", "status")
+    __slots__ = ("_chunked", "_connection", "_head", "_headless", "_request", "done", "extra", "status")
 
-    def __init__(self, connection: HttpConnection, *, head_only: bool) -> None:
+    def __init__(self, connection: HttpConnection, request: HttpRequest) -> None:
         self._connection = connection
+        self._request = request
         self._head = b""
         self._chunked = False
-        self._headless = head_only
+        self._headless = request.method == "HEAD"
         self.extra: Headers = []
         """Headers that every reply to this request carries."""
         self.status = 0
@@ -166,22 +176,29 @@ class HttpResponse:
         connection = self._connection
         parts = [_STATUS[status], connection.edge.date]
         sized = False
-        for name, value in (*headers, *self.extra) if self.extra else headers:
+        shown = (*headers, *self.extra) if self.extra else headers
+        for name, value in shown:
             parts += (name, b": ", value, b"\r\n")
             if name == b"content-length":
                 sized = True
-        if connection.closing or connection.edge.stopping:
-            connection.closing = True
-            parts.append(b"connection: close\r\n")
+        lines = 2 + len(shown)
+        close = connection.closing or connection.edge.stopping or not self._request.keep_alive
         if not sized:
-            if connection.version_1_0:
-                connection.closing = True
-                parts.append(b"connection: close\r\n")
+            if self._request.version_1_0:
+                close = True
             else:
                 self._chunked = True
+                lines += 1
                 parts.append(b"transfer-encoding: chunked\r\n")
-        parts.append(b"\r\n")
-        self._head = b"".join(parts)
+        if close:
+            connection.closing = True
+            lines += 1
+            parts.append(b"connection: close\r\n")
+        head = b"".join(parts)
+        if head.count(b"\n") != lines:
+            # Values come from upstreams too. One that breaks out of its line would be a header of its own.
+            raise ValueError("a response header holds a line break")
+        self._head = head + b"\r\n"
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; waits while the client reads slowly."""
@@ -233,8 +250,10 @@ class HttpConnection(asyncio.Protocol):
         "_request",
         "_transport",
         "_unread",
+        "_upgrade",
         "_url",
         "_waiting",
+        "_waiting_bytes",
         "client",
         "closing",
         "cut",
@@ -242,7 +261,7 @@ class HttpConnection(asyncio.Protocol):
         "edge",
         "paused",
         "task",
-        "version_1_0",
+        "unread_since",
     )
 
     def __init__(self, edge: Edge) -> None:
@@ -253,15 +272,18 @@ class HttpConnection(asyncio.Protocol):
         """The connection ends after the present reply."""
         self.cut = False
         """… and ends at once, so that the reply is seen to be incomplete."""
-        self.version_1_0 = False
         self.client = ""
         self.deadline = float("inf")
         self._deadline_kind = ""
+        self.unread_since = float("inf")
+        """When a client that leaves our bytes unread is dropped; no other deadline replaces this one."""
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._request: HttpRequest | None = None
         self._refused = False
         self._waiting: deque[HttpRequest] = deque()
+        self._waiting_bytes = 0
+        self._upgrade = False
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._head_size = 0
@@ -304,13 +326,14 @@ class HttpConnection(asyncio.Protocol):
         """The client reads more slowly than we write."""
         if self.paused is None:
             self.paused = self.edge.loop.create_future()
-            self._wait_for("write", WRITE_STALL)
+            self.unread_since = self.edge.now + WRITE_STALL
 
     def resume_writing(self) -> None:
         """The client caught up."""
         paused, self.paused = self.paused, None
         if paused is not None:
-            self.deadline = float("inf")
+            if self._transport is not None and not self._transport.is_closing():
+                self.unread_since = float("inf")
             if not paused.done():
                 paused.set_result(None)
 
@@ -323,13 +346,25 @@ class HttpConnection(asyncio.Protocol):
             self._parser.feed_data(data)
             if self._unread > self.edge.limits.header_bytes:
                 self._refuse(self._too_large())
-        except httptools.HttpParserUpgrade:
-            self._refuse(BadRequestError("This endpoint speaks no other protocol.", code="no_upgrade"))
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, NearfarError) else BadRequestError("The request is malformed."))
         except httptools.HttpParserError as error:
             self._refuse(BadRequestError(f"This is not a valid HTTP request: {error}.", code="bad_http"))
+
+    def _decline(self, rest: bytes) -> None:
+        """An offer to switch protocols may be ignored: the request is read again without it."""
+        method = self._parser.get_method()
+        if method == b"CONNECT" or not self._upgrade:
+            self._refuse(BadRequestError("This endpoint speaks no other protocol.", code="no_upgrade"))
+            return
+        lines = [b"%b %b HTTP/1.1" % (method, self._url)]
+        lines += [b"%b: %b" % item for item in self._headers.items() if item[0] not in _UPGRADE]
+        self._upgrade = False
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     # httptools callbacks.
 
@@ -372,8 +407,14 @@ class HttpConnection(asyncio.Protocol):
             client=self.client,
         )
         self._unread = 0
-        self.version_1_0 = parser.get_http_version() == "1.0"
+        self._upgrade = bool(parser.should_upgrade())
+        if self._upgrade:
+            return
+        request.version_1_0 = parser.get_http_version() == "1.0"
         limits = self.edge.limits
+        coding = self._headers.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise BadRequestError("Only chunked transfer encoding is understood.", code="bad_encoding")
         length = self._headers.get(b"content-length")
         if length is not None and int(length) > limits.body_bytes:
             raise RequestTooLargeError(
@@ -405,6 +446,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it, after those before it."""
+        if self._upgrade:
+            return
         request = self._request
         assert request is not None
         self._unread = 0
@@ -413,14 +456,16 @@ class HttpConnection(asyncio.Protocol):
         self._body = []
         self._body_size = 0
         self._request = None
-        self.closing = self.closing or not self._parser.should_keep_alive()
+        request.keep_alive = bool(self._parser.should_keep_alive())
         self.deadline = float("inf")
         if self.task is None:
             self._answer(request)
-        else:
-            self._waiting.append(request)
-            if self._transport is not None:
-                self._transport.pause_reading()
+            return
+        # Reading goes on, or a client that hangs up would not be noticed behind its own next request.
+        self._waiting.append(request)
+        self._waiting_bytes += len(request.body) + REQUEST_BYTES
+        if self._waiting_bytes > WAITING_BYTES and self._transport is not None:
+            self._transport.pause_reading()
 
     # Answering.
 
@@ -442,6 +487,9 @@ class HttpConnection(asyncio.Protocol):
 
     def expired(self, now: float) -> None:
         """A deadline passed."""
+        if self.unread_since < now:
+            self.abort()
+            return
         kind = self._deadline_kind
         if kind == "body":
             earned = self._body_since + self.edge.limits.body_timeout + self._body_size / BODY_RATE
@@ -452,29 +500,44 @@ class HttpConnection(asyncio.Protocol):
         if kind in {"headers", "body"} and (self._head_size or self._body_size or self._request is not None):
             self._refuse(RequestTimeoutError(f"The request's {kind} came too slowly."))
         else:
-            self.abort() if kind == "write" else self._close()
+            self._close()
 
     def _answer(self, request: HttpRequest) -> None:
-        response = HttpResponse(self, head_only=request.method == "HEAD")
-        self.task = self.edge.loop.create_task(self._run(request, response))
+        """Start answering ``request``; its bytes stay counted until the task is over, however early it ends."""
+        if self._transport is None or self._transport.is_closing():
+            self.edge.buffered -= len(request.body)
+            return
+        response = HttpResponse(self, request)
+        task = self.edge.loop.create_task(self._run(request, response))
+        task.add_done_callback(lambda _: self._answered(request))
+        self.task = task
+
+    def _answered(self, request: HttpRequest) -> None:
+        self.edge.buffered -= len(request.body)
 
     async def _run(self, request: HttpRequest, response: HttpResponse) -> None:
         try:
             await self.edge.app.handle(request, response)
+            if self.paused is not None and not self.cut:
+                # Nothing more is read from a client that does not read: its replies would pile up here.
+                await self.paused
         except asyncio.CancelledError:
             # The client hung up, or the gateway stops: both end here, quietly.
             self.abort()
             return
+        except Exception:
+            # The application answers for its own failures; one that escapes must not leave the client waiting.
+            self.abort()
+            raise
         finally:
             self.task = None
-            self.edge.buffered -= len(request.body)
         if not response.done:
             self.cut = True
         if self.cut:
             # Closing flushes what was written; the missing final chunk tells the client that the reply is incomplete.
             self._close()
-        elif self._waiting:
-            self._answer(self._waiting.popleft())
+        elif self._waiting and request.keep_alive:
+            self._answer(self._next())
         elif self.closing or self.edge.stopping:
             self._close()
         else:
@@ -482,9 +545,18 @@ class HttpConnection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.resume_reading()
 
+    def _next(self) -> HttpRequest:
+        request = self._waiting.popleft()
+        self._waiting_bytes -= len(request.body) + REQUEST_BYTES
+        if self._transport is not None and self._waiting_bytes < WAITING_BYTES:
+            self._transport.resume_reading()
+        return request
+
     def _close(self) -> None:
+        """Close when everything is written, or when the client has not read it for too long."""
         if self._transport is not None:
             self._transport.close()
+            self.unread_since = self.edge.now + WRITE_STALL
 
     def _refuse(self, error: NearfarError) -> None:
         """Answer with ``error``, stop listening, and linger so that the client can read the answer."""
