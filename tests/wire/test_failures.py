@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -16,7 +17,7 @@ from nearfar.core.errors import (
     UnprocessableEntityError,
     UpstreamError,
 )
-from nearfar.wire.failures import Said, read, retry_after, stream_error, upstream_error
+from nearfar.wire.failures import CODES, Said, read, retry_after, stream_error, upstream_error
 
 # Status, body, class, code, a piece of the text. From the vendors' documentation of their errors.
 CASES: list[tuple[int, object, type[NearfarError], str, str]] = [
@@ -193,6 +194,9 @@ def test_read_of_odd_shapes() -> None:
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after-ms": "junk", "retry-after": "2"}, 2.0),
+        ({"retry-after": "1e306"}, 86400.0),
+        ({"retry-after-ms": "1e308"}, 86400.0),
+        ({"retry-after": "Sun, 22 Nov 9999 10:00:30 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 86400.0),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
@@ -230,3 +234,35 @@ def test_llama_cpps_500s_say_whose_fault_it_was(status: int, message: str, kind:
     error = upstream_error(status, {}, body)
     assert type(error) is kind
     assert error.code == code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x" * 65,
+        "a" * 1_000_000,
+        "two words",
+        "rate_limit_exceeded\r\nx-evil: 1",
+        "rate_limit_exceeded\n",
+        "\u00e9t\u00e9",
+        "the_patients_name_is_chang",  # well-formed, but nobody's documented code: it may be an echo
+        "sk-live-1234",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 413, 422, 429, 500, 503, 529])
+def test_only_documented_codes_are_repeated(status: int, code: str) -> None:
+    value = {"error": {"message": f"{code} is what it says", "code": code, "type": code}}
+    for error in (
+        upstream_error(status, {}, json.dumps(value).encode()),
+        stream_error({"error": {**value["error"], "type": "rate_limit_error"}}, b"raw"),
+    ):
+        assert error.code == error.default_code
+        assert code[:40] in error.message  # the client may read the upstream's own words
+
+
+def test_ours_is_said_when_the_upstream_names_its_code_by_number() -> None:
+    assert upstream_error(429, {}, b'{"error":{"code":429,"message":"m"}}').code == "rate_limit_exceeded"
+
+
+def test_a_code_fits_into_a_header_and_a_label() -> None:
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", code) for code in CODES)

@@ -28,6 +28,100 @@ from nearfar.core.errors import (
 
 MAX_TEXT = 2000
 """Characters of a vendor's message that are kept."""
+MAX_RETRY_AFTER = 86400.0
+"""Seconds. A longer wait is no statement about a rate limit, and an absurd one would overflow in later sums."""
+
+CODES = frozenset(
+    {
+        # OpenAI, Azure and who copies them
+        "array_above_max_length",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "content_filter",
+        "content_policy_violation",
+        "context_length_exceeded",
+        "DeploymentNotFound",
+        "empty_image_file",
+        "image_content_policy_violation",
+        "image_file_too_large",
+        "image_parse_error",
+        "image_too_large",
+        "image_too_small",
+        "insufficient_quota",
+        "integer_above_max_value",
+        "integer_below_min_value",
+        "invalid_api_key",
+        "invalid_base64_image",
+        "invalid_function_parameters",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_image_mode",
+        "invalid_image_url",
+        "invalid_prompt",
+        "invalid_request_error",
+        "invalid_type",
+        "invalid_value",
+        "missing_required_parameter",
+        "model_not_found",
+        "OperationNotSupported",
+        "rate_limit_exceeded",
+        "requests",
+        "ResponsibleAIPolicyViolation",
+        "server_error",
+        "server_is_overloaded",
+        "slow_down",
+        "string_above_max_length",
+        "string_below_min_length",
+        "tokens",
+        "unknown_parameter",
+        "unsupported_country_region_territory",
+        "unsupported_file",
+        "unsupported_parameter",
+        "unsupported_value",
+        "vector_store_timeout",
+        # Anthropic, llama.cpp and vLLM, whose types sometimes stand in the code
+        "api_error",
+        "authentication_error",
+        "BadRequestError",
+        "billing_error",
+        "exceed_context_size_error",
+        "model_context_window_exceeded",
+        "not_found_error",
+        "not_supported_error",
+        "overloaded_error",
+        "permission_error",
+        "quota_exceeded",
+        "rate_limit_error",
+        "request_too_large",
+        "timeout_error",
+        "unavailable_error",
+        # Groq, Mistral, DeepSeek, Together, OpenRouter's upstreams
+        "json_validate_failed",
+        "model_decommissioned",
+        "model_overloaded",
+        "engine_overloaded",
+        "service_unavailable",
+        "tool_use_failed",
+        # a nearfar behind this one, where the request or its deployment was at fault
+        "bad_request",
+        "budget_exceeded",
+        "connection_error",
+        "duplicate_key",
+        "invalid_json",
+        "missing_field",
+        "model_loading",
+        "output_unparsed",
+        "overloaded",
+        "steering_parameter",
+        "stream_cut",
+        "too_many_values",
+        "unsupported",
+        "upstream_error",
+        "upstream_timeout",
+    }
+)
+"""The only codes of an upstream that become ours. A code goes into headers, labels and the ledger, where no word of a
+conversation may go, and an upstream may echo one in the shape of a code: what is not documented is not repeated."""
 
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded"})
 _CONTEXT_TEXT = re.compile(
@@ -113,6 +207,15 @@ def read(value: object) -> Said:
     )
 
 
+def known_code(text: str) -> str | None:
+    """A vendor's ``text`` if it is a code that vendors are known to send, else None: then the error's own code stands.
+
+    >>> known_code("rate_limit_exceeded"), known_code("my_secret_word")
+    ('rate_limit_exceeded', None)
+    """
+    return text if text in CODES else None
+
+
 def _words(value: object) -> str:
     if value is None:
         return ""
@@ -147,14 +250,14 @@ def _classify(status: int, said: Said, *, retry_after: float | None, body: bytes
         text or f"The upstream answered {status} without saying why.",
         retry_after=retry_after,
         body=body,
-        code=said.code or None,
+        code=known_code(said.code),
     )
     error.param = said.param or None
     return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: ``retry-after-ms``, ``retry-after`` in seconds, or as a date beside the reply's own date."""
+    """Seconds to wait, at most a day: ``retry-after-ms``, ``retry-after``, or a date beside the reply's own date."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name)
         if not text:
@@ -164,7 +267,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             seconds = _until(text, headers.get("date", ""))
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), MAX_RETRY_AFTER)
     return None
 
 
