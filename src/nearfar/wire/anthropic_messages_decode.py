@@ -21,7 +21,7 @@ from nearfar.core.chat import (
     Usage,
 )
 from nearfar.core.errors import UpstreamError
-from nearfar.wire import sse
+from nearfar.wire import reported, sse
 from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
@@ -118,7 +118,7 @@ class _Reader:
             raise stream_error(msgspec.json.decode(raw.data), raw.data)
         chunk = Chunk(raw=raw.raw)
         if event.type == "message_start" and event.message is not None:
-            chunk.id, chunk.model = event.message.id, event.message.model
+            chunk.id, chunk.model = event.message.id, reported.model(event.message.model)
             counts = {name: count for name, count in (event.message.usage or {}).items() if name != "output_tokens"}
             chunk.usage = self._count(counts)  # its output count is only a beginning
         elif event.type == "content_block_start" and event.content_block is not None:
@@ -197,7 +197,7 @@ def _read_plain(body: bytes) -> Chunk:
         finish=finish,
         content=True,
         end=True,
-        model=message.model,
+        model=reported.model(message.model),
         id=message.id,
     )
 

@@ -24,6 +24,7 @@ from nearfar.core.chat import (
 from nearfar.core.conversation import Conversation
 from nearfar.core.errors import StreamCut, UpstreamError
 from nearfar.core.routing import Deployment
+from nearfar.wire import reported
 from nearfar.wire.base import Decoder, Outgoing, ProviderWire
 from nearfar.wire.failures import stream_error, upstream_error
 from nearfar.wire.ndjson import Lines
@@ -114,9 +115,9 @@ class _Reader:
             events += [self._call(call) for call in message.tool_calls or []]
         if line.logprobs:
             events.append(LogprobsDelta(_logprobs(line.logprobs)))
-        chunk = Chunk(raw=raw, content=bool(events), end=line.done, model=line.model)
+        chunk = Chunk(raw=raw, content=bool(events), end=line.done, model=reported.model(line.model))
         if line.remote_host:  # not from this machine's weights, whatever its list said
-            chunk.model = f"{line.remote_model or line.model}@{line.remote_host}"
+            chunk.model = reported.model(f"{line.remote_model or line.model}@{line.remote_host}") or "elsewhere"
         if line.done:
             reason = "length" if line.done_reason == "length" else "stop"
             chunk.finish = "tool_calls" if self._calls and reason == "stop" else reason

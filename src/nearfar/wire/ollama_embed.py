@@ -13,6 +13,7 @@ from nearfar.core.chat import Chunk, EmbeddingsDelta, Request, Usage
 from nearfar.core.conversation import Conversation
 from nearfar.core.errors import UpstreamError
 from nearfar.core.routing import Deployment
+from nearfar.wire import reported
 from nearfar.wire.base import Outgoing, ProviderWire
 from nearfar.wire.deviations import Deviations
 from nearfar.wire.failures import upstream_error
@@ -67,7 +68,7 @@ def _read(body: bytes) -> Chunk:
         raise UpstreamError(message, code="empty_reply", upstream_body=body[:1000])
     usage = None if reply.prompt_eval_count is None else Usage(input=reply.prompt_eval_count, output=0)
     events = (EmbeddingsDelta(reply.embeddings),)
-    return Chunk(raw=body, events=events, usage=usage, content=True, end=True, model=reply.model)
+    return Chunk(raw=body, events=events, usage=usage, content=True, end=True, model=reported.model(reply.model))
 
 
 PROVIDER = ProviderWire(

@@ -23,7 +23,7 @@ from nearfar.core.chat import (
     Usage,
 )
 from nearfar.core.errors import UpstreamError
-from nearfar.wire import sse
+from nearfar.wire import reported, sse
 from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
@@ -138,7 +138,7 @@ class _Reader:
                     chunk.content = _has_content(choice.delta)
                 if choice.finish_reason:
                     self._finished.add(choice.index)
-                    chunk.finish = _FINISH.get(choice.finish_reason, choice.finish_reason)
+                    chunk.finish = _finish(choice.finish_reason)
             if self._typed:
                 chunk.events = tuple(_events(reply.choices))
         elif reply.usage and self._hide_usage:
@@ -147,8 +147,7 @@ class _Reader:
             chunk.usage = usage(reply.usage)
         if isinstance(reply.id, str):
             chunk.id = reply.id
-        if isinstance(reply.model, str):
-            chunk.model = reply.model
+        chunk.model = reported.model(reply.model)
         return chunk
 
     def _read_done(self) -> Chunk:
@@ -167,17 +166,19 @@ def _read_plain(body: bytes, typed: bool) -> Chunk:
     refuse_error(reply.error or reply.object == "error", body)
     if not reply.choices:
         raise UpstreamError("The upstream's reply has no choices.", code="empty_reply", upstream_body=body[:1000])
-    finish = reply.choices[0].finish_reason or ""
-    chunk = Chunk(raw=body, finish=_FINISH.get(finish, finish), content=True, end=True)
+    finish = _finish(reply.choices[0].finish_reason or "")
+    chunk = Chunk(raw=body, finish=finish, content=True, end=True, model=reported.model(reply.model))
     if reply.usage:
         chunk.usage = usage(reply.usage)
     if isinstance(reply.id, str):
         chunk.id = reply.id
-    if isinstance(reply.model, str):
-        chunk.model = reply.model
     if typed:
         chunk.events = tuple(_events(reply.choices))
     return chunk
+
+
+def _finish(native: str) -> str:
+    return reported.finish(_FINISH.get(native, native))
 
 
 def usage(value: object) -> Usage | None:

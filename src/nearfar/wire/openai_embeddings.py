@@ -19,7 +19,7 @@ from nearfar.core.chat import Chunk, EmbeddingsDelta, Request, Usage
 from nearfar.core.conversation import Block, Conversation, Message, Opaque, Text
 from nearfar.core.errors import BadRequestError, NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
-from nearfar.wire import strict
+from nearfar.wire import reported, strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import integer, refuse_steering, wrong
@@ -148,9 +148,7 @@ def _read_plain(body: bytes, typed: bool, to_base64: bool) -> Chunk:
     if not reply.data:
         message = "The upstream's reply holds no embeddings."
         raise UpstreamError(message, code="empty_reply", upstream_body=body[:1000])
-    chunk = Chunk(raw=body, content=True, end=True, usage=_usage(reply.usage))
-    if isinstance(reply.model, str):
-        chunk.model = reply.model
+    chunk = Chunk(raw=body, content=True, end=True, usage=_usage(reply.usage), model=reported.model(reply.model))
     if typed:
         items = sorted(enumerate(reply.data), key=lambda pair: pair[0] if pair[1].index is None else pair[1].index)
         chunk.events = (EmbeddingsDelta([read_vector(item.embedding) for _, item in items]),)
