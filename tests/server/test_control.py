@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 
@@ -16,7 +17,7 @@ from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError
 from nearfar.gateway.health import CoolDown
 from nearfar.gateway.metrics import Metrics
-from nearfar.server.control import Hub, Link
+from nearfar.server.control import Call, Hub, Link
 
 
 class Engines:
@@ -299,6 +300,33 @@ def test_a_worker_that_dies_with_news_unread_is_just_gone() -> None:
             theirs.close()  # what it had not read makes this a reset
             await serving
             assert engines.dropped == ["w-2"]
+            await leave(one)
+
+    run(scenario())
+
+
+def test_news_for_a_worker_that_just_died_end_nobody_elses_channel() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            one = await connect(center, "w-1")
+            one.link.publish(rest())
+            await one.link.status()
+            engines.ready.clear()  # its call is still under way, so its place is not given back yet
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            serving = asyncio.create_task(center.serve("w-2", reader, writer))
+            theirs.sendall(msgspec.json.encode(Call(id=1, op="acquire", model="tiny")) + b"\n")
+            while not select.select([theirs], [], [], 0)[0]:
+                await asyncio.sleep(0)
+            theirs.close()  # what it had not read makes this a reset
+            while not writer.transport.is_closing():
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            one.link.publish(rest(failures=2))
+            assert len(await one.link.status()) == 1
+            engines.ready.set()
+            await serving
             await leave(one)
 
     run(scenario())

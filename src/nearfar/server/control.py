@@ -134,9 +134,7 @@ class Hub:
             # One call that fails must not end the channel, and with it a worker that answers other requests.
             log.exception("unexpected failure", extra={"op": call.op, "worker": owner})
             answer = Answer(id=call.id, error="The process that runs the models failed; its log has the details.")
-        if writer.is_closing():
-            # The worker died while its model was loading: what it asked for is given back by drop_owner.
-            return
+        # If the worker died while its model was loading, what it asked for is given back by drop_owner.
         _write(writer, answer)
 
     async def _do(self, owner: str, call: Call) -> Answer:
@@ -260,8 +258,7 @@ class Link:
             self.release(model)
 
     def _send(self, message: Message) -> None:
-        if not self._writer.is_closing():
-            _write(self._writer, message)
+        _write(self._writer, message)
 
 
 def _gone() -> EngineError:
@@ -269,4 +266,6 @@ def _gone() -> EngineError:
 
 
 def _write(writer: asyncio.StreamWriter, message: Message) -> None:
-    writer.write(_encode(message) + b"\n")
+    # Whoever is at the other end may have died a moment ago: what is said to it is lost, and that is all.
+    if not writer.is_closing():
+        writer.write(_encode(message) + b"\n")
