@@ -30,11 +30,11 @@ ROUTES = {
 }
 
 
-def known() -> Snapshot:
+def known(context: int = 200) -> Snapshot:
     return snapshot(
         target("far", 1, Place.CLOUD, operations=frozenset({"chat", "embeddings"})),
         target("lan", 1, Place.LAN, context=500, capabilities=NO_TOOLS),
-        target("near", 1, Place.DEVICE, context=200),
+        target("near", 1, Place.DEVICE, context=context),
         target("vectors", 1, Place.DEVICE, operations=frozenset({"embeddings"})),
         routes=ROUTES,
     )
@@ -65,26 +65,28 @@ def names(decision: Decision) -> list[str]:
     return [ranked.candidate.deployment.name for ranked in decision.ranked]
 
 
-CLASSES = st.none() | st.sampled_from(Class)
+# Few values, so that the same question comes up again and meets what is remembered.
 ASKED = st.fixed_dictionaries(
     {
         "operation": st.sampled_from(["chat", "embeddings"]),
-        "purpose": st.sampled_from(["serve", "shadow"]),
-        "input_tokens": st.integers(0, 700),
-        "max_output": st.none() | st.integers(1, 700),
-        "needs": st.sampled_from([frozenset(), frozenset({"tools"}), frozenset({"images"})]),
-        "stream": st.booleans(),
+        "input_tokens": st.sampled_from([10, 120, 190, 480]),
+        "max_output": st.sampled_from([None, 100]),
+        "needs": st.sampled_from([frozenset(), frozenset({"tools"})]),
     }
 )
+SAID = st.sampled_from([Said(), Said(header=Class.PUBLIC), Said(caller=Class.RESTRICTED, header=Class.PUBLIC)])
+ASKING = st.tuples(st.just("ask"), ASKED, st.sampled_from(["near-first", "far-first", "sealed"]), SAID)
 STEPS = st.one_of(
-    st.tuples(st.just("ask"), ASKED, st.sampled_from(sorted(ROUTES)), st.builds(Said, caller=CLASSES, header=CLASSES)),
-    st.tuples(st.just("fail"), st.sampled_from(["far", "lan", "near"])),
-    st.tuples(st.just("mend"), st.sampled_from(["far", "lan", "near"])),
-    st.tuples(st.just("renew")),
+    ASKING,
+    ASKING,
+    ASKING,
+    st.tuples(st.just("fail"), st.sampled_from(["far", "near"])),
+    st.just(("mend",)),
+    st.tuples(st.just("renew"), st.sampled_from([200, 450])),
 )
 
 
-@given(st.lists(STEPS, max_size=30))
+@given(st.lists(STEPS, min_size=20, max_size=40))
 def test_whatever_went_before_the_decision_is_the_one_made_from_nothing(steps: list[tuple[Any, ...]]) -> None:
     made = Deciding()
     for number, step in enumerate(steps):
@@ -94,10 +96,11 @@ def test_whatever_went_before_the_decision_is_the_one_made_from_nothing(steps: l
                 assert made.decide(asked, route, said) == made.fresh(asked, route, said)
             case "fail", name:
                 made.health.failed(name, RateLimitError("", retry_after=50))
-            case "mend", name:
-                made.health.succeeded(name)
-            case _:
-                made.fleet._snapshot = known()
+            case ("mend",):
+                made.health.succeeded("far")
+                made.health.succeeded("near")
+            case _, context:
+                made.fleet._snapshot = known(context)
 
 
 def test_while_nothing_changes_nothing_is_decided_again() -> None:
@@ -154,3 +157,12 @@ def test_memory_is_bounded() -> None:
     for number in range(decider_module.REMEMBERED * 3):
         made.decide(msgspec.structs.replace(request(), purpose=f"p{number}"))
         assert len(made.decider._memos) <= decider_module.REMEMBERED
+
+
+def test_requests_that_ask_for_different_things_share_no_decision() -> None:
+    made = Deciding()
+    assert names(made.decide(request())) == ["near", "lan", "far"]
+    assert names(made.decide(request(needs=frozenset({"tools"})))) == ["near", "far"]
+    assert names(made.decide(request(operation="embeddings"))) == ["vectors", "far"]
+    assert names(made.decide(request(), "near-only")) == ["near", "lan"]
+    assert names(made.decide(request())) == ["near", "lan", "far"]
