@@ -1,5 +1,6 @@
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -146,6 +147,35 @@ def test_refusals_say_what_is_wrong(body: bytes, says: str) -> None:
 def test_a_body_of_countless_values_is_refused_before_it_grows() -> None:
     error = refused(b'{"a":[' + b"{}," * strict.MAX_VALUES + b"{}]}")
     assert error.code == "too_many_values"
+
+
+def peak_of(body: bytes) -> int:
+    """Bytes that parsing ``body`` needs at most."""
+    tracemalloc.start()
+    try:
+        strict.parse(body)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("piece", [b"x", b"\\n", b"\\u003a", b"a: ", b'\\"'])
+def test_an_escaped_colon_costs_no_more_memory_than_the_body_itself(piece: bytes) -> None:
+    text = b'{"a":"' + piece * (8_000_000 // len(piece))
+    plain, escaped = peak_of(text + b'"}'), peak_of(text + b'\\u003a"}')
+    assert escaped < 5 * len(text)
+    assert escaped < plain + len(text)
+
+
+def test_many_small_strings_cost_no_more_either() -> None:
+    text = b'{"a":[' + b'"",' * 200_000
+    assert peak_of(text + b'"\\u003a"]}') < peak_of(text + b'"x"]}') + len(text)
+
+
+def test_a_duplicate_in_a_large_body_is_refused_without_a_search_for_its_place() -> None:
+    error = refused(b'{"a":1,"b":"' + b"x" * strict.MAX_NAMED + b'","a":2}')
+    assert (error.code, error.param) == ("duplicate_key", None)
+    assert "twice" in error.message
 
 
 def test_a_whole_surrogate_pair_is_read() -> None:

@@ -21,7 +21,12 @@ _encode = msgspec.json.Encoder().encode
 MAX_VALUES = 2_000_000
 """Values in one body: 32 MiB of empty objects would decode to a gigabyte."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+MAX_NAMED = 1 << 20
+"""Bytes of a body in which a duplicate key is still looked for by name and place; in a larger one it is only refused."""
+
+# Possessive, so that no way back is kept: else a string of n characters would need memory for n of them.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]')
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*+(:)?')
 _ESCAPED_COLON = re.compile(rb"\\u003[aA]")
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -44,7 +49,7 @@ def parse(body: bytes) -> Parsed:
 
     Duplicate keys at any depth are found by counting colons: each key has one outside of strings, colons inside
     strings survive decoding, and a member that a duplicate displaced takes its colon with it. Only an escaped
-    colon could hide that, and only then is every key looked at.
+    colon could hide that, and only then are the strings told from the rest.
     """
     if len(body) > MAX_VALUES and body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         raise _refuse(f"holds more than {MAX_VALUES} values", "Split the request.", code="too_many_values")
@@ -58,8 +63,9 @@ def parse(body: bytes) -> Parsed:
         raise _refuse(_bad_utf8(body), "Send UTF-8.", code="invalid_json") from exc
     except msgspec.DecodeError as exc:
         raise _malformed(body, exc) from exc
-    if body.count(b":") != compact.count(b":") or (b"\\u003" in body and _ESCAPED_COLON.search(body)):
-        _refuse_duplicates(body.decode())
+    escaped = b"\\u003" in body and _ESCAPED_COLON.search(body) is not None
+    if _keys(body) != _keys(compact) if escaped else body.count(b":") != compact.count(b":"):
+        _refuse_duplicates(body)
     return Parsed(members, values, compact)
 
 
@@ -117,8 +123,16 @@ def _malformed(body: bytes, exc: msgspec.DecodeError) -> BadRequestError:
     return _refuse(f"is not valid JSON: {text}", hint, code="invalid_json")
 
 
-def _refuse_duplicates(text: str) -> None:
-    """Raise BadRequestError for the first duplicate key of ``text``, which is valid JSON."""
+def _keys(text: bytes) -> int:
+    """Keys of all objects in ``text``, which is valid JSON."""
+    return sum(1 for string in _STRING.finditer(text) if string.lastindex)
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    """Raise BadRequestError for the first duplicate key of ``body``, which is valid JSON and has one."""
+    if len(body) > MAX_NAMED:
+        raise _refuse("has a key twice in one object", "Send each key once.", code="duplicate_key")
+    text = body.decode()
     keys: list[set[str] | None] = []
     path: list[str] = []
     previous = None
