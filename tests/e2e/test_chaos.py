@@ -120,5 +120,5 @@ def test_chaos(tmp_path: Path, tiny_gguf: Path) -> None:
     print(
         f"chaos: {SECONDS:g} s, seed {SEED}, {len(chaos.done)} strikes, {len(entries)} attempts, {dict(clients.ended)}"
     )
-    assert clients.ended["whole"] > clients.total() / 10, clients.ended
+    assert clients.ended["whole"] > SECONDS, clients.ended
     assert {"ok", "cut", "error", "cancelled"} <= {entry.outcome for entry in entries}
