@@ -1,7 +1,10 @@
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
@@ -9,6 +12,7 @@ from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
 from nearfar.wire import openai_chat
 from nearfar.wire.fields import STEERING
+from nearfar.wire.openai_chat_conversation import conversation
 from nearfar.wire.tokens import IMAGE_TOKENS
 
 
@@ -73,6 +77,97 @@ def test_media_are_needs_and_are_not_counted_as_text() -> None:
     assert 3 * IMAGE_TOKENS < request.input_tokens < 3 * IMAGE_TOKENS + 500
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "HTTP://example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": " https://example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}},
+        {"type": "image_url", "image_url": {"url": "//example.org/a.png"}},
+        {"type": "image_url", "image_url": "ftp://example.org/a.png"},
+        {"type": "image_url", "image_url": {"url": ["https://example.org/a.png"]}},
+        {"type": "audio_url", "audio_url": {"url": "https://example.org/a.wav"}},
+        {"type": "pdf_url", "pdf_url": "s3://bucket/key"},
+        {"type": "image", "url": "https://example.org/a.png"},
+        {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
+        {"type": "input_image", "image_url": "https://example.org/a.png"},
+        {"type": "text", "text": "x", "video_url": {"url": "https://example.org/a.mp4"}},
+        {"type": "video", "video": [{"frame_url": "https://example.org/a.png"}]},
+        {"type": "file", "file": {"file_data": "Https://example.org/a.pdf"}},
+        {"type": "input_audio", "input_audio": {"data": "file:///srv/a.wav", "format": "wav"}},
+    ],
+)
+def test_whatever_a_runtime_might_fetch_is_a_need(part: dict[str, Any]) -> None:
+    assert "media_urls" in parse(messages=[{"role": "user", "content": [part]}]).needs
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "text": "see https://example.org"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image_url", "image_url": {"url": "DATA:image/png;base64,AAAA", "detail": "low"}},
+        {"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AAAA"}},
+        {"type": "image_url", "image_url": None},
+        {"type": "image_url", "image_url": {"url": None}},
+        {"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+    ],
+)
+def test_what_is_inline_needs_no_fetching(part: dict[str, Any]) -> None:
+    assert "media_urls" not in parse(messages=[{"role": "user", "content": [part]}]).needs
+
+
+def test_sound_in_a_url_is_not_counted_as_text() -> None:
+    part = {"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64," + "A" * 200_000}}
+    request = parse(messages=[{"role": "user", "content": [part]}])
+    assert request.needs == {"audio"}
+    assert request.input_tokens < 10_000
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["x", "function", "text", "url", "json_schema"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "role", "content", "url", "function", "name", "image_url"]), inner)
+    ),
+    max_leaves=8,
+)
+READ = (
+    "messages",
+    "tools",
+    "functions",
+    "tool_choice",
+    "response_format",
+    "stream_options",
+    "stop",
+    "n",
+    "max_tokens",
+    "logprobs",
+    "stream",
+    "user",
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(READ, ANYTHING)))
+def test_members_of_any_type_are_read_or_refused(value: dict[str, Any]) -> None:
+    with contextlib.suppress(BadRequestError):
+        conversation(parse(**value))
+
+
+@given(ANYTHING, ANYTHING, st.sampled_from(["tools", "messages", "content"]))
+def test_so_are_the_members_of_members(kind: object, inner: object, where: str) -> None:
+    item = {"type": kind, "function": inner}
+    values: dict[str, dict[str, Any]] = {
+        "tools": {"tools": [item]},
+        "messages": {"messages": [{"role": kind, "content": inner, "tool_calls": [item]}]},
+        "content": {"messages": [{"role": "user", "content": [{"type": kind, "image_url": inner, "file": inner}]}]},
+    }
+    with contextlib.suppress(BadRequestError):
+        conversation(parse(**values[where]))
+
+
 def test_long_text_counts() -> None:
     few, many = parse().input_tokens, parse(messages=[{"role": "user", "content": "中文" * 1000}]).input_tokens
     assert few < 50
@@ -110,11 +205,18 @@ def test_long_text_counts() -> None:
         ({"response_format": {}}, "response_format"),
         ({"tools": {"type": "function"}}, "tools"),
         ({"tools": ["f"]}, "tools[0]"),
+        ({"tools": [{"type": ["x"]}]}, "tools[0].type"),
+        ({"tools": [{"type": {}}]}, "tools[0].type"),
+        ({"tools": [{"type": None}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools[1].type"),
         ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0].audio"),
         (
             {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
             "messages[0].content[0].file.file_id",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            "messages[0].content[0].file_id",
         ),
     ],
 )

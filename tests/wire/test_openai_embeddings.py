@@ -65,6 +65,8 @@ def test_every_form_of_input_travels(value: object, tokens: int | None, needs: s
         ({"input": {"a": 1}}, "input"),
         ({"encoding_format": "int8"}, "encoding_format"),
         ({"encoding_format": 1}, "encoding_format"),
+        ({"encoding_format": ["float"]}, "encoding_format"),
+        ({"encoding_format": {}}, "encoding_format"),
         ({"dimensions": 0}, "dimensions"),
         ({"model": 3}, "model"),
         ({"api_base": "http://x"}, "api_base"),

@@ -6,6 +6,7 @@ Source: the OpenAI API reference, "Create chat completion".
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -40,7 +41,16 @@ ELSEWHERE = frozenset(
 
 _encode = msgspec.json.Encoder().encode
 _STORED = "What is stored elsewhere is content that this gateway cannot see."
-_MEDIA_NEEDS = {"image_url": "images", "input_audio": "audio", "file": "documents", "video_url": "video"}
+_MEDIA_NEEDS = {
+    "image_url": "images",
+    "input_audio": "audio",
+    "audio_url": "audio",
+    "file": "documents",
+    "video_url": "video",
+}
+_INLINE = "data:"
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,30}:")
+"""What base64 never begins with."""
 
 
 def parse(body: bytes, request_id: str) -> Request:
@@ -110,6 +120,7 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
         kind = part.get("type")
         if not isinstance(kind, str):
             raise wrong(f"{where}[{position}].type", kind, "a word such as text or image_url")
+        _look_elsewhere(part, f"{where}[{position}]", needs)
         if kind not in _MEDIA_NEEDS:
             continue
         needs.add(_MEDIA_NEEDS[kind])
@@ -117,15 +128,41 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
         value = part.get(kind)
         inner = value if isinstance(value, dict) else {}
         source = value if isinstance(value, str) else inner.get("url") or inner.get("data") or inner.get("file_data")
-        if isinstance(inner.get("file_id"), str):
-            hint = "Send the file's bytes as file_data."
-            raise BadRequestError(_STORED, code="unsupported", param=f"{where}[{position}].file.file_id", hint=hint)
         size = len(source) if isinstance(source, str) else 0
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            needs.add("media_urls")
         media.bytes += size
         media.tokens += IMAGE_TOKENS if kind == "image_url" else max(IMAGE_TOKENS, size // AUDIO_BYTES_PER_TOKEN)
     return media
+
+
+def _look_elsewhere(part: dict[str, Any], where: str, needs: set[str]) -> None:
+    """Refuse files stored elsewhere, and need ``media_urls`` for all that a runtime might fetch.
+
+    Runtimes read parts of kinds that are unknown here, members under other kinds, and URLs of any scheme (also of
+    files on their own disk): so whatever is called a URL and is not inline counts.
+    """
+    rest: list[tuple[str, Any]] = [(where, part)]
+    while rest:
+        at, found = rest.pop()
+        if isinstance(found, list):
+            rest += [(f"{at}[{number}]", item) for number, item in enumerate(found) if isinstance(item, dict | list)]
+            continue
+        for name, value in found.items():
+            if value is None:
+                continue
+            if name == "file_id":
+                hint = "Send the file's bytes as file_data."
+                raise BadRequestError(_STORED, code="unsupported", param=f"{at}.file_id", hint=hint)
+            if isinstance(value, dict | list):
+                rest.append((f"{at}.{name}", value))
+            if _is_elsewhere(name, value):
+                needs.add("media_urls")
+
+
+def _is_elsewhere(name: str, value: object) -> bool:
+    inline = isinstance(value, str) and value[: len(_INLINE)].lower() == _INLINE
+    if name == "url" or name.endswith("_url"):
+        return not inline and not isinstance(value, dict)
+    return name in {"data", "file_data"} and isinstance(value, str) and not inline and bool(_SCHEME.match(value))
 
 
 def _read_features(values: dict[str, Any], needs: set[str]) -> None:
@@ -159,6 +196,8 @@ def _read_tools(tools: object) -> None:
         if not isinstance(tool, dict):
             raise wrong(f"tools[{position}]", tool, "an object with a type")
         kind = tool.get("type", "function")
+        if not isinstance(kind, str):
+            raise wrong(f"tools[{position}].type", kind, "function or custom")
         if kind not in {"function", "custom"}:
             message = f"The tool {kind!r} is run by its provider: a further place that this gateway cannot see."
             hint = "Give the model functions that you run yourself."

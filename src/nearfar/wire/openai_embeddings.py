@@ -44,7 +44,7 @@ def parse(body: bytes, request_id: str) -> Request:
     if not isinstance(model, str) or not model:
         raise wrong("model", model, "the name of a model", hint="GET /v1/models lists them.")
     form = values.get("encoding_format")
-    if form not in {None, "float", "base64"}:
+    if form not in (None, "float", "base64"):  # a tuple: a list or an object cannot be looked up in a set
         raise wrong("encoding_format", form, "float or base64")
     needs = set()
     if integer(values, "dimensions") is not None:
@@ -241,6 +241,10 @@ class Renderer:
 
     def keep_alive(self) -> bytes:
         """Nothing: a plain body tolerates no filling."""
+        return b""
+
+    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
+        """Nothing: what is told of a plain reply stands in its headers."""
         return b""
 
 

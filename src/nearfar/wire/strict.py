@@ -22,7 +22,7 @@ MAX_VALUES = 2_000_000
 """Values in one body: 32 MiB of empty objects would decode to a gigabyte."""
 
 MAX_NAMED = 1 << 20
-"""Bytes of a body in which a duplicate key is still looked for by name and place; in a larger one it is only refused."""
+"""Bytes of a body in which a duplicate key is looked for by name and place; in a larger one it is only refused."""
 
 # Possessive, so that no way back is kept: else a string of n characters would need memory for n of them.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]')
