@@ -84,3 +84,40 @@ def test_what_the_request_or_the_models_words_caused_does_not_rest_a_deployment(
     assert after(OutputUnparsed("")) == 0.0
     assert after(ContextTooLong("")) == 0.0
     assert after(EngineError("")) == 1.0
+
+
+def test_an_older_success_does_not_end_a_newer_rest() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    began = health.now()
+    clock.now += 1
+    health.failed("d", RateLimitError("", retry_after=60), began=began)
+    health.succeeded("d", began=began)
+    assert health.cooling("d")[0] == 60
+    clock.now += 1
+    health.succeeded("d", began=health.now())
+    assert health.cooling("d") == (0.0, "")
+
+
+def test_what_fails_together_is_one_failure_and_never_shortens_a_rest() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    began = health.now()
+    clock.now += 1
+    for _ in range(32):
+        health.failed("d", APIConnectionError(""), began=began)
+    assert health.cooling("d")[0] == 1.0
+    health.failed("e", RateLimitError("", retry_after=60), began=began)
+    health.failed("e", APIConnectionError(""), began=began)
+    assert health.cooling("e") == (60.0, "rate_limit_exceeded")
+
+
+def test_quiet_again_when_every_rest_is_over() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    health.failed("d", APIConnectionError(""))
+    assert not health.quiet
+    clock.now += 2
+    assert health.quiet
+    health.failed("d", APIConnectionError(""), began=health.now())
+    assert health.cooling("d")[0] == 2.0, "the count outlives the rest"

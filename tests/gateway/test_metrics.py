@@ -16,7 +16,8 @@ def test_an_attempt_shows_in_the_shared_names_and_ours() -> None:
     metrics.started(first.deployment)
     assert f'nearfar_backend_inflight{{deployment="{first.deployment}"}} 1' in lines(metrics)
     last = end("a", usage=Usage(input=100, output=7), cost=2_500_000_000)
-    metrics.ended(first, last, cooling=False)
+    metrics.ended(first, last)
+    metrics.up(first.deployment, cooling=False)
     text = "\n".join(lines(metrics))
     labels = (
         f'gen_ai_operation_name="{first.operation}",gen_ai_provider_name="{first.provider}",'
@@ -33,14 +34,13 @@ def test_an_attempt_shows_in_the_shared_names_and_ours() -> None:
 def test_unknown_costs_and_counts_add_nothing() -> None:
     metrics = Metrics()
     metrics.started("d")
-    metrics.ended(
-        begin("a", deployment="d"), end("a", usage=None, cost=None, outcome="cut", error="stream_cut"), cooling=True
-    )
+    metrics.ended(begin("a", deployment="d"), end("a", usage=None, cost=None, outcome="cut", error="stream_cut"))
     text = "\n".join(lines(metrics))
     assert "cost_usd_total{" not in text
     assert "token_usage_sum{" not in text
     assert 'outcome="cut",error_type="stream_cut"' in text
-    assert 'nearfar_backend_up{deployment="d"} 0' in text
+    metrics.up("d", cooling=True)
+    assert 'nearfar_backend_up{deployment="d"} 0' in "\n".join(lines(metrics))
 
 
 def test_a_request_shows_its_duration_first_content_overhead_and_end() -> None:
@@ -51,6 +51,8 @@ def test_a_request_shows_its_duration_first_content_overhead_and_end() -> None:
     metrics.rejected("model_not_found")
     metrics.decision("near", "local-first")
     metrics.fallback("near", "engine_error")
+    metrics.deviation("dropped:seed")
+    metrics.deviation("retry")
     text = "\n".join(lines(metrics))
     name = 'gen_ai_operation_name="chat",gen_ai_original_model='
     assert f'gen_ai_server_request_duration_sum{{{name}"auto",status="200"}} 0.5' in text
@@ -59,6 +61,8 @@ def test_a_request_shows_its_duration_first_content_overhead_and_end() -> None:
     assert 'nearfar_gateway_overhead_seconds_bucket{gen_ai_operation_name="chat",le="0.00025"} 1' in text
     assert 'nearfar_rejected_requests_total{code="model_not_found"} 1' in text
     assert 'nearfar_route_decisions_total{target="near",reason="local-first"} 1' in text
+    assert 'nearfar_deviations_total{kind="dropped"} 1' in text
+    assert 'nearfar_deviations_total{kind="retry"} 1' in text
     assert 'nearfar_fallbacks_total{source="near",reason="engine_error"} 1' in text
 
 

@@ -225,6 +225,37 @@ def test_offline_no_key_of_the_cloud_is_even_read() -> None:
     assert snapshot.targets["far"].secret_headers == ()
 
 
+def test_headers_by_reference_are_resolved_and_kept_out_of_the_deployment() -> None:
+    settings = Settings(
+        deployments={
+            "d": DeploymentSetting(
+                provider="openai-compatible",
+                model="m",
+                base_url="http://127.0.0.1:1/v1",
+                headers={"api-key": "env:AZURE", "x-team": "a"},
+            )
+        }
+    )
+    target = surveying(settings).survey.snapshot().targets["d"]
+    assert target.secret_headers == (("api-key", "value-of-env:AZURE"),)
+    assert target.deployment.headers == {"x-team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "key"),
+    [
+        ("", "env:OPENAI_API_KEY"),
+        ("https://api.openai.com/v2", "env:OPENAI_API_KEY"),
+        ("http://api.openai.com/v1", ""),
+        ("http://127.0.0.1:1/v1", ""),
+    ],
+)
+def test_the_environments_key_goes_to_its_providers_own_address_alone(base_url: str, key: str) -> None:
+    settings = Settings(deployments={"d": DeploymentSetting(provider="openai", model="m", base_url=base_url)})
+    made = surveying(settings, keys={"openai": "env:OPENAI_API_KEY"})
+    assert made.deployments()["d"].key == key
+
+
 # ---------------------------------------------------------------- model files
 
 

@@ -12,7 +12,14 @@ import trustme
 import uvloop
 from tests.gateway.scripted import OK, QUICK, SEALER, Script, exchange, read_request, seal, transport, upstream
 
-from nearfar.core.errors import APIConnectionError, APITimeoutError, EgressDenied, StreamCut, UpstreamError
+from nearfar.core.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    EgressDenied,
+    PlaceMismatch,
+    StreamCut,
+    UpstreamError,
+)
 from nearfar.core.places import Place
 from nearfar.gateway.connection import HIGH_WATER, StaleConnectionError
 from nearfar.gateway.transport import Proxies, admitted
@@ -480,8 +487,54 @@ def test_one_address_beyond_the_place_refuses_the_whole_name() -> None:
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(type(loop), "getaddrinfo", mixed)
-                with pytest.raises(EgressDenied, match=r"192\.0\.2\.7"):
+                with pytest.raises(PlaceMismatch, match=r"192\.0\.2\.7"):
                     await exchange(made, seal(server.port, host="mixed.example"))
             assert server.connections == 0
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_header_line_without_an_end_is_bounded() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx-a: ")
+        for _ in range(1000):
+            writer.write(b"A" * 65536)
+            await writer.drain()
+
+    async def scenario() -> None:
+        async with upstream(endless) as server, transport() as made:
+            with pytest.raises(UpstreamError, match="without an end"):
+                await exchange(made, seal(server.port))
+            await server.gone.wait()
+
+    run(scenario())
+
+
+def test_what_follows_the_last_word_is_waited_for_only_briefly() -> None:
+    async def open_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED + b"4\r\ndone\r\n")
+        await reader.read()
+
+    async def scenario() -> None:
+        async with upstream(open_end) as server, transport() as made:
+            async with await made.send(seal(server.port)) as reply:
+                await reply.head()
+                assert await reply.read() == b"done"
+                await reply.drain()
+            await server.gone.wait()
+
+    run(scenario())
+
+
+def test_a_connection_that_dies_at_work_is_not_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a close that crossed the request means that nobody has worked on it, so only then it is asked again."""
+    monkeypatch.setattr("nearfar.gateway.connection.CROSSED", 0.0)
+
+    async def scenario() -> None:
+        async with upstream(OK, _writes(b"")) as server, transport() as made:
+            await exchange(made, seal(server.port))
+            with pytest.raises(APIConnectionError) as caught:
+                await exchange(made, seal(server.port))
+            assert not isinstance(caught.value, StaleConnectionError)
+
+    run(scenario())

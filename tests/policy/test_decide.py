@@ -114,6 +114,37 @@ def test_unknown_capabilities_pass_and_known_refusals_do_not() -> None:
     assert "tools" in decision.rejected[0].reason
 
 
+FETCHES = frozenset({"media_urls"})
+
+
+def able(name: str, place: Place, can: bool | None, source: str) -> Deployment:
+    return deployment(name, place, capabilities={"media_urls": Capability(can=can, source=source)})
+
+
+def test_what_must_stay_near_is_given_to_nobody_who_may_fetch_from_elsewhere() -> None:
+    known = (
+        NEAR,  # nothing is known about it
+        able("unknown", Place.DEVICE, None, "unknown"),
+        able("refuses", Place.DEVICE, False, "probed"),
+        able("fetches", Place.DEVICE, True, "probed"),
+        able("trusted", Place.DEVICE, True, "declared"),
+    )
+    decision = run("local-first", *known, class_=Class.CONFIDENTIAL, needs=FETCHES)
+    assert names(decision) == ["trusted"]
+    assert {item.code for item in decision.rejected} == {"capability"}
+    assert "may fetch it from elsewhere" in decision.rejected[0].reason
+
+
+def test_what_may_go_anywhere_may_also_be_fetched_from_there() -> None:
+    assert names(run("local-first", needs=FETCHES)) == ["near", "lan", "far"]
+    assert names(run("local-first", class_=Class.CONFIDENTIAL, needs=frozenset({"images"}))) == ["near"]
+
+
+def test_offline_nobody_fetches_from_elsewhere() -> None:
+    rules = Rules(name="o", furthest=RULES.furthest, default=RULES.default, offline=True)
+    assert names(run("local-first", rules=rules, needs=FETCHES)) == []
+
+
 def test_operations_must_match() -> None:
     decision = run("local-first", NEAR, deployment("e", Place.DEVICE, operations=frozenset({"embeddings"})))
     assert names(decision) == ["near"]

@@ -34,3 +34,9 @@ def test_the_reason_names_who_raised_it() -> None:
 def test_nobody_can_lower_what_another_demands(route: Class, caller: Class | None, header: Class | None) -> None:
     class_, _ = classify(RULES, route=route, caller=caller, header=header)
     assert class_ >= max(said for said in (route, caller, header) if said is not None)
+
+
+def test_a_route_only_raises_the_default() -> None:
+    strict = Rules(name="strict", furthest=RULES.furthest, default=Class.RESTRICTED)
+    assert classify(strict, route=Class.INTERNAL, caller=None, header=None) == (Class.RESTRICTED, "default")
+    assert classify(RULES, route=Class.RESTRICTED, caller=None, header=None) == (Class.RESTRICTED, "route")

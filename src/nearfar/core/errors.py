@@ -8,6 +8,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     ├── AuthenticationError 401
     ├── PermissionDeniedError 403
     │   └── EgressDenied 403
+    │       └── PlaceMismatch 403
     ├── NotFoundError 404
     │   └── NoRoute 404
     ├── RequestTimeoutError 408
@@ -114,6 +115,14 @@ class EgressDenied(PermissionDeniedError):
     """The class of the request forbids the place; raised where the socket would be opened."""
 
     default_code = "egress_denied"
+
+
+class PlaceMismatch(EgressDenied):
+    """A deployment's address lies beyond its declared place, so nothing was sent; another one may be where it says."""
+
+    default_code = "place_mismatch"
+    moves_on = True
+    cools_down = True
 
 
 class NotFoundError(NearfarError):

@@ -85,6 +85,7 @@ class Attempts:
             return await self._once(exchange, decision, ranked, target, fresh=False)
         except StaleConnectionError:
             exchange.deviations.append(f"retry:{target.deployment.name}")
+            self._metrics.deviation("retry")
             return await self._once(exchange, decision, ranked, target, fresh=True)
 
     async def _once(
@@ -100,6 +101,9 @@ class Attempts:
         exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like)
         self._ledger.begin(begin)
         self._metrics.started(deployment.name)
+        for deviation in outgoing.deviations:
+            self._metrics.deviation(deviation)
+        since = self._health.now()
         began = time.perf_counter()
         if exchange.attempts == 1:
             self._metrics.overhead(request.operation, began - exchange.started)
@@ -108,7 +112,7 @@ class Attempts:
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
         except NearfarError as error:
             if not isinstance(error, StaleConnectionError):
-                self._health.failed(deployment.name, error)
+                self._health.failed(deployment.name, error, began=since)
             outcome = "cut" if isinstance(error, StreamCut) else "error"
             self._settle(begin, deployment, seen, began, outcome, error.code)
             raise
@@ -118,7 +122,7 @@ class Attempts:
         except BaseException:
             self._settle(begin, deployment, seen, began, "error", "internal_error")
             raise
-        self._health.succeeded(deployment.name)
+        self._health.succeeded(deployment.name, began=since)
         return self._settle(begin, deployment, seen, began, "ok", "")
 
     async def _send(
@@ -196,6 +200,10 @@ class Attempts:
                 chunks = decoder.feed(data)
                 seen.note(chunks)
                 await exchange.deliver(chunks)
+                if chunks and chunks[-1].end:
+                    # All has been said: an upstream that leaves its body open keeps nobody waiting.
+                    await reply.drain()
+                    break
             chunks = decoder.close()
             seen.note(chunks)
             await exchange.deliver(chunks)
@@ -252,7 +260,7 @@ class Attempts:
             total_ms=round((ended - began) * 1000, 3),
         )
         self._ledger.end(end)
-        self._metrics.ended(begin, end, cooling=bool(self._health.cooling(deployment.name)[0]))
+        self._metrics.ended(begin, end)
         return spent
 
 

@@ -12,6 +12,8 @@ from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarErro
 HIGH_WATER = 256 * 1024
 """Bytes of reply kept for a slow reader before reading from the upstream pauses."""
 MAX_HEADERS = 64 * 1024
+CROSSED = 1.0
+"""Seconds within which a kept-alive connection that ends had been closed before our request reached the upstream."""
 
 
 class StaleConnectionError(APIConnectionError):
@@ -26,9 +28,11 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_begun",
         "_chunked",
         "_done",
         "_error",
+        "_head_size",
         "_headers",
         "_headers_seen",
         "_keep",
@@ -40,6 +44,7 @@ class Connection(asyncio.Protocol):
         "_pieces",
         "_size",
         "_transport",
+        "_unread",
         "_waiter",
         "_writable",
         "busy",
@@ -62,6 +67,10 @@ class Connection(asyncio.Protocol):
         self._error: NearfarError | None = None
         self._pieces: list[bytes] = []
         self._size = 0
+        self._unread = 0
+        """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
+        self._head_size = 0
+        self._begun = 0.0
         self._paused = False
         self._headers: dict[str, str] = {}
         self._headers_seen = 0
@@ -85,12 +94,15 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces = []
         self._size = 0
+        self._unread = 0
+        self._head_size = 0
         self._headers = {}
         self._headers_seen = 0
         self._done = False
         self._keep = False
         self._chunked = False
         self._error = None
+        self._begun = self._loop.time()
         self.status = 0
         self.busy = True
         self.used += 1
@@ -175,8 +187,11 @@ class Connection(asyncio.Protocol):
             # Nobody asked: an upstream that talks out of turn cannot be trusted with the next request.
             self.abort()
             return
+        self._unread += len(data)
         try:
             parser.feed_data(data)
+            if self._unread > MAX_HEADERS:
+                self._broken("a line without an end")
         except httptools.HttpParserUpgrade:
             self._broken("it wants to switch protocols")
         except httptools.HttpParserCallbackError as error:
@@ -198,7 +213,9 @@ class Connection(asyncio.Protocol):
 
     def _lost(self, error: Exception | None) -> None:
         if not self._headers_seen:
-            kind = StaleConnectionError if self.used > 1 else APIConnectionError
+            # Only a close that crossed our request on its way means that nobody has worked on it.
+            crossed = self.used > 1 and self._loop.time() - self._begun < CROSSED
+            kind = StaleConnectionError if crossed else APIConnectionError
             failure: NearfarError = kind(f"{self._name} closed the connection before it answered.")
         elif self._chunked or "content-length" in self._headers or error is not None:
             failure = StreamCut(f"{self._name} closed the connection in the middle of its reply.")
@@ -223,8 +240,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line."""
-        self._size += len(name) + len(value)
-        if self._size > MAX_HEADERS:
+        self._head_size += len(name) + len(value)
+        if self._head_size > MAX_HEADERS:
             raise UpstreamError("headers are too large")
         key = name.decode("latin-1").lower()
         if key == "transfer-encoding":
@@ -233,7 +250,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The header block ended; informational replies are skipped."""
-        self._size = 0
+        self._unread = 0
         assert self._parser is not None
         status = self._parser.get_status_code()
         if 100 <= status < 200:
@@ -245,6 +262,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
+        self._unread = 0
         self._pieces.append(body)
         self._size += len(body)
         if self._size > HIGH_WATER and not self._paused and self._transport is not None:

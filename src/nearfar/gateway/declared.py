@@ -30,7 +30,10 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tu
         if provider is None:
             hint = did_you_mean(item.provider, providers)
             yield dotted((*path, "provider")), f"there is no provider {item.provider!r}", hint
-        elif provider.name == "embedded":
+            continue
+        if "embeddings" in item.operations and not provider.embeddings_wire:
+            yield dotted((*path, "operations")), f"{provider.title} has no embeddings", 'Leave "embeddings" out.'
+        if provider.name == "embedded":
             if item.base_url:
                 yield dotted((*path, "base_url")), "the embedded engine has no address", "Leave it out."
         elif not (item.base_url or provider.base_url):

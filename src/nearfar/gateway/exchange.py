@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nearfar.core.chat import Chunk, Request
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.money import NANO
 from nearfar.core.routing import Decision, Ranked
 from nearfar.wire.base import ClientWire, Renderer
 
 Headers = list[tuple[bytes, bytes]]
+
+WINDOW = 1024 * 1024
+"""Bytes of a stream that are held while waiting for its first content."""
 
 
 class Out(Protocol):
@@ -45,6 +48,7 @@ class Exchange:
 
     __slots__ = (
         "_held",
+        "_held_bytes",
         "_out",
         "_renderer",
         "attempt_deviations",
@@ -83,6 +87,7 @@ class Exchange:
         self._out = out
         self._renderer: Renderer | None = None
         self._held: list[Chunk] = []
+        self._held_bytes = 0
 
     def attempt(self, ranked: Ranked, attempt_id: str, deviations: tuple[str, ...], *, like: bool) -> None:
         """A new attempt begins; what an earlier one left uncommitted is forgotten."""
@@ -92,6 +97,7 @@ class Exchange:
         self.like = like
         self.attempts += 1
         self._held = []
+        self._held_bytes = 0
         self._renderer = self.wire.renderer(self.request, like)
 
     async def deliver(self, chunks: Sequence[Chunk]) -> None:
@@ -102,6 +108,10 @@ class Exchange:
         assert renderer is not None
         if not self.committed:
             self._held.extend(chunks)
+            if self.request.stream:
+                self._held_bytes += sum(len(chunk.raw) for chunk in chunks)
+                if self._held_bytes > WINDOW:
+                    raise UpstreamError(f"The upstream sent {WINDOW} bytes and no content.", code="no_content")
             if not self.request.stream or not any(chunk.content or chunk.end for chunk in chunks):
                 return
             await self._commit()
@@ -152,22 +162,30 @@ class Exchange:
         if not beat:
             return
         if not self.heads_sent:
-            await self._send_head(renderer.content_type, cost=None, length=None)
+            # Nobody knows yet who will answer, and a header cannot be taken back: it is told in the stream then.
+            await self._send_head(renderer.content_type, cost=None, length=None, pending=True)
         await self._out.write(beat)
 
     async def _commit(self) -> None:
         self.committed = True
         self._mark_first()
+        renderer = self._renderer
+        assert renderer is not None
         if not self.heads_sent:
-            renderer = self._renderer
-            assert renderer is not None
             await self._send_head(renderer.content_type, cost=None, length=None)
+            return
+        told = [item for item in self._told() if item[0] not in {b"x-nearfar-request", b"x-nearfar-class"}]
+        note = renderer.note("; ".join(f"{name.decode()}: {value.decode()}" for name, value in told))
+        if note:
+            await self._out.write(note)
 
     def _mark_first(self) -> None:
         if self.first is None:
             self.first = time.perf_counter() - self.started
 
-    async def _send_head(self, content_type: str, *, cost: int | None, length: int | None) -> None:
+    async def _send_head(
+        self, content_type: str, *, cost: int | None, length: int | None, pending: bool = False
+    ) -> None:
         headers: Headers = [(b"content-type", content_type.encode())]
         if length is not None:
             headers.append(_length(length))
@@ -175,11 +193,11 @@ class Exchange:
             headers.append((b"cache-control", b"no-cache"))
         if cost is not None:
             headers.append((b"x-nearfar-cost-usd", b"%.9f" % (cost / NANO)))
-        headers += self._told()
+        headers += self._told(pending=pending)
         self.heads_sent = True
         await self._out.start(200, headers)
 
-    def _told(self) -> Headers:
+    def _told(self, *, pending: bool = False) -> Headers:
         # Promise 3: what happened stands in the reply. Values are ASCII: header bytes beyond it are read differently
         # by different clients.
         headers: Headers = [(b"x-nearfar-request", self.request.id.encode())]
@@ -187,6 +205,9 @@ class Exchange:
         if decision is not None:
             headers += _told_decision(decision.route, decision.class_.label)
         ranked = self.ranked
+        if pending:
+            headers.append((b"x-nearfar-place", b"pending"))
+            return headers
         if ranked is not None:
             deployment = ranked.candidate.deployment
             headers += _told_attempt(deployment.name, deployment.place.label, ranked.reason, self.attempts)
@@ -213,7 +234,7 @@ def _told_attempt(deployment: str, place: str, reason: str, attempts: int) -> tu
 
 def error_headers(error: NearfarError) -> Headers:
     """Headers of an error reply: what SDKs read to decide about a retry."""
-    headers: Headers = [(b"content-type", b"application/json"), (b"x-nearfar-error", error.code.encode())]
+    headers: Headers = [(b"content-type", b"application/json"), (b"x-nearfar-error", _ascii(error.code))]
     if error.retry_after is not None:
         # Whole seconds, upwards: who comes back early is turned away again.
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))

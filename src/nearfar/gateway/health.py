@@ -26,6 +26,8 @@ class CoolDown(msgspec.Struct, frozen=True, kw_only=True):
     until: float
     reason: str
     failures: int
+    since: float = 0.0
+    """When the rest began, on the same clock."""
 
 
 class Health:
@@ -41,8 +43,15 @@ class Health:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing at all is held against any deployment."""
-        return not self._rest
+        """Whether no deployment rests."""
+        if not self._rest:
+            return True
+        now = self._clock()
+        return all(rest.until <= now for rest in self._rest.values())
+
+    def now(self) -> float:
+        """The clock that cool-downs run on; ``began`` below is a time of it."""
+        return self._clock()
 
     def cooling(self, deployment: str) -> tuple[float, str]:
         """Seconds that ``deployment`` still rests, and why; (0, "") when it does not."""
@@ -52,25 +61,41 @@ class Health:
         left = rest.until - self._clock()
         return (left, rest.reason) if left > 0 else (0.0, "")
 
-    def failed(self, deployment: str, error: NearfarError) -> None:
-        """An attempt failed: the deployment rests, longer each time, as the error's kind demands."""
+    def failed(self, deployment: str, error: NearfarError, *, began: float | None = None) -> None:
+        """An attempt that ``began`` then failed: the deployment rests, longer each time, as the error's kind demands.
+
+        Attempts that were under way together fail together, and that is one failure.
+        """
         if not error.cools_down:
             return
+        now = self._clock()
         before = self._rest.get(deployment)
-        failures = 1 if before is None else before.failures + 1
+        failures = 1
+        if before is not None:
+            together = began is not None and began < before.since
+            failures = before.failures if together else before.failures + 1
         rest = CoolDown(
             deployment=deployment,
-            until=self._clock() + _seconds(error, failures),
+            until=now + _seconds(error, failures),
             reason=error.code,
             failures=failures,
+            since=now,
         )
+        if before is not None and before.until > rest.until:
+            rest = msgspec.structs.replace(rest, until=before.until, reason=before.reason)
         self._rest[deployment] = rest
         if self._publish is not None:
             self._publish(rest)
 
-    def succeeded(self, deployment: str) -> None:
-        """An attempt ended well: whatever was held against the deployment is forgotten."""
-        if self._rest and self._rest.pop(deployment, None) is not None and self._publish is not None:
+    def succeeded(self, deployment: str, *, began: float | None = None) -> None:
+        """An attempt ended well: what was held against the deployment before it ``began`` is forgotten."""
+        if not self._rest:
+            return
+        rest = self._rest.get(deployment)
+        if rest is None or (began is not None and began < rest.since):
+            return
+        del self._rest[deployment]
+        if self._publish is not None:
             self._publish(CoolDown(deployment=deployment, until=0.0, reason="", failures=0))
 
     def learn(self, news: CoolDown) -> None:

@@ -72,6 +72,9 @@ class Metrics:
         self._fallbacks = add(
             Counter("nearfar_fallbacks", "Failovers: from a deployment, because of an error.", ("source", "reason"))
         )
+        self._deviations = add(
+            Counter("nearfar_deviations", "Requests that were changed or asked again on their way, by kind.", ("kind",))
+        )
         self._rejected = add(
             Counter("nearfar_rejected_requests", "Requests answered with an error, by its code.", ("code",))
         )
@@ -105,6 +108,10 @@ class Metrics:
         """The request moves on from ``source``."""
         self._fallbacks.inc((source, code))
 
+    def deviation(self, what: str) -> None:
+        """Something was changed on the way, ``dropped:seed`` for one; what stands before the colon is counted."""
+        self._deviations.inc((what.partition(":")[0],))
+
     def rejected(self, code: str) -> None:
         """A request was answered with an error."""
         self._rejected.inc((code,))
@@ -113,11 +120,14 @@ class Metrics:
         """An attempt is under way."""
         self._inflight.add((deployment,), 1)
 
-    def ended(self, begin: Begin, end: End, *, cooling: bool) -> None:
+    def up(self, deployment: str, *, cooling: bool) -> None:
+        """Whether ``deployment`` rests: asked when somebody looks, because a rest ends by itself."""
+        self._up.set((deployment,), 0 if cooling else 1)
+
+    def ended(self, begin: Begin, end: End) -> None:
         """An attempt ended."""
         operation, provider, model = begin.operation, begin.provider, begin.model
         self._inflight.add((begin.deployment,), -1)
-        self._up.set((begin.deployment,), 0 if cooling else 1)
         self._attempts.inc((operation, provider, model, begin.place, end.outcome, end.error))
         usage = end.usage
         if usage is not None:

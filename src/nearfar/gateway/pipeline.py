@@ -122,6 +122,9 @@ async def _heartbeat(exchange: Exchange) -> None:
 def _refusal(decision: Decision) -> NearfarError:
     """Why no deployment may be tried, as the error that fits the reasons."""
     codes = {item.code for item in decision.rejected}
+    # What the strategy or the operation leaves out says nothing about the request while something else does.
+    codes = codes - {"strategy"} or codes
+    codes = codes - {"operation"} or codes
     why = summary(decision)
     if codes == {"context"}:
         return ContextTooLong(f"The prompt fits no deployment of {decision.route!r}: {why}.", param="messages")

@@ -10,6 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from nearfar.core.errors import NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
@@ -19,6 +21,7 @@ from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
 from nearfar.providers.base import Found, Provider
 from nearfar.settings.model import Deadlines, DeploymentSetting, PriceSetting, RouteSetting, Settings
+from nearfar.settings.secrets import is_reference
 from nearfar.wire.base import ProviderWire
 
 DEMO = "demo-tiny"
@@ -173,7 +176,7 @@ class Survey:
             place=place,
             place_source=source,
             region=setting.region,
-            key=setting.key or ("" if embedded else self._keys.get(provider.name, "")),
+            key=setting.key or ("" if embedded else self._found_key(provider, setting.base_url)),
             operations=frozenset(setting.operations) or _operations(provider, known),
             capabilities=capabilities,
             context=setting.context or (known.context if known is not None else None),
@@ -184,6 +187,12 @@ class Survey:
             headers={**provider.headers, **setting.headers},
             demo=embedded and setting.model == DEMO,
         )
+
+    def _found_key(self, provider: Provider, base_url: str) -> str:
+        """The environment's key for ``provider``, but only at the provider's own address."""
+        if base_url and parse_base(base_url)[0] != parse_base(provider.base_url)[0]:
+            return ""
+        return self._keys.get(provider.name, "")
 
     def _embedded(self) -> Iterable[Deployment]:
         provider = self._providers.get("embedded")
@@ -262,9 +271,19 @@ class Survey:
             if name:
                 wires[operation] = self._wires(name)
         secret: tuple[tuple[str, str], ...] = ()
-        if deployment.key and not (self._settings.offline and not deployment.place.near):
+        silent = self._settings.offline and not deployment.place.near
+        if deployment.key and not silent:
             value = self._secret(deployment.key)
             secret = (("x-api-key", value) if provider.auth == "x-api-key" else ("authorization", f"Bearer {value}"),)
+        plain: dict[str, str] = {}
+        for name, value in deployment.headers.items():
+            if not is_reference(value):
+                plain[name] = value
+            elif not silent:
+                # Like the key: read when needed, and held by the target alone.
+                secret = (*secret, (name, self._secret(value)))
+        if plain != deployment.headers:
+            deployment = msgspec.structs.replace(deployment, headers=plain)
         return Target(deployment, wires, secret)
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from nearfar.core.errors import APIConnectionError, APITimeoutError, EgressDenied, UpstreamError
+from nearfar.core.errors import APIConnectionError, APITimeoutError, EgressDenied, PlaceMismatch, UpstreamError
 from nearfar.core.places import Place
 from nearfar.gateway.connection import Connection
 from nearfar.policy.seal import Origin, Sealed
@@ -28,6 +28,8 @@ IDLE_SECONDS = 15.0
 IDLE_PER_ORIGIN = 64
 TICK = 0.05
 """How often deadlines are looked at while anything is under way, in seconds."""
+DRAIN = 0.1
+"""Seconds that a reply may still need to end after it has said its last."""
 MAX_ERROR_BODY = 1024 * 1024
 
 
@@ -88,6 +90,13 @@ class Reply:
         # Until the next read the client sets the pace, and only the total deadline runs.
         self._connection.expires, self._connection.expires_phase = self._total, "total"
         return data
+
+    async def drain(self) -> None:
+        """Read on for a moment, so that the connection can be used again; what comes is not looked at."""
+        self._connection.expires = self._loop.time() + DRAIN
+        with contextlib.suppress(UpstreamError):
+            while await self._connection.read() is not None:
+                pass
 
     async def body(self, limit: int = MAX_ERROR_BODY) -> bytes:
         """The rest of the body, cut at ``limit``: for error replies and probes."""
@@ -315,7 +324,7 @@ async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin, place: Place
     addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
     if addresses and all(admitted(address, place) for address in addresses):
         return addresses
-    raise EgressDenied(
+    raise PlaceMismatch(
         f"{origin.host} is declared as {place.label} but resolves to {', '.join(addresses) or 'nothing'}.",
         hint="Correct the deployment's place, or its base_url.",
     )

@@ -25,16 +25,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 def classify(rules: Rules, *, route: Class, caller: Class | None, header: Class | None) -> tuple[Class, str]:
     """The highest of what is said about a request, and who said it.
 
-    Saying can only raise: a header cannot lower what the caller's key or the route demands.
-    The default applies when nobody but the route's lowest floor spoke.
+    The default stands for a request about which neither its caller nor its header says anything; its route can only
+    raise it. Once one of them speaks, the highest of caller, header and route counts.
     """
+    if caller is None and header is None:
+        return (route, "route") if route > rules.default else (rules.default, "default")
     said = [(route, "route")]
     if caller is not None:
         said.append((caller, "caller"))
     if header is not None:
         said.append((header, "header"))
-    if caller is None and header is None and route is Class.PUBLIC:
-        return rules.default, "default"
     highest, who = said[0]
     for class_, name in said[1:]:
         if class_ > highest:

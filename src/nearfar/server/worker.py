@@ -42,7 +42,7 @@ async def _run(start: Start) -> None:
         other_metrics=link.other_metrics,
     )
     listening = asyncio.create_task(link.listen(gateway.health.learn))
-    reporting = asyncio.create_task(link.report(gateway.metrics.snapshot))
+    reporting = asyncio.create_task(link.report(gateway.counted))
     listener = socket.socket(fileno=start.listener)
     listener.setblocking(False)
 

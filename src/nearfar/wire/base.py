@@ -65,6 +65,13 @@ class Renderer(Protocol):
         """Harmless bytes while the client waits; empty where the dialect tolerates none."""
         ...
 
+    def note(self, text: str) -> bytes:
+        """A remark beside the reply, for what could not be told in a header any more; ``text`` is one ASCII line.
+
+        Empty where the dialect tolerates none.
+        """
+        ...
+
 
 class ClientWire(msgspec.Struct, frozen=True, kw_only=True):
     """The client-facing side of a wire."""

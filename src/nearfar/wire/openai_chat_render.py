@@ -80,6 +80,10 @@ class LikeStream:
         """A comment of one line, which every official client skips."""
         return KEEP_ALIVE
 
+    def note(self, text: str) -> bytes:
+        """A comment of one line."""
+        return b": %b\n" % text.encode("ascii", "replace")
+
 
 class LikePlain:
     """The upstream's body is the client's body."""
@@ -103,6 +107,10 @@ class LikePlain:
 
     def keep_alive(self) -> bytes:
         """Nothing: a plain body tolerates no filling."""
+        return b""
+
+    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
+        """Nothing: what is told of a plain reply stands in its headers."""
         return b""
 
 
@@ -240,6 +248,10 @@ class Stream:
         """A comment of one line, which every official client skips."""
         return KEEP_ALIVE
 
+    def note(self, text: str) -> bytes:
+        """A comment of one line."""
+        return b": %b\n" % text.encode("ascii", "replace")
+
 
 class Plain:
     """A plain reply in OpenAI's shape from chunks of another wire."""
@@ -296,6 +308,10 @@ class Plain:
 
     def keep_alive(self) -> bytes:
         """Nothing: a plain body tolerates no filling."""
+        return b""
+
+    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
+        """Nothing: what is told of a plain reply stands in its headers."""
         return b""
 
 
