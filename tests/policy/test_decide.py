@@ -133,6 +133,7 @@ def test_what_must_stay_near_is_given_to_nobody_who_may_fetch_from_elsewhere() -
     assert names(decision) == ["trusted"]
     assert {item.code for item in decision.rejected} == {"capability"}
     assert "may fetch it from elsewhere" in decision.rejected[0].reason
+    assert decision.rejected[2].reason == "cannot do media_urls (probed)"
 
 
 def test_what_may_go_anywhere_may_also_be_fetched_from_there() -> None:

@@ -14,6 +14,7 @@ from nearfar.policy.rules import Rules
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
+_FETCHING = "media_urls"
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
 
@@ -64,10 +65,19 @@ def strategy(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> 
 
 
 def capability(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
-    """A known "no" excludes; "unknown" does not."""
+    """A known "no" excludes; "unknown" does not, except where the deployment itself would reach further."""
     known = candidate.deployment.capabilities
+    bounded = rules.offline or rules.reach(facts.class_) < Place.CLOUD
     for need in sorted(facts.needs):
         found = known.get(need)
+        settled = found is not None and (found.can is False or found.source == "declared")
+        if need == _FETCHING and bounded and not settled:
+            # Whoever fetches a URL is told by it, and tells its owner: a further place. Only the owner may allow that.
+            return Rejected(
+                deployment=candidate.deployment.name,
+                code="capability",
+                reason=f"may fetch it from elsewhere ({need}); send it inline as data:",
+            )
         if found is not None and found.can is False:
             return Rejected(
                 deployment=candidate.deployment.name,
