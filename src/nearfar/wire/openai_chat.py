@@ -29,12 +29,29 @@ MAX_CHOICES = 128
 
 ELSEWHERE = frozenset(
     {
-        "web_search_options",  # OpenAI, Perplexity
-        "search_parameters",  # xAI
+        "attachments",
+        "cached_content",  # Gemini
+        "cachedContent",
+        "connectors",  # Cohere
+        "container",  # Anthropic
+        "conversation",
+        "dataSources",  # Azure, older versions
+        "data_sources",  # Azure
+        "enable_code_interpreter",  # Alibaba
         "enable_search",  # Alibaba
+        "file_ids",
+        "integrations",  # LM Studio
+        "mcp_servers",  # Anthropic
         "plugins",  # OpenRouter
         "previous_response_id",
-        "conversation",
+        "search_options",  # Alibaba
+        "search_parameters",  # xAI
+        "session_params",  # SGLang
+        "tool_ids",  # Open WebUI
+        "tool_resources",
+        "vector_store_ids",  # LiteLLM
+        "web_search",
+        "web_search_options",  # OpenAI, Perplexity
     }
 )
 """Members that bring in content held or fetched elsewhere: no scan has seen it, and it is a further place."""
