@@ -34,9 +34,8 @@ class Running(msgspec.Struct, frozen=True):
         return Endpoint(address=f"unix:{self.config.socket}", key=self.config.key, context=self.config.context)
 
 
-@contextlib.contextmanager
-def running(model: Path, folder: Path, *, environ: dict[str, str] | None = None, **changes: Any) -> Iterator[Running]:
-    fields: dict[str, Any] = {
+def fields(model: Path, folder: Path) -> dict[str, Any]:
+    return {
         "name": "the-name",
         "path": str(model),
         "socket": str(folder / "engine.sock"),
@@ -50,7 +49,11 @@ def running(model: Path, folder: Path, *, environ: dict[str, str] | None = None,
         "prompt_cache_mb": 4,
         "data_limit": 2**31,
     }
-    config = Config(**(fields | changes))
+
+
+@contextlib.contextmanager
+def running(model: Path, folder: Path, *, environ: dict[str, str] | None = None, **changes: Any) -> Iterator[Running]:
+    config = Config(**(fields(model, folder) | changes))
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "nearfar.engine.child"],
         stdin=subprocess.PIPE,
@@ -128,6 +131,50 @@ def test_an_engine_cannot_call_home_when_the_child_says_it_has_no_network(tmp_pa
             ready = started.ready
     assert ready.error == "connected" if ready.network == "shared" else ready.error.startswith("refused")
     assert ready.network in {"none", "shared"}
+
+
+ENGINE_THAT_LOOKS_AROUND = """
+import os
+class Anything:
+    def __getattr__(self, name):
+        return Anything()
+CommonParams = Anything
+def Server(_):
+    try:
+        with open(f"/proc/{os.getppid()}/environ", "rb") as file:
+            said = "read" if b"SECRET" in file.read() else "empty"
+    except OSError as exc:
+        said = type(exc).__name__
+    with open("/proc/self/status") as file:
+        said += "".join(line.split()[1] for line in file if line.startswith("CapEff"))
+    raise RuntimeError(said)
+"""
+GATEWAY = """
+import subprocess, sys
+from nearfar.engine.process import child_environment
+from nearfar.server.harden import hide_memory
+hide_memory()
+environ = child_environment({"PYTHONPATH": sys.argv[1]})
+command = [sys.executable, "-P", "-m", "nearfar.engine.child"]
+done = subprocess.run(command, input=sys.stdin.buffer.read(), stdout=subprocess.PIPE, env=environ)
+sys.stdout.buffer.write(done.stdout)
+"""
+
+
+def test_an_engine_cannot_read_its_parents_environment(tmp_path: Path, tiny_gguf: Path) -> None:
+    (tmp_path / "xllamacpp.py").write_text(ENGINE_THAT_LOOKS_AROUND)
+    config = Config(**fields(tiny_gguf, tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", GATEWAY, str(tmp_path)],
+        input=msgspec.json.encode(config) + b"\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, PROVIDER_KEY="SECRET"),
+        timeout=60,
+        check=True,
+    )
+    ready = msgspec.json.decode(done.stdout, type=Ready)
+    assert ready.error == "PermissionError" + "0" * 16
 
 
 def test_it_ends_with_its_standard_input(tmp_path: Path, tiny_gguf: Path) -> None:

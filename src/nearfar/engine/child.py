@@ -28,7 +28,8 @@ def main() -> None:
     isolate.no_core_dumps()
     isolate.be_first_to_go()
     network = isolate.cut_network()
-    isolate.die_with_parent()  # after the new user namespace, which forgets it
+    isolate.drop_rights(config.path)
+    isolate.die_with_parent()  # after the new user namespace and the new rights, which forget it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ready, server = _load(config)
     with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What a child gives up before it touches a model: network, core dumps, its parent's survival. It knows no engine.
+"""What a child gives up before it touches a model: network, rights, core dumps, outliving its parent. No engine.
 
 Everything here is the calling process's own and needs no privilege. Linux only where it says so; elsewhere the
 functions do nothing and say so by their result.
@@ -21,12 +21,19 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 
 # (audit number of the architecture, number of socket(2)); io_uring_setup(2) is 425 on both.
 _ARCHITECTURES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 _IO_URING_SETUP = 425
+_CAP_DAC_READ_SEARCH = 2
+_CAPABILITIES = 64  # there are 41; the kernel refuses the rest
+_CAPABILITY_VERSION = 0x20080522  # version 3: two words of 32 bits for each set
+
 _X32 = 0x40000000  # system calls of the x32 dialect start here
 
 
@@ -77,6 +84,45 @@ def own_network_namespace() -> bool:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 (as above)
             file.write(text)
+    return True
+
+
+def drop_rights(*files: str) -> bool:
+    """Linux: give up every capability for good, also as root; whether all of them are gone.
+
+    As root, a process could otherwise read its parent's memory and environment, where the providers' keys are. Another
+    user's file among ``files`` that root alone may open keeps one right alive: to read any file. Call this while the
+    process has one thread.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = _libc()
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for number in range(_CAPABILITIES):
+        libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+    needed = [path for path in files if _can_read(path)]
+    reading = 1 << _CAP_DAC_READ_SEARCH
+    if not _set_capabilities(libc, effective=0, permitted=reading):
+        return _set_capabilities(libc, effective=0, permitted=0)  # it was never ours
+    if all(_can_read(path) for path in needed):
+        return _set_capabilities(libc, effective=0, permitted=0)
+    _set_capabilities(libc, effective=reading, permitted=reading)
+    return False
+
+
+def _set_capabilities(libc: ctypes.CDLL, *, effective: int, permitted: int) -> bool:
+    # struct __user_cap_header_struct: version, pid; then twice effective, permitted, inheritable.
+    header = struct.pack("@Ii", _CAPABILITY_VERSION, 0)
+    data = struct.pack("@6I", effective, permitted, 0, 0, 0, 0)
+    return bool(libc.capset(ctypes.c_char_p(header), ctypes.c_char_p(data)) == 0)
+
+
+def _can_read(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        return False
     return True
 
 

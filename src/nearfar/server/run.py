@@ -22,6 +22,7 @@ from nearfar import build
 from nearfar.core.errors import NearfarError, PermissionDeniedError
 from nearfar.server.app import Application
 from nearfar.server.control import Hub
+from nearfar.server.harden import hide_memory
 from nearfar.server.http import Edge, Limits
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Server, Settings
@@ -48,6 +49,7 @@ def serve(loaded: Loaded, *, ready: Callable[[str], None]) -> None:
 
     Raises NearfarError when the edge may not or cannot be opened.
     """
+    hide_memory()
     server = loaded.settings.server
     check_bind(loaded)
     listener = bind(server)

@@ -12,6 +12,7 @@ import uvloop
 from nearfar import build
 from nearfar.core.errors import NearfarError
 from nearfar.server.control import LINE, Link
+from nearfar.server.harden import hide_memory
 from nearfar.server.log import configure
 from nearfar.server.run import Start, run_edge, stop_on_signals
 from nearfar.settings.load import inherited
@@ -19,6 +20,7 @@ from nearfar.settings.load import inherited
 
 def main() -> None:
     """Read what to do from standard input, and do it."""
+    hide_memory()
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     configure(start.settings.log)
     try:
