@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,8 +23,9 @@ from tests.tiny_gguf import write_chat
 
 from nearfar.core.engines import Engines, EngineStatus
 from nearfar.core.errors import EngineError
-from nearfar.engine.admission import budget
-from nearfar.engine.estimate import plan
+from nearfar.engine import supervisor as supervisor_module
+from nearfar.engine.admission import admit, budget
+from nearfar.engine.estimate import Plan, plan
 from nearfar.engine.gguf import read_header
 from nearfar.engine.library import Library
 from nearfar.engine.machine import Memory
@@ -370,6 +372,30 @@ def test_two_models_at_once_and_the_least_recently_used_leaves_for_a_third(house
     asyncio.run(scenario())
 
 
+def test_whoever_asks_for_a_model_that_has_to_leave_gets_a_new_child(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add("b", "c")
+    coming: list[asyncio.Task[bool]] = []
+
+    async def scenario() -> None:
+        async with house.open(budget_for(house, 2.5)) as supervisor:
+
+            def chosen(name: str, *given: Any) -> tuple[Plan, list[str]]:
+                planned, leaving = admit(name, *given)
+                if leaving == ["a"] and not coming:  # somebody is quicker than the tasks that end it
+                    coming.append(asyncio.create_task(answers(supervisor, "a")))
+                return planned, leaving
+
+            monkeypatch.setattr(supervisor_module, "admit", chosen)
+            for model in ("a", "b"):
+                assert await answers(supervisor, model)
+            await supervisor.acquire("c")
+            assert await coming[0]
+
+    asyncio.run(scenario())
+
+
 def test_a_model_in_use_never_leaves(house: House) -> None:
     house.add("b")
 
@@ -437,6 +463,57 @@ def test_an_idle_model_is_unloaded_and_comes_back(house: House) -> None:
             await supervisor.acquire("a")
             seen = await state(supervisor)
             assert (seen.state, seen.restarts) == ("ready", 0)
+
+    asyncio.run(scenario())
+
+
+async def answers(supervisor: Supervisor, model: str = "a") -> bool:
+    """Whether the child that is handed out now lives long enough to answer."""
+    status, _ = await ask(await supervisor.acquire(model), CHAT, {"messages": HELLO, "max_tokens": 2})
+    supervisor.release(model)
+    return status == 200
+
+
+def test_whoever_comes_just_after_an_unloading_was_decided_gets_a_living_child(house: House) -> None:
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            assert await answers(supervisor)
+            before = (await state(supervisor)).pid
+            supervisor._unload_idle(supervisor._entries["a"])
+            assert await answers(supervisor)
+            assert (await state(supervisor)).pid != before
+            asked = asyncio.create_task(supervisor.unload("a"))
+            coming = asyncio.create_task(answers(supervisor))
+            assert await asked
+            assert await coming
+
+    asyncio.run(scenario())
+
+
+def test_unload_ends_the_child_even_if_its_caller_is_gone(house: House) -> None:
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            await supervisor.acquire("a")
+            pid = (await state(supervisor)).pid
+            asked = asyncio.create_task(supervisor.unload("a"))
+            await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            await ended(pid)
+
+    asyncio.run(scenario())
+
+
+def test_a_closing_supervisor_hands_no_child_out(house: House) -> None:
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            assert await answers(supervisor)
+            closing = asyncio.create_task(supervisor.close())
+            coming = asyncio.create_task(supervisor.acquire("a"))
+            with pytest.raises(EngineError) as refused:
+                await coming
+            assert refused.value.code == "engine_closed"
+            await closing
 
     asyncio.run(scenario())
 

@@ -85,6 +85,7 @@ class Supervisor:
         self._memory = memory
         self._entries: dict[str, _Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
         self._prepared = False
         self._closed = False
 
@@ -99,7 +100,7 @@ class Supervisor:
         entry.waiting += 1
         self._rearm(entry)
         try:
-            while entry.child is None or entry.endpoint is None or not entry.child.alive:
+            while self._closed or entry.child is None or entry.endpoint is None or not entry.child.alive:
                 if self._closed:
                     raise EngineError("The embedded engine is shutting down.", code="engine_closed")
                 if entry.starting is None:
@@ -187,9 +188,11 @@ class Supervisor:
                 self._mourn(entry, dying, await dying.gone())
             self._check_pause(entry)
             header, path = await self._usable(entry)
+            while self._stopping:  # until they are dead, they hold the memory that is asked about below
+                await asyncio.wait(set(self._stopping))
             planned, leaving = admit(entry.name, header, self._settings, self._tenants(entry), self._memory())
             entry.reserved = planned.estimate.total  # before the first await, so that nobody else counts on it
-            await asyncio.gather(*(self._stop(self._entries[name]) for name in leaving))
+            await asyncio.gather(*[self._stop(self._entries[name]) for name in leaving])
             await self._spawn(entry, path, header, planned)
         finally:
             entry.starting = None
@@ -294,12 +297,22 @@ class Supervisor:
                 retry_after=left,
             )
 
-    async def _stop(self, entry: _Entry) -> None:
-        """End the child, if there is one, and wait until it is gone."""
+    def _stop(self, entry: _Entry) -> asyncio.Future[None]:
+        """Take the child away, if there is one, and end it; done when it is gone.
+
+        It is taken away at once: whoever asks for the model before the child is dead gets a new one. Whoever waits for
+        the end may be cancelled; the end comes all the same.
+        """
         child = entry.child
-        if child is not None:
-            self._detach(entry)
-            await child.stop()
+        if child is None:
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+        self._detach(entry)
+        stopping = self._task(child.stop())
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        return asyncio.shield(stopping)
 
     def _detach(self, entry: _Entry) -> None:
         entry.child = None
@@ -321,7 +334,7 @@ class Supervisor:
 
     def _unload_idle(self, entry: _Entry) -> None:
         if not entry.busy:
-            self._task(self._stop(entry))
+            self._stop(entry)
 
     def _disarm(self, entry: _Entry) -> None:
         if entry.timer is not None:
