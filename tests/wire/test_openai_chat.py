@@ -218,6 +218,10 @@ def test_long_text_counts() -> None:
             {"messages": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
             "messages[0].content[0].file_id",
         ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": None, "uuid": "u"}]}]},
+            "messages[0].content[0].uuid",
+        ),
     ],
 )
 def test_refusals_name_the_field(value: dict[str, Any], param: str) -> None:

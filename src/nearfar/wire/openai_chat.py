@@ -143,6 +143,9 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
         needs.add(_MEDIA_NEEDS[kind])
         media = media or _Media()
         value = part.get(kind)
+        if value is None and part.get("uuid") is not None:  # vLLM: media of an earlier request
+            hint = "Send the media again."
+            raise BadRequestError(_STORED, code="unsupported", param=f"{where}[{position}].uuid", hint=hint)
         inner = value if isinstance(value, dict) else {}
         source = value if isinstance(value, str) else inner.get("url") or inner.get("data") or inner.get("file_data")
         size = len(source) if isinstance(source, str) else 0
