@@ -60,3 +60,12 @@ def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_offline_says_so(tmp_path: Path) -> None:
     (check,) = checkup.network(loaded(tmp_path, NEARFAR_OFFLINE="1"))
     assert "offline" in check.detail
+
+
+def test_a_models_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.write_bytes(b"a file where the folder should be")
+    first = next(checkup.models(loaded(tmp_path, NEARFAR_MODELS_DIR=str(folder))))
+    assert (first.name, first.state) == ("models folder", "warn")
+    assert f"{folder}: Not a directory" in first.detail
+    assert "models_dir" in first.next

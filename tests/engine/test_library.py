@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny_gguf import write_chat, write_embedding
 
-from nearfar.core.errors import BadRequestError, ConflictError, NotFoundError
+from nearfar.core.errors import BadRequestError, ConflictError, EngineError, NotFoundError
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.library import DEMO_NAME, Library, derived_name
 
@@ -200,3 +200,39 @@ def test_the_demo_model_comes_last_and_stays(tmp_path: Path, tiny_gguf: Path, so
 
 def test_embedding_models_only_embed(library: Library, tmp_path: Path) -> None:
     assert library.add(write_embedding(tmp_path / "e.gguf")).operations == {"embeddings"}
+
+
+def test_a_folder_that_cannot_be_read_is_said_and_the_demo_model_stays(
+    tmp_path: Path, tiny_gguf: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(tmp_path / "models", demo=tiny_gguf)
+    assert library.trouble() is None, "none yet is no trouble"
+    library.folder.write_bytes(b"a file where the folder should be")
+    assert names(library) == [DEMO_NAME]
+    assert library.get(DEMO_NAME).builtin
+    for attempt in (lambda: library.get("m"), lambda: library.add(source, "m"), lambda: library.rm("m")):
+        with pytest.raises(EngineError, match=r"cannot be read: .*models: Not a directory") as refused:
+            attempt()
+        assert (refused.value.code, "models_dir" in refused.value.hint) == ("models_folder_unreadable", True)
+
+    def denied(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    library.folder.unlink()
+    monkeypatch.setattr(Path, "iterdir", denied)  # for root no folder is closed
+    trouble = library.trouble()
+    assert trouble is not None
+    assert "Permission denied" in trouble.message
+    assert names(library) == [DEMO_NAME]
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    library: Library, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(folder: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(EngineError, match=r"cannot be written: .*models: Permission denied") as refused:
+        library.add(source, "m")
+    assert refused.value.code == "models_folder_unwritable"

@@ -195,6 +195,21 @@ def test_what_cannot_be_started(house: House) -> None:
     asyncio.run(scenario())
 
 
+def test_a_models_folder_that_cannot_be_read(house: House) -> None:
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            house.library.rm("a")
+            house.library.folder.joinpath(".headers.json").unlink(missing_ok=True)
+            house.library.folder.rmdir()
+            house.library.folder.write_bytes(b"a file where the folder should be")
+            assert await supervisor.status() == []
+            with pytest.raises(EngineError, match="cannot be read") as refused:
+                await supervisor.acquire("a")
+            assert refused.value.code == "models_folder_unreadable"
+
+    asyncio.run(scenario())
+
+
 def test_a_folder_that_cannot_hold_sockets(house: House, tmp_path: Path) -> None:
     async def scenario(folder: Path) -> EngineError:
         supervisor = Supervisor(house.library, SMALL, folder, memory=lambda: PLENTY)

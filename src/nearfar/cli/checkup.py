@@ -244,7 +244,11 @@ def models(loaded: Loaded) -> Iterator[Check]:
 
     if not loaded.settings.engine.enabled:
         return
-    found = Library(loaded.folders.models).ls()
+    library = Library(loaded.folders.models)
+    trouble = library.trouble()
+    if trouble is not None:
+        yield Check(name="models folder", state="warn", detail=trouble.message, next=trouble.hint)
+    found = library.ls()
     sound = [model for model in found if model.header is not None]
     names = ", ".join(model.name for model in sound) or "none"
     yield Check(

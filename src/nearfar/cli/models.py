@@ -83,7 +83,10 @@ def ls(
         rows,
         right=(2, 4, 5, 6),
     )
-    if not models:
+    trouble = library.trouble()
+    if trouble is not None:
+        output.note(trouble.text)
+    elif not models:
         output.note("There is none. Add one: nearfar models add PATH")
 
 

@@ -95,9 +95,9 @@ class Headers:
         """Replace the file in one step; where that is not possible, the next process reads the headers again."""
         content = msgspec.json.encode(_Memory(nearfar.__version__, known))
         new = self._file.with_name(f"{self._file.name}.{secrets.token_hex(4)}")
-        if not self._file.parent.is_dir():
-            return
         try:
+            if not self._file.parent.is_dir():
+                return
             new.write_bytes(content)
             new.replace(self._file)
         except OSError:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from nearfar.core.errors import BadRequestError, ConflictError, NotFoundError
+from nearfar.core.errors import BadRequestError, ConflictError, EngineError, NotFoundError
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.gguf import Header, read_header
 from nearfar.engine.headers import Headers
@@ -60,7 +60,7 @@ class Library:
         The data is not copied: the folder gets a hard link, or across file systems a symbolic one. Models are
         gigabytes, and a hard link outlives the file it was made from. Adding the same file again changes nothing.
         Raises ModelFileError for what is not a usable model, BadRequestError for a bad name, ConflictError for one
-        that is taken.
+        that is taken, EngineError if the folder cannot be used.
         """
         source = Path(os.path.realpath(path.expanduser()))
         header = _usable(source)
@@ -75,25 +75,46 @@ class Library:
                 f"There is a model {name} already.",
                 hint=f"Choose another name with --name, or remove it first: nearfar models rm {name}",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{name}{_SUFFIX}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             _link(source, target)
         except FileExistsError as exc:  # somebody was faster, or a dangling link lies there
             raise ConflictError(f"{target} exists already.", hint="Choose another name with --name.") from exc
+        except OSError as exc:
+            raise EngineError(
+                f"The models folder cannot be written: {self.folder}: {exc.strerror}.",
+                code="models_folder_unwritable",
+                hint="Mend its permissions, or choose another models_dir.",
+            ) from exc
         return LocalModel(name=name, path=target, header=self._headers.of(target))
 
     def ls(self) -> list[LocalModel]:
-        """All models by name, unusable files among them, the built-in one last."""
-        files = self._files()
-        self._headers.keep([*files.values(), self._demo])
+        """All models by name, unusable files among them, the built-in one last.
+
+        Of a folder that cannot be read none is known; ``trouble`` says so.
+        """
+        try:
+            files = self._files()
+        except EngineError:
+            files = {}
+        else:
+            self._headers.keep([*files.values(), self._demo])
         models = [self._model(name, path) for name, path in sorted(files.items())]
         if self._demo.is_file():
             models.append(self._model(DEMO_NAME, self._demo, builtin=True))
         return models
 
+    def trouble(self) -> EngineError | None:
+        """Why the folder cannot be read; None when it can, or when there is none yet."""
+        try:
+            self._files()
+        except EngineError as error:
+            return error
+        return None
+
     def get(self, name: str) -> LocalModel:
-        """The usable model ``name``. Raises NotFoundError, or ModelFileError if its file cannot be used."""
+        """The usable model ``name``. Raises NotFoundError, or EngineError if its file or the folder cannot be used."""
         if name == DEMO_NAME and self._demo.is_file():
             path, builtin = self._demo, True
         else:
@@ -125,6 +146,12 @@ class Library:
             found = sorted(file.name for file in self.folder.iterdir() if file.name.endswith(_SUFFIX))
         except FileNotFoundError:
             return {}
+        except OSError as exc:
+            raise EngineError(
+                f"The models folder cannot be read: {self.folder}: {exc.strerror}.",
+                code="models_folder_unreadable",
+                hint="Mend its permissions, or choose another models_dir.",
+            ) from exc
         files: dict[str, Path] = {}
         for file in found:
             stem = file.removesuffix(_SUFFIX)
