@@ -23,6 +23,7 @@ from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
 from nearfar.providers import registry
 from nearfar.providers.base import Found
 from nearfar.settings.model import (
+    Deadlines,
     DeploymentSetting,
     Discovery,
     Engine,
@@ -64,8 +65,10 @@ class Runtime:
         self.answer = asyncio.Event()
         self.answer.set()
         self.url = ""
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         try:
             while request := await read_request(reader):
                 path = request.split(b" ")[1].decode()
@@ -88,6 +91,8 @@ async def runtime(pages: Mapping[str, object]) -> AsyncIterator[Runtime]:
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield made
+    for writer in made.writers:
+        writer.close()
 
 
 class Surveying:
@@ -400,6 +405,40 @@ def test_nothing_is_asked_before_the_first_request_and_then_at_most_as_often_as_
             await settled(made)
             assert deployments(await made.survey.renew(known=True)) == {}
             assert len(ollama.asked) == 4
+
+    run(scenario())
+
+
+def test_a_busy_runtime_stays_known_until_it_says_otherwise_or_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def scenario() -> None:
+        async with transport() as sending:
+            async with runtime(OLLAMA) as ollama:
+                made = Surveying(sending, Settings(), addresses={"ollama": (ollama.url,)})
+
+                async def look(*, busy: bool = False) -> int:
+                    clock.now += UNKNOWN_SECONDS + 0.1
+                    seconds = 0.02 if busy else 10
+                    patient = Deadlines(connect=10, first_byte=seconds, between_bytes=seconds, total=10)
+                    monkeypatch.setattr(survey_module, "PROBE", patient)
+                    (ollama.answer.clear if busy else ollama.answer.set)()
+                    return len(deployments(await made.survey.renew(known=False)))
+
+                assert await look(busy=True) == 0, "what was never there is not there"
+                assert await look() == 3
+                assert await look(busy=True) == 3
+                assert made.survey.found()["ollama"][0] == ollama.url
+                ollama.pages["/api/tags"] = {"models": []}
+                assert await look() == 0, "its own word counts"
+                ollama.pages.update(OLLAMA)
+                assert await look() == 3
+                del ollama.pages["/api/version"]
+                assert await look() == 0, "and so does an answer that is not its own"
+                ollama.pages.update(OLLAMA)
+                assert await look(busy=True) == 0, "what was gone stays gone"
+                assert await look() == 3
+            assert await look() == 0, "a refusal is an answer too"
 
     run(scenario())
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import APITimeoutError, NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Deployment, Route
@@ -120,7 +120,11 @@ class Survey:
         return self.snapshot()
 
     async def _ask(self, provider: Provider, base: str) -> list[Found] | None:
-        """The models of ``provider`` at ``base`` if every probe recognises its answer."""
+        """The models of ``provider`` at ``base`` if every probe recognises its answer.
+
+        One that was there and does not answer in time is taken to be busy, with a long prompt for instance: what it
+        said before stands. Otherwise its requests would quietly go elsewhere.
+        """
         first: list[Found] | None = None
         for number, probe in enumerate(provider.probes):
             origin, path = parse_base(base)
@@ -133,6 +137,9 @@ class Survey:
                     if await reply.head() != 200:
                         return None
                     found = probe.read(await reply.body())
+            except APITimeoutError:
+                known, before = self._found.get(provider.name, ("", None))
+                return before if known == base else None
             except NearfarError:
                 # Nobody there, or somebody else: both are ordinary answers to a probe.
                 return None
