@@ -186,8 +186,8 @@ def test_an_unknown_model_is_told_the_nearest(broken: Broken) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", CHAT, 404, "method_not_allowed"),
-        ("DELETE", "/v1/models", 404, "method_not_allowed"),
+        ("GET", CHAT, 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("GET", "/v1/nothing", 404, "unknown_path"),
         ("POST", "/chat/completions", 404, "unknown_path"),
         ("GET", "/v1/../metrics", 404, "unknown_path"),

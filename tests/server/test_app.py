@@ -29,6 +29,28 @@ def test_head_is_get_without_a_body(tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/chat/completions", "POST, OPTIONS"),
+        ("DELETE", "/v1/models", "GET, HEAD, OPTIONS"),
+        ("PUT", "/v1/models/some", "GET, HEAD, OPTIONS"),
+        ("POST", "/", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_a_method_that_a_path_does_not_know_is_told_those_it_does(
+    tmp_path: Path, method: str, path: str, allow: str
+) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path)) as app:
+            reply = await app.ask(path, {} if method in {"POST", "PUT"} else None, method=method)
+            assert (reply.status, reply.error["code"]) == (405, "method_not_allowed")
+            assert reply.error["type"] == "invalid_request_error"
+            assert reply.headers["allow"] == allow
+
+    run(scenario())
+
+
 def test_a_query_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path)) as app:

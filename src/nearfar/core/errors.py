@@ -11,6 +11,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     │       └── PlaceMismatch 403
     ├── NotFoundError 404
     │   └── NoRoute 404
+    ├── MethodNotAllowedError 405
     ├── RequestTimeoutError 408
     ├── ConflictError 409
     ├── RequestTooLargeError 413
@@ -138,6 +139,19 @@ class NoRoute(NotFoundError):
 
     default_code = "model_not_found"
     type = "invalid_request_error"
+
+
+class MethodNotAllowedError(NearfarError):
+    """The path is known, but not for this method; the reply's Allow header says for which."""
+
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+    def __init__(self, message: str, *, hint: str = "", allowed: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.allowed = allowed
+        """The methods, as the Allow header writes them."""
 
 
 class RequestTimeoutError(NearfarError):

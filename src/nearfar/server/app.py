@@ -16,6 +16,7 @@ from nearfar.build import Gateway
 from nearfar.core.errors import (
     AuthenticationError,
     InternalServerError,
+    MethodNotAllowedError,
     NearfarError,
     NotFoundError,
     PermissionDeniedError,
@@ -66,7 +67,6 @@ class Application:
             (route.method, route.path): route for route in ROUTES if route.path[-1] != "/" or route.path == "/"
         }
         self._below = [route for route in ROUTES if route.path[-1] == "/" and route.path != "/"]
-        self._paths = {route.path for route in ROUTES}
         self._hosts = frozenset(host.lower() for host in (*server.allowed_hosts, server.host, "localhost"))
         self._cors = frozenset(server.cors_origins)
         self._port = port
@@ -92,7 +92,10 @@ class Application:
 
     def error_body(self, error: NearfarError) -> tuple[Headers, bytes]:
         """OpenAI's error shape: the one most clients read."""
-        return error_headers(error), error_body(error, "")
+        headers = error_headers(error)
+        if isinstance(error, MethodNotAllowedError):
+            headers = [*headers, (b"allow", error.allowed.encode())]
+        return headers, error_body(error, "")
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """Answer; whatever goes wrong becomes a typed reply and a line in the log."""
@@ -142,13 +145,26 @@ class Application:
         for below in self._below:
             if below.method == method and request.path.startswith(below.path):
                 return below
-        if request.path in self._paths:
-            raise NotFoundError(f"{request.path} does not answer to {request.method}.", code="method_not_allowed")
+        allowed = self._methods(request.path)
+        if allowed:
+            raise MethodNotAllowedError(
+                f"{request.path[:200]} does not answer to {request.method[:20]}.", allowed=allowed
+            )
         raise NotFoundError(
             f"There is nothing at {request.path[:200]}.",
             code="unknown_path",
             hint="The base URL of OpenAI clients ends with /v1.",
         )
+
+    def _methods(self, path: str) -> str:
+        """What ``path`` answers to, as the Allow header writes it; empty when there is nothing."""
+        found = {method for method, known in self._exact if known == path}
+        found.update(below.method for below in self._below if path.startswith(below.path))
+        if not found:
+            return ""
+        if "GET" in found:
+            found.add("HEAD")
+        return ", ".join([*sorted(found), "OPTIONS"])
 
     def _caller(self, request: HttpRequest, route: Route) -> object:
         keys = self._gateway.keys
