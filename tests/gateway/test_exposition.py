@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.gateway.exposition import Counter, Gauge, Histogram, Registry, without_gauges
+from nearfar.gateway.exposition import Counter, Gauge, Histogram, Registry, merged, without_gauges
 
 
 def registry() -> tuple[Registry, Counter, Gauge, Histogram]:
@@ -65,6 +65,22 @@ def test_a_snapshot_does_not_move_with_what_it_was_taken_of() -> None:
     before = made.snapshot()
     seen.inc(("a",))
     assert 'seen_total{kind="a"} 1' in made.text(before).decode()
+
+
+def test_merged_counts_are_the_counts_of_all() -> None:
+    (one, seen, _, size), (other, also, _, sized) = registry(), registry()
+    for count in (seen, also):
+        count.inc(("a",))
+    also.inc(("b",), 4)
+    size.observe(("a",), 0.5)
+    sized.observe(("a",), 50.0)
+    snapshots = one.snapshot(), other.snapshot()
+    before = one.text(*snapshots)
+    together = merged(*snapshots)
+    assert one.text(together) == before
+    assert one.text(merged(together)) == before
+    assert one.text(*snapshots) == before, "what was merged is left as it was"
+    assert merged() == []
 
 
 def test_what_another_version_counts_is_left_out() -> None:

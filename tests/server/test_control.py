@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,9 +17,12 @@ import uvloop
 
 from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError
-from nearfar.gateway.health import CoolDown
+from nearfar.gateway.health import LONGEST, CoolDown
 from nearfar.gateway.metrics import Metrics
+from nearfar.server import control
 from nearfar.server.control import Call, Hub, Link
+
+UNTIL = time.monotonic() + 300
 
 
 class Engines:
@@ -97,7 +102,7 @@ def run(scenario: Any) -> None:
 
 
 def rest(name: str = "far", failures: int = 1) -> CoolDown:
-    return CoolDown(deployment=name, until=9.0, reason="overloaded", failures=failures)
+    return CoolDown(deployment=name, until=UNTIL, reason="overloaded", failures=failures)
 
 
 def test_engines_look_the_same_from_a_worker() -> None:
@@ -214,6 +219,115 @@ def test_counts_of_workers_survive_them() -> None:
             await leave(one)
             assert line in mine.text(*await two.link.other_metrics()).decode()
             await leave(two)
+
+    run(scenario())
+
+
+def test_the_counts_of_many_dead_workers_are_one_and_the_last_second_is_in_them() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            stays = await connect(center, "w-0")
+            for number in range(5):
+                worker = await connect(center, f"w-{number + 1}")
+                counted = Metrics()
+                counted.rejected("overloaded")
+                reporting = asyncio.create_task(worker.link.report(counted.snapshot))
+                await worker.link.status()
+                reporting.cancel()  # long before the first second is over
+                await leave(worker)
+            snapshots = await stays.link.other_metrics()
+            assert len(snapshots) == 1
+            text = Metrics().text(*snapshots).decode()
+            assert 'nearfar_rejected_requests_total{code="overloaded"} 5' in text
+            await leave(stays)
+
+    run(scenario())
+
+
+def test_a_cool_down_that_is_long_over_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            one = await connect(center, "w-1")
+            one.link.publish(rest("old"))
+            await one.link.status()
+            monkeypatch.setattr(control, "time", SimpleNamespace(monotonic=lambda: UNTIL + LONGEST + 1))
+            one.link.publish(CoolDown(deployment="new", until=UNTIL + LONGEST + 9, reason="x", failures=1))
+            await one.link.status()
+            late = await connect(center, "w-2")
+            await late.link.status()
+            assert [learned.deployment for learned in late.learned] == ["new"]
+            await leave(one)
+            await leave(late)
+
+    run(scenario())
+
+
+def test_a_dead_workers_cold_start_is_waited_for_by_nobody() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            worker = await connect(center, "w-1")
+            await worker.link.acquire("tiny")
+            engines.ready.clear()  # and it stays so
+            loading = asyncio.create_task(worker.link.acquire("tiny"))
+            await worker.link.status()
+            await leave(worker)
+            assert engines.dropped == ["w-1"]
+            assert engines.held == {}
+            with pytest.raises(EngineError, match="gone"):
+                await loading
+            engines.ready.set()
+            await asyncio.sleep(0)
+            assert engines.held == {}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"type":"call","id":1,"o', b"\xff\xfe\n", b'{"type":"unheard of"}\n', b"x" * 70_000], ids=range(4)
+)
+def test_a_broken_line_ends_its_own_channel_alone(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with hub() as (center, engines):
+            other = await connect(center, "w-2")
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            serving = asyncio.create_task(center.serve("w-1", reader, writer))
+            with theirs:
+                theirs.sendall(line)
+                theirs.shutdown(socket.SHUT_WR)
+                await serving
+            assert engines.dropped == ["w-1"]
+            assert "channel of a worker broke" in caplog.text
+            assert len(await other.link.status()) == 1
+            await leave(other)
+
+    run(scenario())
+
+
+def test_a_broken_line_of_the_parent_stops_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        stopped = asyncio.Event()
+        link = Link(*await asyncio.open_connection(sock=theirs), stop=stopped.set)
+        with ours:
+            ours.sendall(b"{\n")
+            await link.listen(lambda _: None)
+        assert stopped.is_set()
+        assert "channel to the parent broke" in caplog.text
+        await link.close()
+
+    run(scenario())
+
+
+def test_a_worker_that_comes_after_stop_is_told_too() -> None:
+    async def scenario() -> None:
+        async with hub() as (center, _):
+            center.stop()
+            worker = await connect(center, "w-1")
+            await worker.stopped.wait()
+            await leave(worker)
 
     run(scenario())
 

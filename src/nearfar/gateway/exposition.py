@@ -173,6 +173,18 @@ def without_gauges(snapshot: Snapshot, gauges: Iterable[str]) -> Snapshot:
     return [family for family in snapshot if family.name not in gone]
 
 
+def merged(*snapshots: Snapshot) -> Snapshot:
+    """One snapshot that counts what all of ``snapshots`` count. Not for gauges, which need not be sums."""
+    gathered: dict[str, Values] = {}
+    for snapshot in snapshots:
+        for family in snapshot:
+            values = gathered.setdefault(family.name, {})
+            for labels, row in family.rows:
+                before = values.get(labels)
+                values[labels] = list(row) if before is None else [a + b for a, b in zip(before, row, strict=True)]
+    return [Family(name, list(values.items())) for name, values in gathered.items()]
+
+
 def _shown(names: Labels, values: Labels) -> str:
     if not names:
         return ""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -16,8 +17,8 @@ import msgspec
 from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError, NearfarError
 from nearfar.engine.supervisor import Supervisor
-from nearfar.gateway.exposition import Snapshot, without_gauges
-from nearfar.gateway.health import CoolDown
+from nearfar.gateway.exposition import Snapshot, merged, without_gauges
+from nearfar.gateway.health import LONGEST, CoolDown
 from nearfar.gateway.metrics import GAUGES
 
 log = logging.getLogger("nearfar.control")
@@ -69,6 +70,8 @@ Message = Call | Answer | News | Numbers | Stop
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
+_BROKEN = (OSError, ValueError, msgspec.DecodeError)
+"""How a channel ends other than by its end: a reset, a line that is too long, one that was torn off."""
 
 
 class Hub:
@@ -79,42 +82,66 @@ class Hub:
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._rests: dict[str, CoolDown] = {}
         self._numbers: dict[str, Snapshot] = {}
-        """Worker → its last counts; those of dead workers stay, or counters would go back."""
+        """Living worker → its last counts."""
+        self._past: Snapshot = []
+        """What the dead workers counted, all together: without it counters would go back."""
+        self.stopping = False
 
     async def serve(self, owner: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one worker until its end closes; then give back what it held."""
         self._writers[owner] = writer
+        self._prune()
         for rest in self._rests.values():
             _write(writer, News(rest=rest))
+        if self.stopping:
+            _write(writer, Stop())
+        # A task per call: a cold start must not hold up the other requests of the worker.
+        tasks: set[asyncio.Task[None]] = set()
         try:
-            # A task per call: a cold start must not hold up the other requests of the worker.
-            async with asyncio.TaskGroup() as tasks:
-                # Caught in here: the group would wrap it. A worker that dies with something unread resets the channel.
-                with contextlib.suppress(ConnectionError):
-                    while line := await reader.readline():
-                        self._heard(owner, _decode(line), tasks, writer)
+            while line := await reader.readline():
+                self._heard(owner, _decode(line), tasks, writer)
+        except ConnectionError:
+            # A worker that dies with something unread resets the channel.
+            pass
+        except _BROKEN as error:
+            log.warning("the channel of a worker broke", extra={"worker": owner, "error": str(error)})
         finally:
             self._writers.pop(owner, None)
-            self._numbers[owner] = without_gauges(self._numbers.get(owner, []), GAUGES)
+            self._past = merged(self._past, without_gauges(self._numbers.pop(owner, []), GAUGES))
+            # Nobody is there to hear the answers, and a model may take minutes to load.
+            for task in tasks:
+                task.cancel()
             self._supervisor.drop_owner(owner)
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _heard(self, owner: str, message: Message, tasks: asyncio.TaskGroup, writer: asyncio.StreamWriter) -> None:
+    def _heard(
+        self, owner: str, message: Message, tasks: set[asyncio.Task[None]], writer: asyncio.StreamWriter
+    ) -> None:
         if isinstance(message, News):
             self._spread(owner, message)
         elif isinstance(message, Numbers):
             self._numbers[owner] = message.snapshot
         elif isinstance(message, Call):
-            tasks.create_task(self._answer(owner, message, writer))
+            task = asyncio.create_task(self._answer(owner, message, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     def stop(self) -> None:
-        """Ask every worker to finish and end."""
+        """Ask every worker to finish and end, also one that is yet to come."""
+        self.stopping = True
         for writer in self._writers.values():
             _write(writer, Stop())
 
+    def _prune(self) -> None:
+        """Forget what is so long over that it tells nothing about the deployment any more."""
+        now = time.monotonic()
+        self._rests = {name: rest for name, rest in self._rests.items() if rest.until > now - LONGEST}
+
     def _spread(self, owner: str, news: News) -> None:
+        self._prune()
         if news.rest.failures:
             self._rests[news.rest.deployment] = news.rest
         else:
@@ -134,7 +161,6 @@ class Hub:
             # One call that fails must not end the channel, and with it a worker that answers other requests.
             log.exception("unexpected failure", extra={"op": call.op, "worker": owner})
             answer = Answer(id=call.id, error="The process that runs the models failed; its log has the details.")
-        # If the worker died while its model was loading, what it asked for is given back by drop_owner.
         _write(writer, answer)
 
     async def _do(self, owner: str, call: Call) -> Answer:
@@ -144,7 +170,8 @@ class Hub:
             self._supervisor.release(call.model, owner)
             return Answer(id=call.id, done=True)
         if call.op == "metrics":
-            return Answer(id=call.id, snapshots=[item for name, item in self._numbers.items() if name != owner])
+            others = [item for name, item in self._numbers.items() if name != owner]
+            return Answer(id=call.id, snapshots=[self._past, *others])
         if call.op == "status":
             return Answer(id=call.id, status=await self._supervisor.status())
         return Answer(id=call.id, done=await self._supervisor.unload(call.model))
@@ -167,6 +194,7 @@ class Link:
         self._calls: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
         self._gone = False
+        self._counted: Callable[[], Snapshot] | None = None
 
     async def listen(self, learn: Callable[[CoolDown], None]) -> None:
         """Read the parent's messages until it is gone; ``learn`` is told of other workers' cool-downs."""
@@ -181,6 +209,8 @@ class Link:
                     self._stop()
         except ConnectionError:
             pass
+        except _BROKEN as error:
+            log.warning("the channel to the parent broke", extra={"error": str(error)})
         self._gone = True
         for waiting in self._calls.values():
             if not waiting.done():
@@ -220,15 +250,18 @@ class Link:
         return (await self._ask("metrics")).snapshots
 
     async def report(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Tell the parent every second what was counted."""
+        """Tell the parent every second what was counted, and once more when the link closes."""
+        self._counted = snapshot
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             self._send(Numbers(snapshot=snapshot()))
 
     async def close(self) -> None:
-        """The engines belong to the parent; only the channel ends here."""
+        """Say the last counts and end the channel; the engines belong to the parent."""
+        if self._counted is not None:
+            self._send(Numbers(snapshot=self._counted()))
         self._writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
     def _ask(self, op: str, model: str = "") -> asyncio.Future[Answer]:
