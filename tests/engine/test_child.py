@@ -156,8 +156,10 @@ from nearfar.server.harden import hide_memory
 hide_memory()
 environ = child_environment({"PYTHONPATH": sys.argv[1]})
 command = [sys.executable, "-P", "-m", "nearfar.engine.child"]
-done = subprocess.run(command, input=sys.stdin.buffer.read(), stdout=subprocess.PIPE, env=environ)
-sys.stdout.buffer.write(done.stdout)
+with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ) as child:
+    child.stdin.write(sys.stdin.buffer.read())
+    child.stdin.flush()  # and left open: its end would be the child's end
+    sys.stdout.buffer.write(child.stdout.readline())
 """
 
 
