@@ -116,7 +116,15 @@ def test_an_interrupt_ends_it_and_cancels_upstream(alone: Cli, cloud: stand_in.R
     cloud.behave(chunks=10_000, chunk_ms=5)
     command = [sys.executable, "-m", "nearfar", "run", "far", "hello"]
     environ = serving.environment(alone.home, alone.environ)
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore the interrupt, and so would everything that these tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here yet
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.read(7) == "This is"
