@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from tests import running, stand_in
 from tests.running import HELLO, Gateway, eventually
@@ -67,4 +69,42 @@ def test_a_stream_that_does_not_end_is_cut_after_the_grace(
     assert started.process.wait(running.WAIT) == 0
     assert stand_in.ended().outcome == "cancelled"
     assert [entry.outcome for entry in running.read_ledger(started.ledger_url)] == ["cancelled"]
+    assert "Traceback" not in started.words()
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_nobody_connects_during_the_grace_and_a_second_signal_ends_it(
+    gateway: Callable[..., Gateway], stand_in: stand_in.Running, workers: int
+) -> None:
+    started = gateway(_config(stand_in.url) + "[server]\nshutdown_grace = 600\n", arguments=("--workers", str(workers)))
+    family = started.children()
+    with started.raw() as stream:
+        stream.post("/v1/chat/completions", {**LONG, "model": "endless"})
+        stream.until(b'"content"')
+        started.process.send_signal(signal.SIGINT)
+        eventually(lambda: _refuses(started))
+        for _ in range(5):
+            stream.received = b""
+            stream.until(b'"content"')
+        assert started.process.poll() is None
+        started.process.send_signal(signal.SIGINT)
+        assert started.process.wait(running.WAIT) == 0
+    assert not [process for process in family if process.is_running()]
+    assert "Traceback" not in started.words()
+    if workers == 1:
+        assert [entry.outcome for entry in running.read_ledger(started.ledger_url)] == ["cancelled"]
+
+
+def test_no_worker_is_replaced_after_stop(gateway: Callable[..., Gateway], stand_in: stand_in.Running) -> None:
+    started = gateway(_config(stand_in.url), arguments=("--workers", "2"))
+    with started.raw() as stream:
+        stream.post("/v1/chat/completions", {**LONG, "model": "endless"})
+        stream.until(b'"content"')
+        started.process.send_signal(signal.SIGTERM)
+        eventually(lambda: _refuses(started))
+        for worker in started.children():
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+        assert started.process.wait(running.WAIT) == 0
+    assert "is replaced" not in started.words()
     assert "Traceback" not in started.words()

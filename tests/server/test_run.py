@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.server.served import loaded
 from nearfar import build
 from nearfar.core.errors import NearfarError, PermissionDeniedError
 from nearfar.server import run as run_module
-from nearfar.server.run import address, bind, check_bind, limits, run_edge, serve, stop_on_signals, tls
+from nearfar.server.control import Hub
+from nearfar.server.run import Signals, address, bind, check_bind, limits, run_edge, serve, tls
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Server
 from nearfar.store import keys
@@ -115,11 +117,14 @@ def test_https(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_ask_to_stop(number: signal.Signals) -> None:
+def test_signals_ask_to_stop_and_the_second_one_at_once(number: signal.Signals) -> None:
     async def scenario() -> None:
-        stop = stop_on_signals()
+        signals = Signals()
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(stop.wait(), 10)
+        await asyncio.wait_for(signals.stop.wait(), 10)
+        assert not signals.at_once.is_set()
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(signals.at_once.wait(), 10)
 
     uvloop.run(scenario())
 
@@ -194,3 +199,21 @@ def test_two_workers_share_and_one_that_dies_is_replaced(tmp_path: Path, gateway
     os.kill(min(before), signal.SIGKILL)
     running.eventually(lambda: len(workers()) == 2 and min(before) not in workers())
     running.eventually(lambda: all("down" in started.cooling() for _ in range(8)))
+
+
+def test_a_worker_that_dies_before_it_was_told_anything_is_just_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its standard input is closed by then, and its channel reset; neither may end its keeper."""
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+
+    async def scenario() -> None:
+        settings = loaded(tmp_path, server__workers="2", engine__enabled="false")
+        started = asyncio.Event()
+        with bind(settings.settings.server) as listener:
+            hub = Hub(build.supervisor(settings))
+            for _ in range(5):
+                assert await run_module._run_worker(0, settings, listener, hub, started) > 0
+        assert not started.is_set()
+
+    uvloop.run(scenario())

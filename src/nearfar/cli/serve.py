@@ -70,4 +70,4 @@ def _snippets(url: str, *, needs_key: bool) -> None:
     output.line(f"  export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}     # any OpenAI client")
     output.line(f"  curl {url}/v1/models{header}")
     output.line()
-    output.line("Ctrl-C stops it; running streams finish first.")
+    output.line("Ctrl-C stops it; running streams finish first, unless Ctrl-C comes again.")

@@ -6,6 +6,7 @@ The parent binds the port and runs the embedded engine; workers share the port a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -21,7 +22,7 @@ import uvloop
 from nearfar import build
 from nearfar.core.errors import NearfarError, PermissionDeniedError
 from nearfar.server.app import Application
-from nearfar.server.control import Hub
+from nearfar.server.control import LINE, Hub
 from nearfar.server.harden import hide_memory
 from nearfar.server.http import Edge, Limits
 from nearfar.settings.load import Loaded
@@ -29,8 +30,10 @@ from nearfar.settings.model import Server, Settings
 
 log = logging.getLogger("nearfar.server")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RESTART_SECONDS = 0.5
 """A worker that dies is replaced, at most this often per worker."""
+LAST_WORDS_SECONDS = 1.0
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,8 +110,9 @@ async def run_edge(
     *,
     port: int,
     ready: Callable[[], None],
+    at_once: asyncio.Event | None = None,
 ) -> None:
-    """Answer requests on ``listener`` until ``stop``, then finish what runs."""
+    """Answer requests on ``listener`` until ``stop``, then refuse new ones and finish what runs, until ``at_once``."""
     server = gateway.settings.server
     edge = Edge(Application(gateway, server, port=port), limits(server))
     loop = asyncio.get_running_loop()
@@ -124,8 +128,22 @@ async def run_edge(
     ready()
     await stop.wait()
     listening.close()
-    await edge.stop(server.shutdown_grace)
+    listener.close()  # a request that waited for the grace to end would only be turned away then
+    await _end(edge, server.shutdown_grace, at_once or asyncio.Event())
     await gateway.close()
+
+
+async def _end(edge: Edge, grace: float, at_once: asyncio.Event) -> None:
+    """Let running replies finish for ``grace`` seconds, or until ``at_once``."""
+    ending = asyncio.create_task(edge.stop(grace))
+    hurry = asyncio.create_task(at_once.wait())
+    await asyncio.wait({ending, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done():
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        ending = asyncio.create_task(edge.stop(0))
+    hurry.cancel()
+    await ending
 
 
 def limits(server: Server) -> Limits:
@@ -157,13 +175,25 @@ def tls(server: Server) -> ssl.SSLContext | None:
     return context
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+class Signals:
+    """What SIGINT and SIGTERM asked for: the first one to finish what runs, the second one not even that."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.at_once = asyncio.Event()
+        self._seen = 0
+        self._loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._came)
+
+    def _came(self) -> None:
+        self._seen += 1
+        self.stop.set()
+        if self._seen > 1:
+            self.at_once.set()
+            # Should even that hang, the third one finds what every process does by default.
+            for number in _SIGNALS:
+                self._loop.remove_signal_handler(number)
 
 
 def address(server: Server, listener: socket.socket) -> str:
@@ -177,7 +207,8 @@ async def _single(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
     gateway = build.gateway(loaded)
     where = address(loaded.settings.server, listener)
     port = listener.getsockname()[1]
-    await run_edge(gateway, listener, stop_on_signals(), port=port, ready=lambda: ready(where))
+    signals = Signals()
+    await run_edge(gateway, listener, signals.stop, port=port, ready=lambda: ready(where), at_once=signals.at_once)
 
 
 # Several workers.
@@ -186,33 +217,47 @@ async def _single(loaded: Loaded, listener: socket.socket, ready: Callable[[str]
 async def _parent(loaded: Loaded, listener: socket.socket, ready: Callable[[str], None]) -> None:
     """Run the engines, keep the workers alive, and end them in order."""
     settings = loaded.settings
-    stop = stop_on_signals()
+    signals = Signals()
     supervisor = build.supervisor(loaded)
     hub = Hub(supervisor)
     started = [asyncio.Event() for _ in range(settings.server.workers)]
     keepers = [
-        asyncio.create_task(_keep(number, loaded, listener, hub, stop, event)) for number, event in enumerate(started)
+        asyncio.create_task(_keep(number, loaded, listener, hub, signals.stop, event))
+        for number, event in enumerate(started)
     ]
     all_started = asyncio.create_task(_all_set(started))
+    stopping = asyncio.create_task(signals.stop.wait())
+    hurry = asyncio.create_task(signals.at_once.wait())
     try:
-        done, _ = await asyncio.wait({all_started, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-        for ended in done:
-            ended.result()
-        ready(address(settings.server, listener))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        for keeper in keepers:
-            if keeper.done():
-                # A worker that nobody replaces any more: better an end that is seen than ever fewer workers.
-                keeper.result()
+        await asyncio.wait({all_started, stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            _raise_ended(keepers)
+            ready(address(settings.server, listener))
+            await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            _raise_ended(keepers)
+        # The workers close theirs when they are told: from then on nobody can connect.
+        listener.close()
         hub.stop()
-        await asyncio.wait(keepers, timeout=settings.server.shutdown_grace + 10)
+        ended = asyncio.create_task(asyncio.wait(keepers))
+        grace = settings.server.shutdown_grace + 10
+        await asyncio.wait({ended, hurry}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        # In a terminal the workers have met the second signal, too, and are about to end by themselves.
+        await asyncio.wait({ended}, timeout=LAST_WORDS_SECONDS)
+        ended.cancel()
     finally:
-        for task in (all_started, *keepers):
+        tasks = (all_started, stopping, hurry, *keepers)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(all_started, *keepers, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await supervisor.close()
+
+
+def _raise_ended(keepers: list[asyncio.Task[None]]) -> None:
+    """A worker that nobody replaces any more: better an end that is seen than ever fewer workers."""
+    for keeper in keepers:
+        if keeper.done():
+            keeper.result()
 
 
 async def _all_set(events: list[asyncio.Event]) -> None:
@@ -232,13 +277,14 @@ async def _keep(
     while not stop.is_set():
         began = time.monotonic()
         process = await _run_worker(number, loaded, listener, hub, started)
+        if stop.is_set():
+            return
         if not started.is_set():
             raise NearfarError(
                 "A worker ended before it could answer.", code="worker_failed", hint="Its own message stands above."
             )
-        if not stop.is_set():
-            log.warning("a worker ended and is replaced", extra={"worker": number, "pid": process})
-            await asyncio.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - began)))
+        log.warning("a worker ended and is replaced", extra={"worker": number, "pid": process})
+        await asyncio.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - began)))
 
 
 async def _run_worker(
@@ -252,37 +298,47 @@ async def _run_worker(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "nearfar.server.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=(listener.fileno(), theirs.fileno()),
-            env=loaded.environ.values(),
-        )
         start = Start(
             settings=loaded.settings,
             listener=listener.fileno(),
             channel=theirs.fileno(),
             port=listener.getsockname()[1],
         )
-        theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=4 * 1024 * 1024)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "nearfar.server.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(start.listener, start.channel),
+            env=loaded.environ.values(),
+        )
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(msgspec.json.encode(start) + b"\n")
-            await process.stdin.drain()
+            theirs.close()
+            reader, writer = await asyncio.open_connection(sock=ours, limit=LINE)
             serving = asyncio.create_task(hub.serve(f"worker-{number}-{process.pid}", reader, writer))
-            if await process.stdout.readline():
-                started.set()
-            await process.wait()
-            # A process forked meanwhile may hold the other end open, so the end of the channel is not waited for.
-            writer.close()
-            await serving
+            try:
+                await _life(process, start, started)
+                # What it said last is still read, but a process forked meanwhile may hold the other end open.
+                await asyncio.wait({serving}, timeout=LAST_WORDS_SECONDS)
+            finally:
+                writer.close()
+                await serving
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
     return process.pid
+
+
+async def _life(process: asyncio.subprocess.Process, start: Start, started: asyncio.Event) -> None:
+    """Tell a worker what to do, note when it serves, and wait for its end."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if not process.stdin.is_closing():
+        with contextlib.suppress(ConnectionError):  # it died before it had read everything; its end is told below
+            process.stdin.write(msgspec.json.encode(start) + b"\n")
+            await process.stdin.drain()
+    if await process.stdout.readline():
+        started.set()
+    await process.wait()

@@ -14,7 +14,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.server.control import LINE, Link
 from nearfar.server.harden import hide_memory
 from nearfar.server.log import configure
-from nearfar.server.run import Start, run_edge, stop_on_signals
+from nearfar.server.run import Signals, Start, run_edge
 from nearfar.settings.load import inherited
 
 
@@ -32,11 +32,11 @@ def main() -> None:
 
 async def _run(start: Start) -> None:
     loaded = inherited(start.settings)
-    stop = stop_on_signals()
+    signals = Signals()
     channel = socket.socket(fileno=start.channel)
     channel.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=channel, limit=LINE)
-    link = Link(reader, writer, stop=stop.set)
+    link = Link(reader, writer, stop=signals.stop.set)
     gateway = build.gateway(
         loaded,
         engines=link if loaded.settings.engine.enabled else None,
@@ -52,7 +52,8 @@ async def _run(start: Start) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
 
-    await run_edge(gateway, listener, stop, port=start.port, ready=ready)
+    await run_edge(gateway, listener, signals.stop, port=start.port, ready=ready, at_once=signals.at_once)
+    await link.close()
     for task in (listening, reporting):
         task.cancel()
 
