@@ -35,6 +35,7 @@ def test_a_key_from_its_making_to_its_end(keyed: Cli) -> None:
     finally:
         ring.close()
     assert keyed("keys", "ls", "-q").out == ""
+    assert "nobody is served" in keyed("keys", "ls").err, "revoking the last key closes the door"
     assert keyed("keys", "ls", "-q", "--revoked").out == f"{made['id']}\n"
 
 

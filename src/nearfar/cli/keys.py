@@ -65,6 +65,7 @@ def ls(
 
     with _database(of(ctx).load(config, sets)) as connection:
         found = keys.ls(connection, revoked=revoked)
+        ever = bool(keys.ls(connection, revoked=True))
     if json:
         output.json({"keys": found})
         return
@@ -85,7 +86,12 @@ def ls(
         for key in found
     ]
     output.table(("ID", "NAME", "KEY", "CLASS", "MADE (UTC)", "LAST USED", "REVOKED"), rows)
-    if not found:
+    if not found and ever:
+        output.note(
+            "Every key is revoked, so nobody is served: make one with `nearfar keys new NAME`, "
+            "or set server.require_key = false on loopback."
+        )
+    elif not found:
         output.note("There is no key: a gateway on loopback answers to everybody on this machine.")
 
 
