@@ -106,8 +106,9 @@ class Gateway:
 
     def start(self) -> None:
         """Begin to fill the ledger and to watch the keys. Opens no network connection but a configured database's."""
-        self._ledger.start()
+        # The keys first: they prepare the database in this thread, before the ledger's thread comes to it.
         self._ring.start()
+        self._ledger.start()
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""

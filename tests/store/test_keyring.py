@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store import keys
-from nearfar.store.connection import Connection
+from nearfar.store.connection import LOCKED, Connection
 from nearfar.store.database import connect
 from nearfar.store.keyring import Caller, KeyRing
 
@@ -143,4 +145,24 @@ def test_closing_ends_the_thread(ring: KeyRing) -> None:
     ring.start()
     ring.close()
     assert "nearfar-keys" not in {thread.name for thread in threading.enumerate()}
+    ring.close()
+
+
+@pytest.mark.parametrize(("code", "answers"), [(LOCKED, True), (None, False)])
+def test_a_file_that_others_prepare_at_the_start_is_asked_again(
+    code: str | None, answers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says "locked" at once, without its own waiting, while a new file is being switched to its log."""
+    refusals = iter([StoreUnavailable("locked", code=code)] * 3)
+
+    def busy(url: str, *, wait: float) -> Connection:
+        for refusal in refusals:
+            raise refusal
+        return connect(url, wait=wait)
+
+    monkeypatch.setattr("nearfar.store.keyring.connect", busy)
+    ring = KeyRing(f"sqlite:///{tmp_path / 'keys.db'}")
+    with nullcontext() if answers else pytest.raises(StoreUnavailable):
+        ring.start()
+    assert (ring.reason == "") is answers
     ring.close()

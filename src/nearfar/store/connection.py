@@ -14,6 +14,10 @@ Value = str | int | float | None
 Row = tuple[Any, ...]
 
 
+LOCKED = "database_locked"
+"""Code of a StoreUnavailable that somebody else's lock caused: asking again may help."""
+
+
 class Connection(Protocol):
     """An open database. One thread at a time; every failure of the database is a StoreUnavailable."""
 

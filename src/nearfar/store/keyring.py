@@ -11,11 +11,12 @@ import msgspec
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store import keys
-from nearfar.store.connection import Connection
+from nearfar.store.connection import LOCKED, Connection
 from nearfar.store.database import connect
 
 REFRESH_SECONDS = 0.5
 """How often the database is asked for changes: a revoked key stops working everywhere within a second."""
+START_SECONDS = 5.0
 _TOUCH_SECONDS = 60.0
 _LOCK_SECONDS = 0.3
 _LONGEST_SECRET = 200
@@ -71,8 +72,19 @@ class KeyRing:
         return caller
 
     def start(self) -> None:
-        """Read the keys now, then keep them in step in the background. Raises StoreUnavailable."""
-        self.refresh()
+        """Read the keys now, then keep them in step in the background. Raises StoreUnavailable.
+
+        A new SQLite file that several processes prepare at once answers "locked" without waiting: it is asked again.
+        """
+        give_up = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.refresh()
+                break
+            except StoreUnavailable as error:
+                if error.code != LOCKED or time.monotonic() >= give_up:
+                    raise
+                time.sleep(0.02)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="nearfar-keys", daemon=True)
             self._thread.start()

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nearfar.core.errors import StoreUnavailable
-from nearfar.store.connection import Row, Value
+from nearfar.store.connection import LOCKED, Row, Value
 
 _PARAMETERS = 8000
 """Parameters per INSERT. One long statement gives the interpreter lock away once, not once per row: beside a busy
@@ -142,7 +142,8 @@ class SqliteConnection:
         hint = next((text for name, text in _HINTS.items() if _name(error).startswith(name)), "")
         if isinstance(error, OSError):
             hint = _HINTS["SQLITE_CANTOPEN"]
-        return StoreUnavailable(f"The database {self._path} cannot be used: {error}.", hint=hint)
+        code = LOCKED if _is_busy(error) else None
+        return StoreUnavailable(f"The database {self._path} cannot be used: {error}.", hint=hint, code=code)
 
 
 def _name(error: BaseException | None) -> str:
