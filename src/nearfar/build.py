@@ -135,14 +135,17 @@ class Gateway:
     async def metrics_text(self) -> bytes:
         """Prometheus exposition over all workers."""
         others = [] if self._other_metrics is None else await self._other_metrics()
-        self.counted()
+        self._look_up()
         return self.metrics.text(*others)
 
     def counted(self) -> Snapshot:
         """What this process has counted, with its deployments' state as it is now."""
+        self._look_up()
+        return self.metrics.snapshot()
+
+    def _look_up(self) -> None:
         for name in self.fleet.snapshot.targets:
             self.metrics.up(name, cooling=bool(self.health.cooling(name)[0]))
-        return self.metrics.snapshot()
 
     def cooling(self) -> Iterable[tuple[CoolDown, float]]:
         """Deployments that rest, with the seconds left."""

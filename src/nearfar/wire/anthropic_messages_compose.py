@@ -43,6 +43,7 @@ from nearfar.core.conversation import (
 )
 from nearfar.core.errors import BadRequestError
 from nearfar.wire.deviations import Deviations, says_something, unsupported
+from nearfar.wire.fields import call_arguments
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -266,7 +267,7 @@ def _block(block: Block, note: Deviations) -> Any:
             "type": "tool_use",
             "id": _id(block.id),
             "name": block.name,
-            "input": _input(block),
+            "input": call_arguments(block, "Anthropic"),
             **note.keep(block.extra, _BLOCK_OWN),
         }
     if isinstance(block, ToolResult):
@@ -312,19 +313,6 @@ def _media(block: Media, note: Deviations) -> dict[str, Any]:
 def _id(call: str) -> str:
     """Ids that other systems made may hold characters that Anthropic refuses; the same id always gives the same."""
     return _BAD_ID.sub("_", call) or "call"
-
-
-def _input(call: ToolCall) -> msgspec.Raw:
-    text = call.arguments.strip() or "{}"
-    try:
-        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as exc:
-        message = (
-            f"The arguments of the call {call.id!r} to {call.name!r} are no JSON object; Anthropic takes nothing else."
-        )
-        hint = "Send the call as the model made it, or leave it out."
-        raise BadRequestError(message, code="unsupported", param="messages", hint=hint) from exc
-    return msgspec.Raw(text.encode())
 
 
 def _tool_result(block: ToolResult, note: Deviations) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from nearfar.core.conversation import ToolCall
 from nearfar.core.errors import BadRequestError
 
 STEERING = frozenset(
@@ -117,3 +120,17 @@ def integer(values: dict[str, Any], name: str, *, low: int = 1, high: int = 2**3
         message = f"{name} is {value}; it must be between {low} and {high}."
         raise BadRequestError(message, code="invalid_value", param=name)
     return value
+
+
+def call_arguments(call: ToolCall, vendor: str) -> msgspec.Raw:
+    """The arguments of ``call`` as the JSON object that ``vendor`` takes; BadRequestError for anything else."""
+    text = call.arguments.strip() or "{}"
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError as exc:
+        message = (
+            f"The arguments of the call {call.id!r} to {call.name!r} are no JSON object; {vendor} takes nothing else."
+        )
+        hint = "Send the call as the model made it, or leave it out."
+        raise BadRequestError(message, code="unsupported", param="messages", hint=hint) from exc
+    return msgspec.Raw(text.encode())

@@ -39,6 +39,7 @@ from nearfar.core.conversation import (
 from nearfar.core.errors import BadRequestError
 from nearfar.core.routing import Deployment
 from nearfar.wire.deviations import Deviations, says_something, unsupported
+from nearfar.wire.fields import call_arguments
 
 SMALLEST_CONTEXT = 4096
 """Ollama's own smallest default: asking for less would only reload the model."""
@@ -218,7 +219,7 @@ def _message(role: str, blocks: list[Block], names: dict[str, str], note: Deviat
             thoughts.append(block.text)
         elif isinstance(block, ToolCall):
             names[block.id] = block.name
-            function = {"index": len(calls), "name": block.name, "arguments": _arguments(block)}
+            function = {"index": len(calls), "name": block.name, "arguments": call_arguments(block, "Ollama")}
             calls.append({"id": block.id, "function": function})
         elif isinstance(block, Opaque) and block.vendor == "openai.thinking_block":
             note.add("dropped:reasoning")
@@ -240,16 +241,3 @@ def _image(block: Media) -> str:
     if not block.data:
         raise _refuse("images by URL; send the image inline", "messages")
     return block.data
-
-
-def _arguments(call: ToolCall) -> msgspec.Raw:
-    text = call.arguments.strip() or "{}"
-    try:
-        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as exc:
-        message = (
-            f"The arguments of the call {call.id!r} to {call.name!r} are no JSON object; Ollama takes nothing else."
-        )
-        hint = "Send the call as the model made it, or leave it out."
-        raise BadRequestError(message, code="unsupported", param="messages", hint=hint) from exc
-    return msgspec.Raw(text.encode())
