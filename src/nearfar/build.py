@@ -18,7 +18,7 @@ from nearfar.core.places import Class, Place
 from nearfar.engine.estimate import plan
 from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
-from nearfar.gateway import declared
+from nearfar.gateway import credentials, declared
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider
 from nearfar.gateway.exposition import Snapshot
@@ -302,6 +302,7 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
         library=lambda: [_found(model, settings.engine) for model in models.ls() if model.header is not None],
         price_for=price_for,
         addresses=_addresses(known, loaded),
+        signer=lambda auth, options: credentials.signer(auth, options, loaded.environ.values()),
         transport=transport,
         sealer=sealer,
         today=time.strftime("%Y-%m-%d"),

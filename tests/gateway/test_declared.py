@@ -8,6 +8,7 @@ import pytest
 
 from nearfar.gateway.declared import check
 from nearfar.providers import registry
+from nearfar.providers.base import Provider
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import DeploymentSetting, Settings
 
@@ -41,3 +42,27 @@ def test_an_address_where_one_is_needed_and_none_where_there_is_none() -> None:
 )
 def test_what_is_right_passes(fields: dict[str, Any]) -> None:
     check(Settings(deployments={"a": DeploymentSetting(model="m", **fields)}), {}, registry.load_all())
+
+
+def test_options_are_known_and_complete() -> None:
+    asked = Provider(
+        name="cloudy",
+        title="Cloudy",
+        wire="openai.chat",
+        base_url="https://{region}.example.com",
+        options={"region": ""},
+    )
+
+    def wrong(**fields: Any) -> list[str]:
+        settings = Settings(deployments={"a": DeploymentSetting(model="m", provider="cloudy", **fields)})
+        try:
+            check(settings, {}, {"cloudy": asked})
+        except SettingsError as caught:
+            return [f"{problem.text} | {problem.hint}" for problem in caught.problems]
+        return []
+
+    assert wrong() == ["deployments.a.options: lacks 'region' | Its address needs it: https://{region}.example.com"]
+    assert "knows no option 'regoin'" in wrong(options={"regoin": "x", "region": "y"})[0]
+    assert wrong(options={"region": "x"}) == []
+    assert wrong(base_url="http://127.0.0.1:1") == [], "an own address needs no option"
+    assert "transcribes nothing" in wrong(options={"region": "x"}, operations=("transcription",))[0]

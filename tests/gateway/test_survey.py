@@ -14,6 +14,7 @@ import pytest
 from tests.gateway.house import run
 from tests.gateway.scripted import SEALER, read_request, transport
 
+from nearfar.core.chat import Request
 from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Deployment
@@ -21,7 +22,7 @@ from nearfar.gateway import survey as survey_module
 from nearfar.gateway.fleet import ENGINE, Snapshot
 from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
 from nearfar.providers import registry
-from nearfar.providers.base import Found
+from nearfar.providers.base import Found, Provider
 from nearfar.settings.model import (
     Deadlines,
     DeploymentSetting,
@@ -98,6 +99,7 @@ async def runtime(pages: Mapping[str, object]) -> AsyncIterator[Runtime]:
 class Surveying:
     def __init__(self, sending: Any, settings: Settings, **parts: Any) -> None:
         self.secrets: list[str] = []
+        self.signers: list[tuple[str, dict[str, str]]] = []
         values: dict[str, Any] = {
             "providers": registry.load_all(),
             "wires": provider_wire,
@@ -106,6 +108,7 @@ class Surveying:
             "library": list,
             "price_for": lambda _provider, _model: CATALOGUE,
             "addresses": {},
+            "signer": self.signer,
             "today": TODAY,
         }
         self.survey = Survey(settings=settings, transport=sending, sealer=SEALER, **(values | parts))
@@ -113,6 +116,10 @@ class Surveying:
     def secret(self, reference: str) -> str:
         self.secrets.append(reference)
         return f"value-of-{reference}"
+
+    def signer(self, auth: str, options: Mapping[str, str]) -> Any:
+        self.signers.append((auth, dict(options)))
+        return "the signer"
 
     def deployments(self) -> dict[str, Deployment]:
         return deployments(self.survey.snapshot())
@@ -139,6 +146,53 @@ def declared(**fields: Any) -> Deployment:
 
 
 # ---------------------------------------------------------------- configuration
+
+SIGNED = Provider(
+    name="signed",
+    title="Signed",
+    wire="openai.chat",
+    also=("anthropic.messages",),
+    other_wires={"transcription": "openai.embeddings"},
+    base_url="https://models.{region}.example.com/v1",
+    options={"region": "", "project": "p0"},
+    auth="aws:models",
+    key_env=("SIGNED_KEY",),
+    default_models=("m",),
+)
+
+
+def signed(**fields: Any) -> tuple[Surveying, Any]:
+    values = {"provider": "signed", "model": "m", "options": {"region": "north"}}
+    settings = Settings(offline=fields.pop("offline", False), deployments={"d": DeploymentSetting(**(values | fields))})
+    made = surveying(settings, providers={"signed": SIGNED})
+    return made, made.survey.snapshot().targets["d"]
+
+
+def test_options_complete_the_address_and_reach_signer_and_wire() -> None:
+    made, target = signed()
+    assert target.deployment.base_url == "https://models.north.example.com/v1"
+    assert target.deployment.options == {"region": "north", "project": "p0"}
+    assert (target.signer, made.signers) == ("the signer", [("aws:models", {"region": "north", "project": "p0"})])
+    assert target.deployment.operations == {"chat", "transcription"}
+
+
+def test_a_key_is_sent_instead_of_a_signature_and_offline_nobody_signs() -> None:
+    made, target = signed(key="env:TOKEN")
+    assert (target.signer, made.signers) == (None, [])
+    assert target.secret_headers == (("authorization", "Bearer value-of-env:TOKEN"),)
+    made, target = signed(offline=True)
+    assert (target.signer, made.signers) == (None, [])
+
+
+def test_a_key_in_the_environment_makes_no_deployment_of_an_address_that_lacks_something() -> None:
+    assert not surveying(providers={"signed": SIGNED}, keys={"signed": "env:SIGNED_KEY"}).deployments()
+
+
+def test_a_client_travels_on_the_wire_that_is_like_its_own() -> None:
+    _, target = signed()
+    asked: dict[str, Any] = {"id": "req-1", "operation": "chat", "model": "m", "body": b"", "fields": {}}
+    assert target.wire(Request(wire="openai.chat", **asked)).name == "openai.chat"
+    assert target.wire(Request(wire="gemini.generate", **asked)).name == "openai.chat"
 
 
 def test_a_declared_place_is_its_owners_word_and_without_it_the_provider_counts() -> None:

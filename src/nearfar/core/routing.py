@@ -41,6 +41,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     drop: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     headers: dict[str, str] = {}
+    options: dict[str, str] = {}
+    """What its provider needs to know besides: ``region``, ``project``, ``api_version``, …"""
     demo: bool = False
     """The built-in demo model: never chosen beside a real one."""
 

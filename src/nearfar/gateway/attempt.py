@@ -93,7 +93,7 @@ class Attempts:
     ) -> int | None:
         request = exchange.request
         deployment = target.deployment
-        wire = target.wires[request.operation]
+        wire = target.wire(request)
         like = request.wire in wire.like
         conversation = None if like else _conversation(exchange)
         outgoing = wire.encode(request, deployment, conversation)
@@ -137,7 +137,9 @@ class Attempts:
     ) -> None:
         """Seal for the target's address and talk; an embedded model is started first if it is not running."""
         if not target.engine_model:
-            head, origin = target.head(outgoing), target.origin
+            signer = target.signer
+            head = target.head(outgoing) if signer is None else await target.signed_head(outgoing, signer)
+            origin = target.origin
             sealed = self._seal(exchange, decision, target, outgoing, head, origin)
             await self._talk(exchange, target, sealed, seen, fresh=fresh)
             return
@@ -188,7 +190,7 @@ class Attempts:
     async def _talk(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
         """Send, and pass the reply on piece by piece. Leaving early cancels the upstream."""
         request = exchange.request
-        wire: ProviderWire = target.wires[request.operation]
+        wire: ProviderWire = target.wire(request)
         async with await self._transport.send(sealed, fresh=fresh) as reply:
             seen.sent = True
             seen.status = await reply.head()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nearfar.providers.base import Provider
+from nearfar.providers.base import Provider, address
 from nearfar.settings.errors import Problem, refuse
 from nearfar.settings.model import Settings
 from nearfar.settings.shape import did_you_mean, dotted
@@ -31,6 +31,12 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tu
             hint = did_you_mean(item.provider, providers)
             yield dotted((*path, "provider")), f"there is no provider {item.provider!r}", hint
             continue
+        for option in item.options:
+            if option not in provider.options:
+                hint = did_you_mean(option, provider.options)
+                yield dotted((*path, "options", option)), f"{provider.title} knows no option {option!r}", hint
+        if "transcription" in item.operations and "transcription" not in provider.other_wires:
+            yield dotted((*path, "operations")), f"{provider.title} transcribes nothing", 'Leave "transcription" out.'
         if "embeddings" in item.operations and not provider.embeddings_wire:
             yield dotted((*path, "operations")), f"{provider.title} has no embeddings", 'Leave "embeddings" out.'
         if provider.name == "embedded":
@@ -39,3 +45,9 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tu
         elif not (item.base_url or provider.base_url):
             hint = "Add the server's address, such as http://127.0.0.1:8000/v1."
             yield dotted((*path, "base_url")), f"is missing: {provider.title} has no address of its own", hint
+        elif not item.base_url:
+            try:
+                address(provider, item.options)
+            except LookupError as missing:
+                hint = f"Its address needs it: {provider.base_url}"
+                yield dotted((*path, "options")), f"lacks {missing.args[0]!r}", hint

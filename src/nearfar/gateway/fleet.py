@@ -11,8 +11,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from nearfar import __version__
+from nearfar.core.chat import Request
 from nearfar.core.errors import NoRoute
 from nearfar.core.routing import Candidate, Deployment, Route
+from nearfar.gateway.credentials import Signer
 from nearfar.gateway.health import Health
 from nearfar.policy.seal import Origin
 from nearfar.wire.base import Outgoing, ProviderWire
@@ -32,21 +34,58 @@ ENGINE = "engine:"
 class Target:
     """A deployment with what is needed to call it. One per deployment and snapshot."""
 
-    __slots__ = ("_heads", "base_path", "deployment", "engine_model", "origin", "ready", "secret_headers", "wires")
+    __slots__ = (
+        "_also",
+        "_heads",
+        "base_path",
+        "deployment",
+        "engine_model",
+        "origin",
+        "ready",
+        "secret_headers",
+        "signer",
+        "wires",
+    )
 
     def __init__(
-        self, deployment: Deployment, wires: Mapping[str, ProviderWire], secret_headers: tuple[tuple[str, str], ...]
+        self,
+        deployment: Deployment,
+        wires: Mapping[str, ProviderWire],
+        secret_headers: tuple[tuple[str, str], ...],
+        *,
+        also: Iterable[ProviderWire] = (),
+        signer: Signer | None = None,
     ) -> None:
-        """``wires``: operation → wire. ``secret_headers`` authorise; they live here and in the sealed head alone."""
+        """``wires``: operation → wire. ``secret_headers`` authorise; they live here and in the sealed head alone.
+
+        ``also``: further wires, for clients whose dialect travels on them as it came. ``signer`` authorises each
+        attempt by its bytes.
+        """
         self.deployment = deployment
         self.wires = wires
         self.secret_headers = secret_headers
+        self.signer = signer
+        self._also = {client: wire for wire in also for client in wire.like}
         self.ready = Candidate(deployment=deployment)
         """The candidate of every moment in which nothing is held against the deployment."""
         self.engine_model = deployment.model if deployment.base_url == ENGINE else ""
         """The embedded engine's model behind it; empty for everything that has an address of its own."""
         self.origin, self.base_path = parse_base(deployment.base_url)
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+
+    def wire(self, request: Request) -> ProviderWire:
+        """The wire for ``request``: one on which its bytes can travel as they came, if there is one."""
+        usual = self.wires[request.operation]
+        if not self._also or request.wire in usual.like:
+            return usual
+        return self._also.get(request.wire, usual)
+
+    async def signed_head(self, outgoing: Outgoing, signer: Signer) -> bytes:
+        """As ``head``, authorised for exactly these bytes. Raises AuthenticationError when there are no credentials."""
+        path = self.base_path + outgoing.path
+        headers = (*outgoing.headers, *self.deployment.headers.items(), *self.secret_headers)
+        signed = await signer.headers(outgoing.method, self.origin, path, headers, outgoing.body)
+        return build_head(outgoing.method, path, self.origin, (*headers, *signed))
 
     def head(self, outgoing: Outgoing) -> bytes:
         """Request line and headers for ``outgoing``, without length and request id."""

@@ -16,10 +16,11 @@ from nearfar.core.errors import APITimeoutError, NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Deployment, Route
+from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, build_head, parse_base, routes_over
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
-from nearfar.providers.base import Found, Provider
+from nearfar.providers.base import Found, Provider, address
 from nearfar.settings.model import Deadlines, DeploymentSetting, PriceSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.wire.base import ProviderWire
@@ -44,12 +45,14 @@ class Survey:
         library: Callable[[], Iterable[Found]],
         price_for: Callable[[str, str], Price | None],
         addresses: Mapping[str, tuple[str, ...]],
+        signer: Callable[[str, Mapping[str, str]], Signer],
         transport: Transport,
         sealer: Sealer,
         today: str,
     ) -> None:
         """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
         ``library``: the GGUF models of this machine. ``addresses``: provider → addresses to probe on loopback.
+        ``signer``: (authorisation, options) → who signs.
         """
         self._settings = settings
         self._providers = providers
@@ -59,6 +62,7 @@ class Survey:
         self._library = library
         self._price_for = price_for
         self._addresses = addresses
+        self._signer = signer
         self._transport = transport
         self._sealer = sealer
         self._today = today
@@ -179,7 +183,7 @@ class Survey:
             provider=provider.name,
             model=setting.model,
             wire=provider.wire,
-            base_url=ENGINE if embedded else (setting.base_url or provider.base_url),
+            base_url=ENGINE if embedded else (setting.base_url or address(provider, setting.options)),
             place=place,
             place_source=source,
             region=setting.region,
@@ -192,6 +196,7 @@ class Survey:
             drop=provider.drop,
             rename=provider.rename,
             headers={**provider.headers, **setting.headers},
+            options={**provider.options, **setting.options},
             demo=embedded and setting.model == DEMO,
         )
 
@@ -228,6 +233,9 @@ class Survey:
             return
         for name, reference in self._keys.items():
             provider = self._providers[name]
+            if "{" in provider.base_url:
+                # Only a deployment can say which region or resource is meant.
+                continue
             for model in provider.default_models:
                 yield Deployment(
                     name=f"{name}/{model}",
@@ -246,9 +254,9 @@ class Survey:
                 )
 
     def _running_ones(self) -> Iterable[Deployment]:
-        for name, (address, models) in self._found.items():
+        for name, (where, models) in self._found.items():
             provider = self._providers[name]
-            base = address + parse_base(provider.base_url)[1]
+            base = where + parse_base(provider.base_url)[1]
             for found in models:
                 local = found.local_weights
                 yield Deployment(
@@ -272,16 +280,18 @@ class Survey:
 
     def _target(self, deployment: Deployment) -> Target:
         provider = self._providers[deployment.provider]
-        wires = {}
-        for operation in deployment.operations:
-            name = deployment.wire if operation == "chat" else provider.embeddings_wire
-            if name:
-                wires[operation] = self._wires(name)
+        names = {"chat": deployment.wire, "embeddings": provider.embeddings_wire, **provider.other_wires}
+        wires = {
+            operation: self._wires(names[operation]) for operation in deployment.operations if names.get(operation)
+        }
+        also = [self._wires(name) for name in provider.also] if "chat" in wires else []
         secret: tuple[tuple[str, str], ...] = ()
+        signer = None
         silent = self._settings.offline and not deployment.place.near
         if deployment.key and not silent:
-            value = self._secret(deployment.key)
-            secret = (("x-api-key", value) if provider.auth == "x-api-key" else ("authorization", f"Bearer {value}"),)
+            secret = key_headers(provider.auth, self._secret(deployment.key))
+        elif signs(provider.auth) and not silent:
+            signer = self._signer(provider.auth, deployment.options)
         plain: dict[str, str] = {}
         for name, value in deployment.headers.items():
             if not is_reference(value):
@@ -291,13 +301,13 @@ class Survey:
                 secret = (*secret, (name, self._secret(value)))
         if plain != deployment.headers:
             deployment = msgspec.structs.replace(deployment, headers=plain)
-        return Target(deployment, wires, secret)
+        return Target(deployment, wires, secret, also=also, signer=signer)
 
 
 def _operations(provider: Provider, found: Found | None) -> frozenset[str]:
     if found is not None:
         return found.operations
-    return frozenset({"chat", "embeddings"} if provider.embeddings_wire else {"chat"})
+    return frozenset({"chat", *(["embeddings"] if provider.embeddings_wire else []), *provider.other_wires})
 
 
 def _declared_price(name: str, setting: PriceSetting | None, today: str) -> Price | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +31,16 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """Body → models; None when the answer is not this system's."""
 
 
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What our claim to speak with a system rests on."""
+
+    label: Literal["live", "recorded", "schema", "docs"] = "docs"
+    """``live``: a real engine answered in our tests; ``recorded``: vendor bytes; ``schema``: checked by the vendor's
+    machine-readable model; ``docs``: written from the vendor's documents alone."""
+    what: str = ""
+    """One sentence: what was run against what."""
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """A system that serves models. A module in this folder exports exactly one, as ``PROVIDER``."""
 
@@ -39,11 +50,20 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Provider wire for chat."""
     embeddings_wire: str = ""
     """Provider wire for embeddings; empty when it has none."""
+    other_wires: dict[str, str] = {}
+    """Operation → provider wire, for what is neither chat nor embeddings: ``transcription``, ``count_tokens``."""
+    also: tuple[str, ...] = ()
+    """Further provider wires for chat, taken when the client's dialect may travel on them as it came."""
     base_url: str = ""
+    """Its own address; ``{region}`` and the like are filled from the deployment's options."""
+    options: dict[str, str] = {}
+    """Options a deployment may set (region, api_version, …) → their defaults; without a default, the address and the
+    wire cannot do without them."""
     key_env: tuple[str, ...] = ()
     """Standard environment variables that hold its key, in order."""
     auth: str = "bearer"
-    """``bearer``, ``x-api-key`` or ``none``."""
+    """How a key is sent: ``bearer``, ``x-api-key``, ``api-key``, ``x-goog-api-key``, ``none``; or who signs each
+    attempt: ``aws:SERVICE``, ``google``."""
     headers: dict[str, str] = {}
     place: Place = Place.CLOUD
     """The place of a deployment here, unless the owner declares another or weights prove local."""
@@ -57,3 +77,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     rename: dict[str, str] = {}
     default_models: tuple[str, ...] = ()
     """Models offered by ``auto`` and ``cloud`` when only a key was found, strongest value first."""
+    evidence: Evidence = Evidence()
+
+
+def address(provider: Provider, options: Mapping[str, str]) -> str:
+    """The provider's own address with ``options`` filled in.
+
+    Raises LookupError with the option's name when one is missing.
+    """
+    known = {name: value for name, value in {**provider.options, **options}.items() if value}
+    try:
+        return provider.base_url.format_map(known)
+    except KeyError as error:
+        raise LookupError(str(error.args[0])) from error

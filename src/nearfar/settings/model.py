@@ -148,7 +148,9 @@ class DeploymentSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Your word that the deployment runs there; unset: the provider's own place."""
     region: str = ""
     """Where a cloud runs it, for people to read; not used in decisions yet."""
-    operations: tuple[Literal["chat", "embeddings"], ...] = ()
+    options: dict[str, str] = {}
+    """What the provider needs to know besides, such as ``region`` or ``api_version``; ``nearfar providers ls`` says."""
+    operations: tuple[Literal["chat", "embeddings", "transcription"], ...] = ()
     """What it can be asked for; unset: what the provider can do."""
     context: int | None = None
     """Tokens that prompt and answer may have together; longer prompts are not sent there."""

@@ -1,0 +1,20 @@
+"""The provider record's own arithmetic: an address from its options."""
+
+import pytest
+
+from nearfar.providers.base import Provider, address
+
+ASKED = Provider(
+    name="a", title="A", wire="openai.chat", base_url="https://{name}.{region}.example.com", options={"region": "eu"}
+)
+
+
+def test_options_fill_the_address_and_defaults_stand_in() -> None:
+    assert address(ASKED, {"name": "n"}) == "https://n.eu.example.com"
+    assert address(ASKED, {"name": "n", "region": "us"}) == "https://n.us.example.com"
+
+
+@pytest.mark.parametrize("options", [{}, {"name": ""}])
+def test_a_missing_option_is_named(options: dict[str, str]) -> None:
+    with pytest.raises(LookupError, match=r"^name$"):
+        address(ASKED, options)
