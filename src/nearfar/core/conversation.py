@@ -70,6 +70,8 @@ class Opaque(msgspec.Struct, kw_only=True, tag="opaque"):
 
     vendor: str
     raw: msgspec.Raw
+    text: str = ""
+    """The same in plain words, for wires that do not know the block; empty when it has none."""
 
 
 Block = Text | Media | ToolCall | ToolResult | Reasoning | Refusal | Opaque
@@ -128,3 +130,5 @@ class Conversation(msgspec.Struct, kw_only=True):
     settings: Settings = msgspec.field(default_factory=Settings)
     extra: Extra = {}
     """Top-level members without a name here, from the client's wire."""
+    deviations: tuple[str, ...] = ()
+    """What the client said and no other wire has a word for, e.g. ``dropped:keep_alive``: told, whoever answers."""

@@ -97,6 +97,8 @@ class Attempts:
         like = request.wire in wire.like
         conversation = None if like else _conversation(exchange)
         outgoing = wire.encode(request, deployment, conversation)
+        if conversation is not None and conversation.deviations:
+            outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
         begin = self._begin(exchange, decision, ranked, deployment, outgoing)
         exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like)
         self._ledger.begin(begin)
