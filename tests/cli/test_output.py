@@ -20,14 +20,25 @@ def test_a_table_in_a_pipe_is_aligned_and_whole(capsys: pytest.CaptureFixture[st
     assert lines[3].strip() == "yes"
 
 
-def test_a_table_on_a_terminal_folds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_on_a_terminal_fits_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "is_terminal", lambda _stream: True)
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("NO_COLOR", "1")
-    output.table(("NAME", "N"), [("[bold]y[/bold]" * 9, 1)])
-    out = capsys.readouterr().out
-    assert max(len(line) for line in out.splitlines()) <= 40
-    assert "[bold]" in out
+    output.table(("NAME", "N", "PID"), [("[bold]y[/bold]" * 9, 1, 12345)], drop=("PID",))
+    shown = capsys.readouterr()
+    assert max(len(line) for line in shown.out.splitlines()) <= 40
+    assert shown.out.splitlines()[1].startswith("[bold]")
+    assert "12345" not in shown.out
+    assert "PID" in shown.err
+    assert "--json" in shown.err
+
+
+def test_only_a_terminal_gets_bold_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not output.styled(io.StringIO())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert output.styled(io.StringIO())
 
 
 def test_progress_is_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,8 @@ def announce(cloud: Cloud, near: str) -> None:
 
 def tell(rows: list[Row]) -> None:
     """One row for each scene, and whether all held. On a terminal the reason has a line of its own, for it is long."""
+    from nearfar.cli.table import aligned
+
     people = output.is_terminal(sys.stdout)
     columns = ("", "SCENE", "ASKED", "RAN", "TOKENS", "COST", "MS", "WHY")
     cells = [
@@ -125,7 +127,7 @@ def tell(rows: list[Row]) -> None:
         )
         for row in rows
     ]
-    lines = output.aligned([item[:7] if people else item for item in (columns, *cells)], right=(4, 5, 6))
+    lines = aligned([item[:7] if people else item for item in (columns, *cells)], right=(4, 5, 6))
     output.line(lines[0])
     for text, told, row in zip(lines[1:], cells, rows, strict=True):
         output.line(text)

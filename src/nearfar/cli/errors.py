@@ -52,14 +52,7 @@ def report(error: NearfarError) -> int:
 
 
 def _say(what: str, hint: str) -> None:
-    mark = "\x1b[31merror:\x1b[0m" if _colour() else "error:"
+    mark = "\x1b[31merror:\x1b[0m" if output.styled(sys.stderr) else "error:"
     sys.stderr.write(f"{mark} {output.clean(what)}\n")
     if hint:
         sys.stderr.write(f"  {output.clean(hint)}\n")
-
-
-def _colour() -> bool:
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return console.is_terminal and not console.no_color and console.color_system is not None

@@ -85,7 +85,11 @@ def ls(
         )
         for key in found
     ]
-    output.table(("ID", "NAME", "KEY", "CLASS", "MADE (UTC)", "LAST USED", "REVOKED"), rows)
+    output.table(
+        ("ID", "NAME", "KEY", "CLASS", "MADE (UTC)", "LAST USED", "REVOKED"),
+        rows,
+        drop=("MADE (UTC)", "LAST USED", "CLASS"),
+    )
     if not found and ever:
         output.note(
             "Every key is revoked, so nobody is served: make one with `nearfar keys new NAME`, "

@@ -82,6 +82,8 @@ def ls(
         ("NAME", "ARCHITECTURE", "PARAMETERS", "TYPE", "FILE", "MEMORY", "CONTEXT", "FOR", "NOTE"),
         rows,
         right=(2, 4, 5, 6),
+        drop=("ARCHITECTURE", "FILE", "PARAMETERS", "TYPE", "FOR", "CONTEXT"),
+        flow=("NOTE",),
     )
     trouble = library.trouble()
     if trouble is not None:

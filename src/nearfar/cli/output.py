@@ -6,13 +6,13 @@ steer a terminal. It knows no command.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 import msgspec
 
-GAP = "  "
 _DROP = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _DROP |= dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 
@@ -58,42 +58,38 @@ def json(value: object) -> None:
     sys.stdout.write(data.decode() + "\n")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-    """A table: drawn for a terminal's width, whole and aligned in a pipe. ``right``: columns aligned right."""
-    cells = [[cell(value) for value in row] for row in rows]
-    if is_terminal(sys.stdout):
-        _rich(columns, cells, right)
-    else:
-        for text in aligned([columns, *cells], right=right):
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[int] = (),
+    drop: Sequence[str] = (),
+    flow: Sequence[str] = (),
+) -> None:
+    """A table: fitted to a terminal's width, whole and aligned in a pipe. ``right``: columns aligned right.
+
+    ``drop`` and ``flow`` say what gives way on a narrow terminal: see ``cli.table.fitted``.
+    """
+    from nearfar.cli.table import aligned, fitted
+
+    cells = [list(columns), *([cell(value) for value in row] for row in rows)]
+    if not is_terminal(sys.stdout):
+        for text in aligned(cells, right=right):
             sys.stdout.write(text + "\n")
+        return
+    drawn = fitted(cells, shutil.get_terminal_size().columns, right=right, drop=drop, flow=flow)
+    head, *body = drawn.lines
+    sys.stdout.write("\n".join([f"\x1b[1m{head}\x1b[0m" if styled(sys.stdout) else head, *body]) + "\n")
+    if drawn.left_out:
+        note(f"(no room for {', '.join(drawn.left_out)}: see --json)")
 
 
-def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+def styled(stream: TextIO) -> bool:
+    """Whether ``stream`` takes colours and bold type, as NO_COLOR, FORCE_COLOR and the terminal have it."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for index, name in enumerate(columns):
-        drawn.add_column(Text(name), justify="right" if index in right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(value) for value in row))
-    Console(file=sys.stdout, highlight=False).print(drawn)
-
-
-def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """The rows as lines in which each column begins at the same place, wide characters counted as two."""
-    from rich.cells import cell_len
-
-    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        padded = []
-        for index, (text, width) in enumerate(zip(row, widths, strict=True)):
-            fill = " " * (width - cell_len(text))
-            padded.append(fill + text if index in right else text + fill)
-        lines.append(GAP.join(padded).rstrip())
-    return lines
+    console = Console(file=stream)
+    return console.is_terminal and not console.no_color and console.color_system is not None
 
 
 def megabytes(count: int | None) -> str:

@@ -59,7 +59,7 @@ def ls(
         # A loopback address proves nothing; the runtime's own word about its weights does.
         place = "device if proven" if item.probes else item.place.label
         rows.append((item.name, item.title, place, item.base_url, key))
-    output.table(("NAME", "SYSTEM", "PLACE", "ADDRESS", "KEY"), rows)
+    output.table(("NAME", "SYSTEM", "PLACE", "ADDRESS", "KEY"), rows, drop=("ADDRESS", "SYSTEM"), flow=("KEY",))
 
 
 @app.command("discover")
@@ -88,7 +88,7 @@ def discover(
         for name, (base, models) in found.items()
         for model in models
     ]
-    output.table(("PROVIDER", "ADDRESS", "MODEL", "WEIGHTS", "CONTEXT"), rows, right=(4,))
+    output.table(("PROVIDER", "ADDRESS", "MODEL", "WEIGHTS", "CONTEXT"), rows, right=(4,), drop=("CONTEXT",))
     for name, (base, models) in found.items():
         if not models:
             output.note(f"{name} answers at {base} and has no model yet.")

@@ -57,6 +57,8 @@ def ps(
         ("MODEL", "STATE", "PID", "MEMORY", "ESTIMATE", "REQUESTS", "RESTARTS", "IDLE", "NETWORK", "ERROR"),
         [_row(item) for item in status.models],
         right=(2, 3, 4, 5, 6, 7),
+        drop=("NETWORK", "PID", "ESTIMATE", "RESTARTS", "IDLE", "REQUESTS"),
+        flow=("ERROR",),
     )
     if not status.models:
         output.note("No model is known to the embedded engine. Add one: nearfar models add PATH")

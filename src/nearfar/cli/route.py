@@ -126,6 +126,6 @@ def _print(asked: Request, decision: Decision) -> None:
         where = f"{deployment.place.label} ({deployment.place_source})"
         rows.append((number, deployment.name, where, f"at most {usd(bound)}" if bound else usd(bound), item.reason))
     rows += [("-", item.deployment, "", "", f"no: {item.reason}") for item in decision.rejected]
-    output.table(("", "DEPLOYMENT", "PLACE", "COST", "WHY"), rows)
+    output.table(("", "DEPLOYMENT", "PLACE", "COST", "WHY"), rows, drop=("COST",), flow=("WHY",))
     if not decision.ranked:
         output.note("Nothing may be tried. `nearfar doctor` shows what was found.")

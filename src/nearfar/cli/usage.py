@@ -108,7 +108,12 @@ def _sums(connection: Connection, grouping: list[str], where: Filter, *, json: b
     rows = [[*(item.group[name] or "-" for name in grouping), *_numbers(item)] for item in groups]
     if len(groups) != 1:
         rows.append([*(["total"] + [""] * (len(head) - 1) if head else []), *_numbers(total)])
-    output.table(columns, rows, right=range(len(head), len(columns)))
+    output.table(
+        columns,
+        rows,
+        right=range(len(head), len(columns)),
+        drop=("CACHED", "NOT PRICED", "ATTEMPTS", "INPUT", "OUTPUT"),
+    )
     for text in _remarks(total):
         output.line(text)
 
@@ -161,6 +166,8 @@ def _attempts(found: list[Entry], *, json: bool, quiet: bool) -> None:
         ("TIME (UTC)", "REQUEST", "ASKED", "DEPLOYMENT", "PLACE", "OUTCOME", "IN", "OUT", "COST", "MS", "REASON"),
         rows,
         right=(6, 7, 8, 9),
+        drop=("REQUEST", "REASON", "ASKED", "MS", "PLACE", "IN", "OUT"),
+        flow=("OUTCOME", "REASON"),
     )
     if not found:
         output.note("Nothing in the ledger matches.")
