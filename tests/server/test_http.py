@@ -40,7 +40,7 @@ class Echo:
         if request.path == "/denied":
             raise AuthenticationError("no")
 
-    def error_body(self, error: NearfarError) -> tuple[Headers, bytes]:
+    def error_body(self, error: NearfarError, request: HttpRequest | None) -> tuple[Headers, bytes]:
         return [(b"content-type", b"application/json")], msgspec.json.encode({"code": error.code})
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:

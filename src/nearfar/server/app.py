@@ -8,9 +8,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
-
-import msgspec
 
 from nearfar.build import Gateway
 from nearfar.core.errors import (
@@ -23,23 +20,12 @@ from nearfar.core.errors import (
 )
 from nearfar.gateway.exchange import error_headers
 from nearfar.server import chat, models, operations
+from nearfar.server.dialects import ERRORS, dialect_of, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
+from nearfar.server.routes import Route
 from nearfar.settings.model import Server
-from nearfar.wire.openai_chat_render import error_body
 
 log = logging.getLogger("nearfar.access")
-
-Handler = Callable[[Gateway, HttpRequest, HttpResponse], Awaitable[None]]
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A path, or every path below it when it ends with a slash."""
-
-    method: str
-    path: str
-    handler: Handler
-    open: bool = False
-    """Whether it answers without a key even where keys are required."""
 
 
 ROUTES: tuple[Route, ...] = (
@@ -47,12 +33,22 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/v1/embeddings", handler=chat.embeddings),
     Route(method="GET", path="/v1/models", handler=models.all_models),
     Route(method="GET", path="/v1/models/", handler=models.one_model),
+    # One line per further dialect: *anthropic.ROUTES, …
     Route(method="GET", path="/", handler=operations.welcome, open=True),
     Route(method="GET", path="/livez", handler=operations.livez, open=True),
     Route(method="GET", path="/readyz", handler=operations.readyz, open=True),
     Route(method="GET", path="/metrics", handler=operations.metrics),
     Route(method="GET", path="/nearfar/v1/ps", handler=operations.ps),
     Route(method="POST", path="/nearfar/v1/unload", handler=operations.unload),
+)
+
+_ALLOWED = (
+    b"authorization, content-type, x-api-key, api-key, x-goog-api-key, x-goog-api-client, anthropic-version, "
+    b"anthropic-beta, anthropic-dangerous-direct-browser-access, x-nearfar-class"
+)
+_EXPOSED = (
+    b"x-nearfar-request, x-nearfar-route, x-nearfar-class, x-nearfar-deployment, x-nearfar-place, x-nearfar-reason, "
+    b"x-nearfar-attempts, x-nearfar-deviations, x-nearfar-cost-usd, x-nearfar-error, retry-after, retry-after-ms"
 )
 
 
@@ -63,10 +59,13 @@ class Application:
         """``port``: the one that is listened on, for the Host check."""
         self._gateway = gateway
         self._server = server
-        self._exact = {
-            (route.method, route.path): route for route in ROUTES if route.path[-1] != "/" or route.path == "/"
-        }
-        self._below = [route for route in ROUTES if route.path[-1] == "/" and route.path != "/"]
+        exact = [route for route in ROUTES if route.path[-1] != "/" or route.path == "/"]
+        self._exact = {(route.method, route.path): route for route in exact if route.dialect is None}
+        self._contested = {(route.method, route.path, route.dialect): route for route in exact if route.dialect}
+        self._contested_paths = frozenset(route.path for route in exact if route.dialect)
+        below = [route for route in ROUTES if route.path[-1] == "/" and route.path != "/"]
+        # Those for one dialect are asked before those for everybody else.
+        self._below = sorted(below, key=lambda route: route.dialect is None)
         self._hosts = frozenset(host.lower() for host in (*server.allowed_hosts, server.host, "localhost"))
         self._cors = frozenset(server.cors_origins)
         self._port = port
@@ -90,12 +89,13 @@ class Application:
         route = self._route(request)
         request.admitted = self._caller(request, route)
 
-    def error_body(self, error: NearfarError) -> tuple[Headers, bytes]:
-        """OpenAI's error shape: the one most clients read."""
+    def error_body(self, error: NearfarError, request: HttpRequest | None) -> tuple[Headers, bytes]:
+        """An error in the dialect of the request; in OpenAI's, which most clients read, before one can be told."""
         headers = error_headers(error)
         if isinstance(error, MethodNotAllowedError):
             headers = [*headers, (b"allow", error.allowed.encode())]
-        return headers, error_body(error, "")
+        dialect = "openai" if request is None else dialect_of(request.path, request.query, request.headers)
+        return headers, ERRORS.get(dialect, ERRORS["openai"])(error, "")
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """Answer; whatever goes wrong becomes a typed reply and a line in the log."""
@@ -112,12 +112,13 @@ class Application:
             if isinstance(error, InternalServerError) and error.__cause__ is not None:
                 # The client was told that the log has the details.
                 log.exception("unexpected failure", extra={"path": request.path, "method": request.method})
-            await self._refuse(error, response)
+            await self._refuse(error, request, response)
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("unexpected failure", extra={"path": request.path, "method": request.method})
-            await self._refuse(InternalServerError("Something went wrong inside nearfar; the log has it."), response)
+            hidden = InternalServerError("Something went wrong inside nearfar; the log has it.")
+            await self._refuse(hidden, request, response)
         finally:
             if self._access:
                 log.info(
@@ -125,13 +126,13 @@ class Application:
                     extra={"method": request.method, "path": request.path, "status": response.status},
                 )
 
-    async def _refuse(self, error: NearfarError, response: HttpResponse) -> None:
+    async def _refuse(self, error: NearfarError, request: HttpRequest, response: HttpResponse) -> None:
         if response.done:
             return
         if response.status:
             await response.abort()
             return
-        headers, body = self.error_body(error)
+        headers, body = self.error_body(error, request)
         await response.start(error.status, [*headers, (b"content-length", b"%d" % len(body))])
         await response.end(body)
 
@@ -139,11 +140,16 @@ class Application:
 
     def _route(self, request: HttpRequest) -> Route:
         method = "GET" if request.method == "HEAD" else request.method
-        route = self._exact.get((method, request.path))
+        path = request.path
+        route = self._exact.get((method, path))
+        if route is not None and path not in self._contested_paths:
+            return route
+        dialect = dialect_of(path, request.query, request.headers)
+        route = self._contested.get((method, path, dialect), route)
         if route is not None:
             return route
         for below in self._below:
-            if below.method == method and request.path.startswith(below.path):
+            if below.method == method and path.startswith(below.path) and below.dialect in {None, dialect}:
                 return below
         allowed = self._methods(request.path)
         if allowed:
@@ -159,6 +165,7 @@ class Application:
     def _methods(self, path: str) -> str:
         """What ``path`` answers to, as the Allow header writes it; empty when there is nothing."""
         found = {method for method, known in self._exact if known == path}
+        found.update(method for method, known, _ in self._contested if known == path)
         found.update(below.method for below in self._below if path.startswith(below.path))
         if not found:
             return ""
@@ -168,7 +175,7 @@ class Application:
 
     def _caller(self, request: HttpRequest, route: Route) -> object:
         keys = self._gateway.keys
-        secret = _secret(request.headers)
+        secret = secret_in(request.headers, request.query)
         if not keys.required:
             return keys.lookup(secret) if secret else None
         if route.open:
@@ -210,20 +217,12 @@ class Application:
         headers = [
             (b"access-control-allow-origin", request.headers[b"origin"]),
             (b"vary", b"origin"),
-            (b"access-control-expose-headers", b"x-nearfar-request, x-nearfar-deployment, x-nearfar-place"),
+            (b"access-control-expose-headers", _EXPOSED),
         ]
         if request.method == "OPTIONS":
             headers += [
-                (b"access-control-allow-methods", b"GET, POST"),
-                (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-nearfar-class"),
+                (b"access-control-allow-methods", b"GET, POST, DELETE"),
+                (b"access-control-allow-headers", _ALLOWED),
                 (b"access-control-max-age", b"600"),
             ]
         return headers
-
-
-def _secret(headers: dict[bytes, bytes]) -> str:
-    """The key in any of the places where clients put it."""
-    bearer = headers.get(b"authorization", b"")
-    if bearer[:7].lower() == b"bearer ":
-        return bearer[7:].strip().decode("latin-1")
-    return (headers.get(b"x-api-key") or headers.get(b"api-key") or b"").decode("latin-1")

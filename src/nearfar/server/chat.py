@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from nearfar.build import Gateway
+from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Class
 from nearfar.gateway.decider import Said
@@ -17,16 +18,18 @@ from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
 
 async def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /v1/chat/completions."""
-    await _answer(gateway, http, response, CHAT)
+    await answer(gateway, http, response, CHAT, CHAT.parse(http.body, gateway.ids.new("req-")))
 
 
 async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /v1/embeddings."""
-    await _answer(gateway, http, response, EMBEDDINGS)
+    await answer(gateway, http, response, EMBEDDINGS, EMBEDDINGS.parse(http.body, gateway.ids.new("req-")))
 
 
-async def _answer(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> None:
-    request = wire.parse(http.body, gateway.ids.new("req-"))
+async def answer(
+    gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire, request: Request
+) -> None:
+    """The way of every dialect's request into the pipeline: who asks, and what the headers say about it."""
     request.received = int(time.time())
     caller = http.admitted
     floor = None

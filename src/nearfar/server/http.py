@@ -87,8 +87,8 @@ class App(Protocol):
         """Answer ``request``. Must not raise but CancelledError."""
         ...
 
-    def error_body(self, error: NearfarError) -> tuple[Headers, bytes]:
-        """How a refusal looks before any dialect is known."""
+    def error_body(self, error: NearfarError, request: HttpRequest | None) -> tuple[Headers, bytes]:
+        """How a refusal looks; ``request`` is None before its headers are complete."""
         ...
 
 
@@ -410,6 +410,8 @@ class HttpConnection(asyncio.Protocol):
         self._upgrade = bool(parser.should_upgrade())
         if self._upgrade:
             return
+        # Known from here on, so that a refusal can speak the client's dialect.
+        self._request = request
         request.version_1_0 = parser.get_http_version() == "1.0"
         limits = self.edge.limits
         coding = self._headers.get(b"transfer-encoding")
@@ -422,7 +424,6 @@ class HttpConnection(asyncio.Protocol):
                 hint="server.max_body_bytes sets the limit.",
             )
         self.edge.app.admit(request)
-        self._request = request
         if self.task is None:
             self._body_since = self.edge.now
             self._wait_for("body", limits.body_timeout)
@@ -566,7 +567,7 @@ class HttpConnection(asyncio.Protocol):
             # An answer is under way on this connection: it goes first, and nothing after it can be trusted.
             self.closing = True
             return
-        headers, body = self.edge.app.error_body(error)
+        headers, body = self.edge.app.error_body(error, self._request)
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.send(
             b"%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
