@@ -8,9 +8,19 @@ from nearfar.core.conversation import Extra
 from nearfar.core.errors import BadRequestError
 
 SPELLINGS = frozenset(
-    {"content", "stop", "refusal", "tools", "max_tokens", "max_completion_tokens", "reasoning_content", "reasoning"}
+    {
+        "content",
+        "stop",
+        "refusal",
+        "tools",
+        "max_tokens",
+        "max_completion_tokens",
+        "reasoning_content",
+        "reasoning",
+        "type",
+    }
 )
-"""Members in which openai_chat_conversation keeps a spelling, or a text that a block says already."""
+"""Members in which a dialect's conversation keeps a spelling, or a text that a block says already."""
 
 _EMPTY = frozenset({b"null", b"[]", b"{}", b'""'})
 

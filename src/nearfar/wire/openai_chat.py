@@ -243,13 +243,18 @@ def _include_usage(values: dict[str, Any]) -> bool:
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
     """The request for ``deployment``: the client's bytes, changed only where they must be; or the conversation."""
     fields, asked, unchanged = request.fields, request.model, request.body
+    adapted: tuple[str, ...] = ()
     if conversation is not None:
+        if request.wire != CLIENT.name:
+            from nearfar.wire.openai_chat_foreign import adapt
+
+            conversation, adapted = adapt(conversation, deployment)
         fields, asked, unchanged = _compose(request, conversation), "", b""
     extra = {}
     if request.stream and not request.include_usage:
         extra["stream_options"] = _ask_for_usage(fields.get("stream_options"))
     body, deviations = patch(fields, asked, deployment, extra, unchanged)
-    return Outgoing(path="/chat/completions", headers=JSON_HEADERS, body=body, deviations=deviations)
+    return Outgoing(path="/chat/completions", headers=JSON_HEADERS, body=body, deviations=(*adapted, *deviations))
 
 
 def _compose(request: Request, conversation: Conversation) -> dict[str, msgspec.Raw]:
