@@ -6,7 +6,7 @@ import pytest
 from nearfar.core.errors import EngineError
 from nearfar.engine.admission import Tenant, admit, budget
 from nearfar.engine.estimate import plan
-from nearfar.engine.gguf import Header
+from nearfar.engine.header import Header
 from nearfar.engine.machine import Memory
 from nearfar.settings.model import Engine
 

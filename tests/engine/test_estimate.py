@@ -9,7 +9,8 @@ from tests.engine.talk import CHAT, ask
 from tests.tiny_gguf import write_chat
 
 from nearfar.engine.estimate import Estimate, advice, plan, size
-from nearfar.engine.gguf import Header, read_header
+from nearfar.engine.gguf import read_header
+from nearfar.engine.header import Header
 from nearfar.engine.library import Library
 from nearfar.engine.supervisor import Supervisor
 from nearfar.settings.model import Engine

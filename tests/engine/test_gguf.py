@@ -15,6 +15,7 @@ from tests.tiny_gguf import write_chat
 from nearfar.engine import gguf
 from nearfar.engine.cursor import MAX_HEADER_BYTES, ModelFileError
 from nearfar.engine.gguf import read_header
+from nearfar.engine.header import Header
 
 Entry = tuple[str, int, bytes]
 
@@ -57,7 +58,7 @@ def build(
     return head + bytes(-len(head) % align + data if table else 0)
 
 
-def read(tmp_path: Path, content: bytes) -> gguf.Header:
+def read(tmp_path: Path, content: bytes) -> Header:
     path = tmp_path / "m.gguf"
     path.write_bytes(content)
     return read_header(path)

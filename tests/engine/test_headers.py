@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nearfar.engine.cursor import ModelFileError
-from nearfar.engine.gguf import Header, read_header
+from nearfar.engine.gguf import read_header
+from nearfar.engine.header import Header
 from nearfar.engine.headers import Headers
 
 

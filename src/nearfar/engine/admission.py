@@ -6,7 +6,7 @@ import msgspec
 
 from nearfar.core.errors import EngineError
 from nearfar.engine.estimate import Plan, advice, plan, size
-from nearfar.engine.gguf import Header
+from nearfar.engine.header import Header
 from nearfar.engine.machine import Memory
 from nearfar.settings.model import Engine
 

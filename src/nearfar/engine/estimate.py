@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nearfar.engine.gguf import Header
 from nearfar.engine.gguf_types import EMBEDDING_ARCHITECTURES
+from nearfar.engine.header import Header
 from nearfar.settings.model import Engine
 
 MB = 1024 * 1024

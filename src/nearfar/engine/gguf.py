@@ -16,6 +16,7 @@ import msgspec
 
 from nearfar.engine.cursor import Cursor, ModelFileError
 from nearfar.engine.gguf_types import EMBEDDING_ARCHITECTURES, FILE_TYPES, POOLING, REPACKED, TENSOR_TYPES
+from nearfar.engine.header import Header
 
 _MAX_KEY = 65_535  # the format's own limit
 _MAX_TEXT = 4_096  # of the few texts that are kept
@@ -63,46 +64,6 @@ _TOKENS = "tokenizer.ggml.tokens"
 _TEMPLATE = "tokenizer.chat_template"
 
 Value = int | str | tuple[int, ...]
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a GGUF file says about its model. Zero or empty means that the file does not say."""
-
-    architecture: str
-    name: str = ""
-    kind: str = "model"
-    """``general.type``: ``model``, ``adapter``, ``mmproj``, …"""
-    version: int
-    parts: int = 1
-    """Files the model is split over."""
-    file_bytes: int
-    tensor_bytes: int
-    """Bytes of all tensors: what loading puts into memory."""
-    repacked_bytes: int = 0
-    """The part of ``tensor_bytes`` that the engine copies into a faster layout on a CPU."""
-    tensors: int = 0
-    parameters: int = 0
-    quantization: str = ""
-    """The file's own label (``Q4_K_M``), else its commonest tensor type."""
-    context_length: int = 0
-    """Tokens the model was trained for."""
-    layers: int = 0
-    embedding_length: int = 0
-    feed_forward: int = 0
-    """The widest feed-forward layer that is active for one token."""
-    heads: int = 0
-    kv_heads: tuple[int, ...] = ()
-    """Key/value heads per layer; one number if all layers are alike."""
-    key_length: int = 0
-    value_length: int = 0
-    sliding_window: int = 0
-    vocabulary: int = 0
-    tokenizer: str = ""
-    pooling: str = ""
-    """``none``, ``mean``, ``cls``, ``last`` or ``rank``; empty when not stated."""
-    embedding: bool = False
-    """It computes embeddings and cannot chat."""
-    has_chat_template: bool = False
 
 
 class _Tensors(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import msgspec
 
 import nearfar
 from nearfar.engine.cursor import ModelFileError
-from nearfar.engine.gguf import Header
+from nearfar.engine.header import Header
 
 
 class _State(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ import msgspec
 
 from nearfar.core.errors import BadRequestError, ConflictError, EngineError, NotFoundError
 from nearfar.engine.cursor import ModelFileError
-from nearfar.engine.gguf import Header, read_header
+from nearfar.engine.gguf import read_header
+from nearfar.engine.header import Header
 from nearfar.engine.headers import Headers
 
 DEMO_NAME = "demo-tiny"

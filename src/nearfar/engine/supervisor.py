@@ -20,7 +20,7 @@ from nearfar.core.errors import EngineError, NotFoundError
 from nearfar.engine import machine
 from nearfar.engine.admission import Tenant, admit
 from nearfar.engine.estimate import Plan, plan
-from nearfar.engine.gguf import Header
+from nearfar.engine.header import Header
 from nearfar.engine.library import Library
 from nearfar.engine.messages import INSTALL, Config
 from nearfar.engine.process import Child, new_key, spawn
