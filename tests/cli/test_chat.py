@@ -10,6 +10,7 @@ import pytest
 from tests import stand_in
 from tests.cli import serving
 from tests.cli.conftest import Cli
+from tests.cli.terminal import terminal
 
 from nearfar.cli import output
 
@@ -68,3 +69,34 @@ def test_an_error_does_not_end_a_conversation(
     assert result.code == 0
     assert "error: " in result.err
     assert "near (device)" in result.err
+
+
+def interrupted(asked: Cli, cloud: stand_in.Running) -> None:
+    """Ctrl-C during an answer stops that answer, upstream too; at the prompt it ends the conversation politely."""
+    cloud.behave(chunks=10_000, chunk_ms=5, times=1)
+    with terminal("chat", "far", environ=asked.environ) as talk:
+        talk.expect("> ")
+        talk.press("hello\n")
+        talk.expect("This is")
+        talk.press("\x03")
+        talk.expect("(stopped")
+        talk.expect("> ")
+        while cloud.ended().outcome != "cancelled":
+            pass  # requests of earlier tests; when there is no further one, this fails
+        talk.press("again\n")
+        talk.expect("You asked: “again”")
+        talk.expect("> ")
+        talk.press("\x03")
+        assert talk.ended() == 0
+        assert "Traceback" not in talk.screen
+        assert talk.screen.endswith("\n")
+
+
+def test_an_interrupt_at_a_gateway(asked: Cli, cloud: stand_in.Running) -> None:
+    interrupted(asked, cloud)
+
+
+def test_an_interrupt_in_this_process(cli: Cli, cloud: stand_in.Running) -> None:
+    cli.environ["NEARFAR_CONFIG"] = str(serving.write_config(cli.home, cloud.url))
+    cli.environ["NEARFAR_SERVER__PORT"] = "1"  # nobody listens there
+    interrupted(cli, cloud)

@@ -94,6 +94,24 @@ def test_an_unknown_model_names_the_nearest(asked: Cli) -> None:
     assert "near-first" in result.err
 
 
+def test_the_model_comes_first(asked: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = asked("run")
+    assert result.code == 2
+    assert "comes first" in result.err
+    assert 'nearfar run auto "Who are you?"' in result.err
+    monkeypatch.setattr(sys, "stdin", Piped(b"hi"))
+    result = asked("run", "Who are you?")
+    assert result.code == 1
+    assert "comes first" in result.err
+    monkeypatch.setattr(output, "is_terminal", lambda _stream: True)
+    result = asked("run", "Who are you?")
+    assert result.code == 2
+    assert "nearfar run auto 'Who are you?'" in result.err
+    result = asked("run", "near")
+    assert result.code == 2
+    assert 'nearfar run near "…"' in result.err
+
+
 def test_nobody_at_the_named_address(cli: Cli) -> None:
     result = cli("run", "auto", "hello", "--url", "http://127.0.0.1:1")
     assert (result.code, result.out) == (3, "")

@@ -6,19 +6,21 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.run import (
+from nearfar.cli.question import (
+    NAMES,
+    Asking,
     ClassName,
     MaxTokens,
     Screen,
     System,
     Temperature,
     Verbose,
-    check_class,
+    asking,
     message,
-    request,
 )
 from nearfar.cli.state import ConfigFile, Quiet, Sets, Url, of
 from nearfar.core.errors import NearfarError
@@ -26,12 +28,12 @@ from nearfar.core.errors import NearfarError
 if TYPE_CHECKING:  # a session is only needed when a command runs
     from nearfar.cli.session import Session
 
-HELP = "/new forgets the conversation, /model NAME changes the model, /bye (or Ctrl-D) ends."
+HELP = "/new forgets the conversation, /model NAME changes the model, Ctrl-C stops an answer, /bye (or Ctrl-D) ends."
 
 
 def chat(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="auto, local, cloud, a route, or a deployment.")] = "auto",
+    model: Annotated[str, typer.Argument(help=f"{NAMES}.")] = "auto",
     system: System = "",
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
@@ -46,33 +48,19 @@ def chat(
     from nearfar.cli.session import open_session
 
     loaded = of(ctx).load(config, sets)
-    check_class(class_)
+    put = asking(model, system=system, max_tokens=max_tokens, temperature=temperature, class_=class_)
     told = verbose or (not quiet and output.is_terminal(sys.stderr))
     with open_session(loaded, url) as session:
         output.progress(f"{model} at {session.where}. {HELP}")
-        Talk(session, model, system, max_tokens, temperature, class_, told=told).run()
+        Talk(session, put, told=told).run()
 
 
 class Talk:
     """One conversation; its history is sent again with every turn."""
 
-    def __init__(
-        self,
-        session: Session,
-        model: str,
-        system: str,
-        max_tokens: int | None,
-        temperature: float | None,
-        class_: str,
-        *,
-        told: bool,
-    ) -> None:
+    def __init__(self, session: Session, put: Asking, *, told: bool) -> None:
         self._session = session
-        self._model = model
-        self._system = system
-        self._max_tokens = max_tokens
-        self._temperature = temperature
-        self._class = class_
+        self._put = put
         self._told = told
         self._history: list[dict[str, object]] = []
 
@@ -87,6 +75,11 @@ class Talk:
                 line = input("> " if people else "").strip()
             except EOFError:
                 return
+            except KeyboardInterrupt:
+                if not people:
+                    raise
+                output.note("")  # the shell's prompt begins on a line of its own
+                return
             if line in {"/bye", "/exit", "/quit"}:
                 return
             if line.startswith("/"):
@@ -98,10 +91,9 @@ class Talk:
         from nearfar.cli.answer import summary
 
         messages = [*self._history, message("user", line)]
-        body = request(self._model, messages, self._system, self._max_tokens, self._temperature)
         screen = Screen()
         try:
-            turn = self._session.ask(body, class_=self._class, show=screen.show)
+            turn = self._session.ask(self._put.body(messages), class_=self._put.class_, show=screen.show)
         except NearfarError as error:
             screen.end_line()
             if not people:
@@ -125,7 +117,7 @@ class Talk:
             self._history = []
             output.note("(a new conversation)")
         elif word == "/model" and rest.strip():
-            self._model = rest.strip()
-            output.note(f"(now asking {self._model})")
+            self._put = msgspec.structs.replace(self._put, model=rest.strip())
+            output.note(f"(now asking {self._put.model})")
         else:
             output.note(HELP)

@@ -119,10 +119,10 @@ def try_one(
 ) -> None:
     """Send one short question to a deployment and say how it went. At a cloud this costs a few tokens."""
     from nearfar.cli.answer import facts, summary
-    from nearfar.cli.run import message, request
+    from nearfar.cli.question import asking, message
     from nearfar.cli.session import open_session
 
-    body = request(deployment, [message("user", "Answer with one word: ready?")], max_tokens=16)
+    body = asking(deployment, max_tokens=16).body([message("user", "Answer with one word: ready?")])
     with open_session(of(ctx).load(config, sets), url) as session:
         turn = session.ask(body, class_="public", show=lambda _: None)
     turn = session.account(turn)

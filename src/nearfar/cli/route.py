@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.run import ClassName, MaxTokens, System, check_class, message, read_stdin, request
+from nearfar.cli.question import ClassName, MaxTokens, System, asking, message, read_stdin
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
 from nearfar.core.money import usd
 from nearfar.settings.load import Loaded
@@ -45,9 +45,9 @@ def explain(
     import asyncio
 
     loaded = of(ctx).load(config, sets)
-    check_class(class_)
-    text = read_stdin() if prompt == "-" else prompt
-    body = request(model, [message("user", text)], system, max_tokens)
+    put = asking(model, system=system, max_tokens=max_tokens, class_=class_)
+    text = read_stdin('nearfar route explain "…"') if prompt == "-" else prompt
+    body = put.body([message("user", text)])
     asked, decision = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
     told = described(asked, decision)
     if json:

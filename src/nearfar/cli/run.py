@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,27 +10,30 @@ import typer
 
 from nearfar.cli import output
 from nearfar.cli.errors import UsageError
+from nearfar.cli.question import (
+    NAMES,
+    ClassName,
+    MaxTokens,
+    Screen,
+    System,
+    Temperature,
+    Verbose,
+    asking,
+    message,
+    read_stdin,
+)
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+from nearfar.core.errors import NoRoute, NotFoundError
 
 if TYPE_CHECKING:  # a session is only needed when a command runs
     from nearfar.cli.session import Session, Turn
 
-MAX_STDIN = 32 * 1024 * 1024
-
-Model = Annotated[str, typer.Argument(help="auto, local, cloud, a route, or a deployment (`nearfar models ls`).")]
-System = Annotated[str, typer.Option("--system", "-s", help="Instructions for the model.")]
-MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="The longest answer, in tokens.")]
-Temperature = Annotated[float | None, typer.Option("--temperature", min=0, help="How freely words are chosen.")]
-ClassName = Annotated[
-    str,
-    typer.Option("--class", metavar="CLASS", help="public, internal, confidential or restricted: how far it may go."),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Always say where it ran, why, and what it took.")]
+EXAMPLE = 'nearfar run auto "Who are you?"'
 
 
 def run(
     ctx: typer.Context,
-    model: Model,
+    model: Annotated[str, typer.Argument(help=f"{NAMES}.", show_default=False)] = "",
     prompt: Annotated[str, typer.Argument(help="The question; without it, or with -, standard input.")] = "-",
     system: System = "",
     max_tokens: MaxTokens = None,
@@ -46,14 +50,18 @@ def run(
     from nearfar.cli.answer import summary
     from nearfar.cli.session import open_session
 
+    _check_model(model, prompt)
     loaded = of(ctx).load(config, sets)
-    text = read_stdin() if prompt == "-" else prompt
-    check_class(class_)
-    body = request(model, [message("user", text)], system, max_tokens, temperature)
+    put = asking(model, system=system, max_tokens=max_tokens, temperature=temperature, class_=class_)
+    text = read_stdin(f'nearfar run {shlex.quote(model)} "…"') if prompt == "-" else prompt
     screen = Screen(silent=json)
     try:
         with open_session(loaded, url) as session:
-            turn = session.ask(body, class_=class_, show=screen.show)
+            turn = session.ask(put.body([message("user", text)]), class_=class_, show=screen.show)
+    except (NoRoute, NotFoundError) as error:
+        if looks_like_a_question(model):
+            error.hint = f"The model comes first: {EXAMPLE}"
+        raise
     finally:
         screen.end_line()
     turn = session.account(turn)
@@ -64,79 +72,20 @@ def run(
         output.note(summary(turn.answer, turn.headers, turn.milliseconds))
 
 
-def request(
-    model: str,
-    messages: list[dict[str, object]],
-    system: str = "",
-    max_tokens: int | None = None,
-    temperature: float | None = None,
-) -> dict[str, object]:
-    """A chat request in OpenAI's dialect, streamed and counted."""
-    told = [message("system", system)] if system else []
-    body: dict[str, object] = {
-        "model": model,
-        "messages": [*told, *messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if max_tokens is not None:
-        body["max_tokens"] = max_tokens
-    if temperature is not None:
-        body["temperature"] = temperature
-    return body
+def _check_model(model: str, prompt: str) -> None:
+    """Refuse a command line that has no model, or has the question in its place."""
+    if not model.strip():
+        raise UsageError("There is no model. It comes first, before the question.", hint=EXAMPLE)
+    if prompt == "-" and looks_like_a_question(model) and output.is_terminal(sys.stdin):
+        raise UsageError(
+            f"{model!r} stands where the model belongs. The model comes first, before the question.",
+            hint=f"nearfar run auto {shlex.quote(model)}",
+        )
 
 
-def message(role: str, text: str) -> dict[str, object]:
-    """One message of a chat."""
-    return {"role": role, "content": text}
-
-
-def check_class(name: str) -> None:
-    """Refuse a class nobody knows before anything is sent."""
-    from nearfar.core.places import Class
-
-    try:
-        _ = Class.parse(name) if name else None
-    except ValueError as error:
-        raise UsageError(f"--class: {error}.") from error
-
-
-def read_stdin() -> str:
-    """The question from standard input."""
-    if output.is_terminal(sys.stdin):
-        raise UsageError("There is no question.", hint='nearfar run MODEL "…", or pipe it in.')
-    data = sys.stdin.buffer.read(MAX_STDIN + 1)
-    if len(data) > MAX_STDIN:
-        raise UsageError(f"The question is longer than {MAX_STDIN} bytes.")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"Standard input is not UTF-8 (byte {error.start}).") from None
-    if not text.strip():
-        raise UsageError("The question on standard input is empty.", hint='nearfar run MODEL "…"')
-    return text
-
-
-class Screen:
-    """Shows an answer as it comes: made harmless for a terminal, untouched for a pipe."""
-
-    def __init__(self, *, silent: bool = False) -> None:
-        self._silent = silent
-        self._last = ""
-
-    def show(self, text: str) -> None:
-        """A piece of the answer."""
-        if text and not self._silent:
-            sys.stdout.write(output.clean(text) if output.is_terminal(sys.stdout) else text)
-            sys.stdout.flush()
-            self._last = text
-
-    def end_line(self) -> None:
-        """A line break after an answer, or what there is of one, that brought none itself."""
-        if self._last and not self._last.endswith("\n"):
-            sys.stdout.write("\n")
-            sys.stdout.flush()
-        self._last = ""
+def looks_like_a_question(model: str) -> bool:
+    """Whether a person surely did not mean a model: names may hold much, but hardly this."""
+    return " " in model.strip() or model.endswith(("?", "？"))  # noqa: RUF001  people ask in every script
 
 
 def described(turn: Turn, session: Session) -> dict[str, object]:
