@@ -234,3 +234,15 @@ def test_odd_deltas_of_some_servers() -> None:
 )
 def test_usage_not_reported_is_not_zero(value: object, counts: Usage | None) -> None:
     assert usage(value) == counts
+
+
+def test_googles_thought_signature_is_read_from_its_openai_door() -> None:
+    call = (
+        b'{"id":"c","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"c2ln"}}}'
+    )
+    data = b'{"choices":[{"message":{"tool_calls":[%b]},"finish_reason":"tool_calls"}]}' % call
+    [event] = [event for event in events(read("x.json", data=data)) if isinstance(event, ToolCallDelta)]
+    assert event.signature == "c2ln"
+    for odd in (b'"x"', b'{"google":1}', b'{"google":{"thought_signature":1}}'):
+        found = events(read("x.json", data=data.replace(b'{"google":{"thought_signature":"c2ln"}}', odd)))
+        assert [event.signature for event in found if isinstance(event, ToolCallDelta)] == [""]

@@ -220,3 +220,16 @@ def test_like_bodies_pass() -> None:
     found = renderer(asked(), True)
     assert found.render(Chunk(raw=b'{"a":1}', end=True)) == b'{"a":1}'
     assert found.finish() == b""
+
+
+def test_googles_signatures_go_where_its_own_openai_door_puts_them() -> None:
+    """Source: Gemini API documentation, "Thought signatures", section on OpenAI compatibility."""
+    extra = {"google": {"thought_signature": "c2ln"}}
+    call = of(ToolCallDelta(call=0, id="c1", name="f", arguments="{}", signature="c2ln"), Finish("tool_calls"))
+    values, _ = stream(call)
+    assert values[0]["choices"][0]["delta"]["tool_calls"][0]["extra_content"] == extra
+    assert plain(call)["choices"][0]["message"]["tool_calls"][0]["extra_content"] == extra
+    said = of(TextDelta("x"), ReasoningSeal(signature="c2ln", vendor="google"), Finish("stop"))
+    message = plain(said)["choices"][0]["message"]
+    assert message["extra_content"] == extra
+    assert "thinking_blocks" not in message

@@ -84,6 +84,8 @@ class ReasoningSeal(msgspec.Struct, frozen=True, tag="reasoning_seal"):
     redacted: str = ""
     index: int = 0
     block: int = 0
+    vendor: str = ""
+    """Who signed, where it is not Anthropic: ``google`` signs the whole turn, not one block."""
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
@@ -94,6 +96,8 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
     name: str = ""
     arguments: str = ""
     index: int = 0
+    signature: str = ""
+    """Google's signature over the thought that led to the call; it must come back with the call, unmodified."""
 
 
 class LogprobsDelta(msgspec.Struct, frozen=True, tag="logprobs"):

@@ -6,6 +6,7 @@ in ways noted where they are handled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from nearfar.core.chat import (
     ToolCallDelta,
     Usage,
 )
-from nearfar.core.errors import UpstreamError
+from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.wire import reported, sse
 from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
@@ -69,14 +70,22 @@ _decode = msgspec.json.Decoder(_Reply).decode
 
 def decoder(request: Request, typed: bool) -> Decoder:
     """The decoder for the reply to ``request``."""
-    return _Stream(request, typed) if request.stream else plain(typed)
+    return stream(request, typed) if request.stream else plain(typed)
+
+
+Unreadable = Callable[[sse.Event], NearfarError | None]
+"""What a server means by an event whose data is no JSON; None when that is not known."""
+
+
+def stream(request: Request, typed: bool, *, unreadable: Unreadable | None = None) -> Decoder:
+    """The decoder of a streamed reply."""
+    return _Stream(_Reader(request, typed, unreadable))
 
 
 class _Stream:
     """A stream, unless its first byte shows that the upstream answered with one body, most often an error."""
 
-    def __init__(self, request: Request, typed: bool) -> None:
-        reader = _Reader(request, typed)
+    def __init__(self, reader: _Reader) -> None:
         self._stream = StreamDecoder(sse.Splitter(), reader.read, reader.complete)
         self._plain: PlainDecoder | None = None
         self._begun = False
@@ -105,8 +114,11 @@ class _Reader:
     A stream ends with ``[DONE]``, or with a finish reason for every choice (transformers serve: no ``[DONE]``).
     """
 
-    def __init__(self, request: Request, typed: bool) -> None:
+    def __init__(self, request: Request, typed: bool, unreadable: Unreadable | None) -> None:
         self._typed = typed
+        self._unreadable = unreadable
+        self._called: set[int] = set()
+        """Choices in which a tool was called."""
         self._choices = request.choices
         self._hide_usage = not request.include_usage
         self._finished: set[int] = set()
@@ -126,6 +138,9 @@ class _Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if event.name == "error":
                 raise stream_error(data.decode("utf-8", "replace"), data) from exc
+            meant = self._unreadable(event) if self._unreadable is not None else None
+            if meant is not None:
+                raise meant from exc
             message = "The upstream sent an event that is not a chat completion chunk."
             raise UpstreamError(message, code=MALFORMED, upstream_body=data[:1000]) from exc
         if reply.error or event.name == "error" or reply.object == "error":
@@ -140,7 +155,7 @@ class _Reader:
                     self._finished.add(choice.index)
                     chunk.finish = _finish(choice.finish_reason)
             if self._typed:
-                chunk.events = tuple(_events(reply.choices))
+                chunk.events = tuple(_events(reply.choices, self._called))
         elif reply.usage and self._hide_usage:
             chunk.raw = b""  # encode asked for it, the client did not
         if reply.usage:
@@ -173,7 +188,7 @@ def _read_plain(body: bytes, typed: bool) -> Chunk:
     if isinstance(reply.id, str):
         chunk.id = reply.id
     if typed:
-        chunk.events = tuple(_events(reply.choices))
+        chunk.events = tuple(_events(reply.choices, set()))
     return chunk
 
 
@@ -211,7 +226,8 @@ def _has_content(delta: _Delta) -> bool:
     )
 
 
-def _events(choices: list[_Choice]) -> list[Event]:
+def _events(choices: list[_Choice], called: set[int]) -> list[Event]:
+    """``called``: the choices in which a tool has been called so far; those of ``choices`` are added."""
     events: list[Event] = []
     for choice in choices:
         index, delta = choice.index, choice.delta or choice.message
@@ -222,13 +238,23 @@ def _events(choices: list[_Choice]) -> list[Event]:
             events += [TextDelta(text, index) for text in _texts(delta.content)]
             if delta.refusal and isinstance(delta.refusal, str):
                 events.append(RefusalDelta(delta.refusal, index))
-            events += _tool_calls(delta.tool_calls, index)
+            calls = _tool_calls(delta.tool_calls, index)
+            if calls:
+                called.add(index)
+                events += calls
         if bytes(choice.logprobs) != b"null":
             events.append(LogprobsDelta(choice.logprobs, index))
         if choice.finish_reason:
             native = choice.finish_reason
-            events.append(Finish(_FINISH.get(native, native), native, index))
+            reason = _FINISH.get(native, native)
+            # TGI, and vLLM in some versions, finish with "stop" after calls: no client would then run them.
+            events.append(Finish("tool_calls" if reason == "stop" and index in called else reason, native, index))
     return events
+
+
+def _word(value: object) -> str:
+    """An id or a name; some servers count their ids."""
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
 
 
 def _texts(content: object) -> list[str]:
@@ -242,6 +268,8 @@ def _texts(content: object) -> list[str]:
 
 def _tool_calls(calls: object, index: int) -> list[ToolCallDelta]:
     events = []
+    if isinstance(calls, dict):  # older versions of TGI stream one call instead of a list of them
+        calls = [calls]
     for position, call in enumerate(calls if isinstance(calls, list) else []):
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict):
@@ -253,10 +281,18 @@ def _tool_calls(calls: object, index: int) -> list[ToolCallDelta]:
         events.append(
             ToolCallDelta(
                 call=number if isinstance(number, int) else position,
-                id=call.get("id") or "",
-                name=function.get("name") or "",
+                id=_word(call.get("id")),
+                name=_word(function.get("name")),
                 arguments=arguments or "",
                 index=index,
+                signature=_signature(call.get("extra_content")),
             )
         )
     return events
+
+
+def _signature(extra: object) -> str:
+    """The thought signature that Google's OpenAI door adds to a call."""
+    google = extra.get("google") if isinstance(extra, dict) else None
+    found = google.get("thought_signature") if isinstance(google, dict) else None
+    return found if isinstance(found, str) else ""

@@ -140,6 +140,8 @@ class _Choices:
             self._append(event.index, "reasoning_content", event.text)
             place = (event.index, event.block)
             self._thoughts[place] = self._thoughts.get(place, "") + event.text
+        elif isinstance(event, ReasoningSeal) and event.vendor == "google":
+            self._delta(event.index)["extra_content"] = _google(event.signature)
         elif isinstance(event, ReasoningSeal):
             self._delta(event.index).setdefault("thinking_blocks", []).append(self._seal(event))
         elif isinstance(event, ToolCallDelta):
@@ -159,10 +161,16 @@ class _Choices:
         return {"type": "thinking", "thinking": text, "signature": event.signature}
 
 
+def _google(signature: str) -> dict[str, Any]:
+    """Where clients of Google's own OpenAI door find a thought signature, and send it back."""
+    return {"google": {"thought_signature": signature}}
+
+
 def _tool_call(event: ToolCallDelta) -> dict[str, Any]:
     if event.id or event.name:
         function = {"name": event.name, "arguments": event.arguments}
-        return {"index": event.call, "id": event.id, "type": "function", "function": function}
+        value = {"index": event.call, "id": event.id, "type": "function", "function": function}
+        return {**value, "extra_content": _google(event.signature)} if event.signature else value
     return {"index": event.call, "function": {"arguments": event.arguments}}
 
 
@@ -324,4 +332,6 @@ def _whole_calls(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
         call["id"] = call["id"] or piece.get("id", "")
         call["function"]["name"] = call["function"]["name"] or piece["function"].get("name", "")
         call["function"]["arguments"] += piece["function"]["arguments"]
+        if "extra_content" in piece:
+            call["extra_content"] = piece["extra_content"]
     return [calls[index] for index in sorted(calls)]
