@@ -50,7 +50,10 @@ def test_options_are_known_and_complete() -> None:
         title="Cloudy",
         wire="openai.chat",
         base_url="https://{region}.example.com",
-        options={"region": ""},
+        options={"region": "", "wire": "native"},
+        doors={
+            "wire=openai": Provider(name="cloudy", title="Cloudy", wire="openai.chat", base_url="https://o.example.com")
+        },
     )
 
     def wrong(**fields: Any) -> list[str]:
@@ -66,3 +69,6 @@ def test_options_are_known_and_complete() -> None:
     assert wrong(options={"region": "x"}) == []
     assert wrong(base_url="http://127.0.0.1:1") == [], "an own address needs no option"
     assert "transcribes nothing" in wrong(options={"region": "x"}, operations=("transcription",))[0]
+    assert wrong(options={"wire": "openai"}) == [], "the other door's address needs no region"
+    assert wrong(options={"wire": "native", "region": "x"}) == []
+    assert "has no wire 'opnai'" in wrong(options={"wire": "opnai", "region": "x"})[0]

@@ -176,6 +176,19 @@ def test_options_complete_the_address_and_reach_signer_and_wire() -> None:
     assert target.deployment.operations == {"chat", "transcription"}
 
 
+def test_an_option_can_choose_another_door_with_its_own_wire_and_address() -> None:
+    other = msgspec.structs.replace(SIGNED, wire="ollama.chat", base_url="https://other.example.com", auth="bearer")
+    doors = msgspec.structs.replace(
+        SIGNED, options={"region": "", "wire": ""}, doors={"wire=other": msgspec.structs.replace(other, other_wires={})}
+    )
+    settings = Settings(deployments={"d": DeploymentSetting(provider="signed", model="m", options={"wire": "other"})})
+    made = surveying(settings, providers={"signed": doors})
+    target = made.survey.snapshot().targets["d"]
+    assert target.deployment.base_url == "https://other.example.com"
+    assert {operation: wire.name for operation, wire in target.wires.items()} == {"chat": "ollama.chat"}
+    assert made.signers == []
+
+
 def test_a_key_is_sent_instead_of_a_signature_and_offline_nobody_signs() -> None:
     made, target = signed(key="env:TOKEN")
     assert (target.signer, made.signers) == (None, [])

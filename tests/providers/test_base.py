@@ -1,8 +1,9 @@
 """The provider record's own arithmetic: an address from its options."""
 
+import msgspec
 import pytest
 
-from nearfar.providers.base import Provider, address
+from nearfar.providers.base import Provider, address, door
 
 ASKED = Provider(
     name="a", title="A", wire="openai.chat", base_url="https://{name}.{region}.example.com", options={"region": "eu"}
@@ -18,3 +19,12 @@ def test_options_fill_the_address_and_defaults_stand_in() -> None:
 def test_a_missing_option_is_named(options: dict[str, str]) -> None:
     with pytest.raises(LookupError, match=r"^name$"):
         address(ASKED, options)
+
+
+def test_an_option_chooses_another_door() -> None:
+    other = msgspec.structs.replace(ASKED, wire="anthropic.messages")
+    both = msgspec.structs.replace(ASKED, options={"wire": "native"}, doors={"wire=other": other})
+    assert door(both, {"wire": "other"}) is other
+    assert door(both, {}) is door(both, {"wire": "native"}) is both
+    default = msgspec.structs.replace(both, options={"wire": "other"})
+    assert door(default, {}) is other

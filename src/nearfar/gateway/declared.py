@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nearfar.providers.base import Provider, address
+from nearfar.providers.base import Provider, address, door
 from nearfar.settings.errors import Problem, refuse
 from nearfar.settings.model import Settings
 from nearfar.settings.shape import did_you_mean, dotted
@@ -31,10 +31,16 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tu
             hint = did_you_mean(item.provider, providers)
             yield dotted((*path, "provider")), f"there is no provider {item.provider!r}", hint
             continue
-        for option in item.options:
+        for option, value in item.options.items():
             if option not in provider.options:
                 hint = did_you_mean(option, provider.options)
                 yield dotted((*path, "options", option)), f"{provider.title} knows no option {option!r}", hint
+                continue
+            doors = [choice.partition("=")[2] for choice in provider.doors if choice.startswith(f"{option}=")]
+            if doors and value not in {provider.options[option], *doors}:
+                hint = did_you_mean(value, doors)
+                yield dotted((*path, "options", option)), f"{provider.title} has no {option} {value!r}", hint
+        provider = door(provider, item.options)
         if "transcription" in item.operations and "transcription" not in provider.other_wires:
             yield dotted((*path, "operations")), f"{provider.title} transcribes nothing", 'Leave "transcription" out.'
         if "embeddings" in item.operations and not provider.embeddings_wire:

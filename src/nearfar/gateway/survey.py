@@ -20,7 +20,7 @@ from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, build_head, parse_base, routes_over
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
-from nearfar.providers.base import Found, Provider, address
+from nearfar.providers.base import Found, Provider, address, door
 from nearfar.settings.model import Deadlines, DeploymentSetting, PriceSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.wire.base import ProviderWire
@@ -164,6 +164,7 @@ class Survey:
             yield self._declared(name, setting, self._providers[setting.provider])
 
     def _declared(self, name: str, setting: DeploymentSetting, provider: Provider) -> Deployment:
+        provider = door(provider, setting.options)
         embedded = provider.name == "embedded"
         place, source = provider.place, "default"
         if embedded:
@@ -279,7 +280,7 @@ class Survey:
                 )
 
     def _target(self, deployment: Deployment) -> Target:
-        provider = self._providers[deployment.provider]
+        provider = door(self._providers[deployment.provider], deployment.options)
         names = {"chat": deployment.wire, "embeddings": provider.embeddings_wire, **provider.other_wires}
         wires = {
             operation: self._wires(names[operation]) for operation in deployment.operations if names.get(operation)

@@ -59,6 +59,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     """Options a deployment may set (region, api_version, …) → their defaults; without a default, the address and the
     wire cannot do without them."""
+    doors: dict[str, Provider] = {}
+    """Other ways into the same system, by the option that chooses them (``wire=openai``): the record that then counts.
+    It keeps the name."""
     key_env: tuple[str, ...] = ()
     """Standard environment variables that hold its key, in order."""
     auth: str = "bearer"
@@ -78,6 +81,17 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     default_models: tuple[str, ...] = ()
     """Models offered by ``auto`` and ``cloud`` when only a key was found, strongest value first."""
     evidence: Evidence = Evidence()
+
+
+def door(provider: Provider, options: Mapping[str, str]) -> Provider:
+    """The record that counts for a deployment with ``options``: one of the provider's doors, or the provider itself."""
+    chosen = {**provider.options, **options}
+    return next((found for choice, found in provider.doors.items() if _chooses(choice, chosen)), provider)
+
+
+def _chooses(choice: str, options: Mapping[str, str]) -> bool:
+    name, _, value = choice.partition("=")
+    return options.get(name) == value
 
 
 def address(provider: Provider, options: Mapping[str, str]) -> str:
