@@ -48,6 +48,9 @@ class Request(msgspec.Struct, kw_only=True):
     purpose: str = "serve"
     received: int = 0
     """When it came, in seconds since the epoch: rendered as ``created`` where the upstream states none."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that are a part of what the client's dialect says (``anthropic-beta``), lower-case: they go where its
+    bytes go as they came."""
     client_retry: int = 0
     """How often the client's own SDK has already retried this request (``x-stainless-retry-count``)."""
 
@@ -113,6 +116,8 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     reason: str
     native: str = ""
     index: int = 0
+    stop: str = ""
+    """The stop sequence that was found, where the upstream says which."""
 
 
 class EmbeddingsDelta(msgspec.Struct, frozen=True, tag="embeddings"):

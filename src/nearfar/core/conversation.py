@@ -93,6 +93,8 @@ class Tool(msgspec.Struct, kw_only=True):
     description: str = ""
     schema: msgspec.Raw | None = None
     strict: bool | None = None
+    vendor: str = ""
+    """Whose tool it is when it has no name of its own: only its vendor knows what ``extra`` holds."""
     extra: Extra = {}
 
 
