@@ -1,7 +1,6 @@
 """The child process that runs one model: ``python -m nearfar.engine.child``. It knows its one line of configuration.
 
-Standard input carries that line and then stays open for as long as the supervisor lives: its end is our end. The
-engine's own destructor can hang, so a process that has served leaves only through ``os._exit``.
+The engine's own destructor can hang, so a process that has served leaves only through ``os._exit``.
 """
 
 from __future__ import annotations
@@ -12,29 +11,16 @@ import sys
 import threading
 from typing import Any
 
-import msgspec
-
 from nearfar.engine import isolate, machine
+from nearfar.engine.child_start import begin
 from nearfar.engine.messages import INSTALL, Config, Ready
-
-_MAX_LINE = 1 << 20
 
 
 def main() -> None:
-    """Read the configuration, give up what is not needed, load the model, say so, and stay until the parent goes."""
-    config = msgspec.json.decode(_read_line(0), type=Config)
-    ready_pipe = _keep_stdout_for_us()
-    os.umask(0o077)
-    isolate.no_core_dumps()
-    isolate.be_first_to_go()
-    network = isolate.cut_network()
-    isolate.drop_rights(config.path)
-    isolate.die_with_parent()  # after the new user namespace and the new rights, which forget it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    ready, server = _load(config)
-    with contextlib.suppress(BrokenPipeError):
-        os.write(ready_pipe, msgspec.json.encode(msgspec.structs.replace(ready, network=network)) + b"\n")
-    os.close(ready_pipe)
+    """Load the model, say so, and stay until the parent goes."""
+    start = begin()
+    ready, server = _load(start.config)
+    start.report(ready)
     if server is None:
         sys.exit(1)  # the long way out: the engine's log is written by a thread, and what it says is the reason
     threading.Event().wait()
@@ -98,31 +84,6 @@ def _parameters(xllamacpp: Any, config: Config) -> Any:
         values.embedding = True
         values.n_batch = values.n_ubatch = config.batch  # an input must fit into one batch
     return values
-
-
-def _read_line(descriptor: int) -> bytes:
-    """One line, byte for byte: what follows it must stay in the pipe."""
-    line = bytearray()
-    while len(line) < _MAX_LINE:
-        byte = os.read(descriptor, 1)
-        if not byte or byte == b"\n":
-            break
-        line += byte
-    return bytes(line)
-
-
-def _keep_stdout_for_us() -> int:
-    """A private descriptor of standard output; whatever the engine prints there goes to standard error."""
-    private = os.dup(1)
-    os.dup2(2, 1)
-    return private
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of standard input, then end this process at once."""
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

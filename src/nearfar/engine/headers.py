@@ -8,7 +8,10 @@ without harm: an entry counts only for the very file state it was made from.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -54,10 +57,9 @@ class Headers:
         known = self._remembered()
         key = str(path)
         try:
-            status = path.stat()
+            state = _state(path)
         except OSError as exc:
             raise ModelFileError(f"{path} cannot be opened: {exc.strerror}.", code="model_file_unreadable") from exc
-        state = _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         kept, refused = known.get(key), self._refused.get(key)
         if kept is not None and kept.state == state:
             return kept.header
@@ -103,3 +105,18 @@ class Headers:
         except OSError:
             with contextlib.suppress(OSError):
                 new.unlink()
+
+
+def _state(path: Path) -> _State:
+    """The state of a file; of a folder, the sum of its files' states and their names. Raises OSError."""
+    status = path.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    total, digest = 0, hashlib.blake2b(digest_size=7)
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 (a folder may hold thousands of files)
+            total += file.st_size
+            digest.update(f"{folder}/{name}:{file.st_dev}:{file.st_ino}:{file.st_size}:{file.st_mtime_ns}\0".encode())
+    return _State(status.st_dev, status.st_ino, total, int.from_bytes(digest.digest(), "little"))

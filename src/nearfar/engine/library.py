@@ -1,7 +1,8 @@
-"""The models this machine has: a folder of GGUF files, and the demo model that comes with the package.
+"""The models this machine has: a folder of GGUF files and model folders, and the demo model of the package.
 
-The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, and no index can fall out of step with it.
-It knows headers, not engines; it reads no settings and no environment.
+The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, so is a folder ``NAME.transformers`` or
+``NAME.onnx``, and no index can fall out of step with it. It knows headers, not engines; it reads no settings and no
+environment.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nearfar.core.errors import BadRequestError, ConflictError, EngineError, NotFoundError
+from nearfar.engine import folders
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.gguf import read_header
 from nearfar.engine.header import Header
@@ -25,6 +27,7 @@ DEMO_PATH = Path(__file__).with_name("data") / "demo-tiny.gguf"
 RESERVED = frozenset({"auto", "local", "cloud"})
 """Names that clients use for choices, not for models."""
 _SUFFIX = ".gguf"
+_SUFFIXES = (_SUFFIX, *folders.SUFFIXES.values())
 _MAX_NAME = 96
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -56,30 +59,39 @@ class Library:
         self._headers = Headers(_usable, self.folder / ".headers.json")
 
     def add(self, path: Path, name: str | None = None) -> LocalModel:
-        """Take the file at ``path`` in as ``name`` (derived from the file's name if None).
+        """Take the file or model folder at ``path`` in as ``name`` (derived from the file's name if None).
 
-        The data is not copied: the folder gets a hard link, or across file systems a symbolic one. Models are
+        The data is not copied: our folder gets hard links, or across file systems symbolic ones. Models are
         gigabytes, and a hard link outlives the file it was made from. Adding the same file again changes nothing.
         Raises ModelFileError for what is not a usable model, BadRequestError for a bad name, ConflictError for one
         that is taken, EngineError if the folder cannot be used.
         """
         source = Path(os.path.realpath(path.expanduser()))
-        header = _usable(source)
+        files: tuple[str, ...] = ()
+        if source.is_dir():
+            found = folders.read_folder(source)
+            header, files = found.header, found.files
+        else:
+            header = _usable(source)
         if name is None:
             name = derived_name(source)
         _check_name(name)
         taken = {known.casefold(): file for known, file in self._files().items()}.get(name.casefold())
         if taken is not None:
-            if taken.exists() and taken.samefile(source):
+            same = folders.same(taken, source, files) if files else taken.exists() and taken.samefile(source)
+            if same:
                 return LocalModel(name=name, path=taken, header=header)
             raise ConflictError(
                 f"There is a model {name} already.",
                 hint=f"Choose another name with --name, or remove it first: nearfar models rm {name}",
             )
-        target = self.folder / f"{name}{_SUFFIX}"
+        target = self.folder / f"{name}{folders.SUFFIXES.get(header.engine, _SUFFIX)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _link(source, target)
+            if files:
+                folders.link(source, files, target)
+            else:
+                folders.link_file(source, target)
         except FileExistsError as exc:  # somebody was faster, or a dangling link lies there
             raise ConflictError(f"{target} exists already.", hint="Choose another name with --name.") from exc
         except OSError as exc:
@@ -137,6 +149,8 @@ class Library:
             raise NotFoundError(
                 f"There is no local model {name!r}.", code="model_not_found", hint="See: nearfar models ls"
             )
+        if path.suffix != _SUFFIX:
+            return folders.remove(path)
         status = path.lstat()
         path.unlink()
         return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
@@ -144,7 +158,11 @@ class Library:
     def _files(self) -> dict[str, Path]:
         """Name → file, for what lies in the folder; files that were put there by hand get a safe name."""
         try:
-            found = sorted(file.name for file in self.folder.iterdir() if file.name.endswith(_SUFFIX))
+            found = sorted(
+                file.name
+                for file in self.folder.iterdir()
+                if file.name.endswith(_SUFFIXES) and not (file.name[0] == "." and file.suffix != _SUFFIX)
+            )
         except FileNotFoundError:
             return {}
         except OSError as exc:
@@ -155,7 +173,7 @@ class Library:
             ) from exc
         files: dict[str, Path] = {}
         for file in found:
-            stem = file.removesuffix(_SUFFIX)
+            stem = _stem(Path(file))
             name = stem if _SAFE.fullmatch(stem) and len(stem) <= _MAX_NAME else derived_name(Path(file))
             if name.casefold() not in RESERVED and name != DEMO_NAME:
                 files.setdefault(name, self.folder / file)
@@ -170,9 +188,13 @@ class Library:
 
 def derived_name(path: Path) -> str:
     """A safe name from a file's: lower case, runs of anything unusual become one hyphen."""
-    stem = path.name.removesuffix(_SUFFIX).lower()
+    stem = _stem(path).lower()
     name = re.sub(r"[^a-z0-9._]+", "-", stem).strip("-._")[:_MAX_NAME].rstrip("-._")
     return name or "model"
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(path.suffix) if path.suffix in _SUFFIXES else path.name
 
 
 def _check_name(name: str) -> None:
@@ -186,7 +208,13 @@ def _check_name(name: str) -> None:
 
 
 def _usable(path: Path) -> Header:
-    """The header of a whole model that the engine can run; raises ModelFileError for the rest."""
+    """The header of a whole model that an engine can run; raises ModelFileError for the rest."""
+    engine = next((engine for engine, suffix in folders.SUFFIXES.items() if path.suffix == suffix), "")
+    if engine:
+        header = folders.read_folder(path).header
+        if header.engine != engine:
+            raise ModelFileError(f"{path} is a folder for {header.engine}, and its name says {engine}.")
+        return header
     header = read_header(path)
     if header.parts > 1:
         raise ModelFileError(
@@ -200,13 +228,3 @@ def _usable(path: Path) -> Header:
     if header.pooling == "rank":
         raise ModelFileError(f"{path} is a reranking model, which nearfar does not serve.", code="model_unsupported")
     return header
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system allows one, else a symbolic link. Raises FileExistsError."""
-    try:
-        target.hardlink_to(source)
-    except FileExistsError:
-        raise
-    except OSError:
-        target.symlink_to(source)

@@ -13,12 +13,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """What the model is called in replies; the path of the file stays private."""
     path: str
+    """A file, or a folder."""
+    files: tuple[str, ...] = ()
+    """Of a folder, what was checked and is to be read."""
     socket: str
     """Path of the Unix socket to listen on."""
     key: str
     context: int
     """Tokens per slot."""
     slots: int
+    """Requests answered at once; children that answer one at a time let as many more wait."""
     batch: int
     threads: int
     embedding: bool
