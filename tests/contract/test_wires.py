@@ -26,13 +26,31 @@ MARKERS = {
     "openai.chat": b'"finish_reason":"',
     "anthropic.messages": b'"message_stop"',
     "ollama.chat": b'"done":true',
+    "gemini.generate": b'"finishReason"',
+    "ollama.generate": b'"done":true',
+    "azure.chat": b'"finish_reason":"',
+    "huggingface.chat": b'"finish_reason":"',
+    "tgi.chat": b'"finish_reason":"',
+    "transformers.chat": b'"finish_reason":"',
+    "gpt4all.chat": b"}",
+    "openai.responses": b'"type":"response.',
+    "openai.completions": b'"finish_reason":"',
 }
 """Bytes in the piece that completes a stream; before its end no stream may end clean."""
 
 BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "asked", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
     "embeddings": {"model": "asked", "input": ["a", "b"]},
+    "gemini.generate": {"model": "asked", "contents": [{"parts": [{"text": "hi"}]}]},
+    "generate": {"model": "asked", "prompt": "hi"},
+    "embed": {"model": "asked", "input": ["a", "b"]},
+    "responses": {"model": "asked", "input": "hi"},
+    "completions": {"model": "asked", "prompt": "hi"},
 }
+"""A request of each kind, by the name of its client wire or the last word of it."""
+
+LIKE_ONLY = {"openai.responses", "openai.completions"}
+"""Provider wires that only clients of the same dialect use; how their chunks look in others has tests of its own."""
 
 
 def folder(wire: ProviderWire) -> Path:
@@ -49,13 +67,14 @@ def golden(pattern: str) -> list[Any]:
 
 def ask(wire: ProviderWire, path: Path | None = None) -> Request:
     [operation] = wire.operations
-    body = dict(BODIES[operation])
+    name = wire.name if wire.name in LIKE_ONLY else f"openai.{operation}"
+    body = dict(BODIES[name.rpartition(".")[2]])
     if path is not None and path.suffix != ".json":
         body["stream"] = True
     if path is not None and "choices" in path.name:
         body["n"] = 2
     # Every provider wire is asked in OpenAI's dialect; the other clients' dialects have tests of their own.
-    client = registry.client_wire(f"openai.{operation}")
+    client = registry.client_wire(name)
     return client.parse(json.dumps(body).encode(), "req-1")
 
 
@@ -166,6 +185,8 @@ def test_error_bodies_become_typed_errors(wire: ProviderWire, path: Path) -> Non
         "invalid": "BadRequestError",
         "param": "BadRequestError",
         "input": "BadRequestError",
+        "validation": "UnprocessableEntityError",
+        "loading": "ModelLoading",
     }
     assert type(error).__name__ == expected[what]
     assert error.message
@@ -199,7 +220,7 @@ def test_encoding_is_pure_and_names_the_model(wire: ProviderWire) -> None:
     out = [wire.encode(request, there, conversation(wire, request)) for _ in range(2)]
     assert out[0] == out[1]
     assert (request.body, {name: bytes(raw) for name, raw in request.fields.items()}) == before
-    assert json.loads(out[0].body)["model"] == "the-model"
+    assert json.loads(out[0].body).get("model") == "the-model" or "the-model" in out[0].path
     assert out[0].path.startswith("/")
     assert ("content-type", "application/json") in out[0].headers
 
@@ -215,9 +236,10 @@ def conversation(wire: ProviderWire, request: Request) -> Conversation | None:
 @pytest.mark.parametrize("wire", CLIENTS, ids=lambda wire: wire.name)
 def test_the_error_body_is_json_and_the_stream_error_ends_nothing(wire: ClientWire) -> None:
     error = BadRequestError("No.", code="c", hint="Do.")
-    assert json.loads(wire.error(error, "r"))["error"]["message"] == "No. Do."
-    operation = wire.name.rpartition(".")[2]
-    request = wire.parse(json.dumps(BODIES[operation]).encode(), "r")
+    told = json.loads(wire.error(error, "r"))["error"]
+    assert (told if isinstance(told, str) else told["message"]) == "No. Do."  # Ollama's must be text
+    body = BODIES.get(wire.name) or BODIES[wire.name.rpartition(".")[2]]
+    request = wire.parse(json.dumps(body).encode(), "r")
     for like in (True, False):
         assert b"No. Do." in wire.renderer(request, like).error(error)
 
@@ -231,7 +253,10 @@ def test_rubbish_from_a_client_is_a_400(wire: ClientWire, body: bytes) -> None:
     assert caught.value.message
 
 
-@pytest.mark.parametrize(("wire", "path"), golden("stream_*") + golden("plain_*"))
+@pytest.mark.parametrize(
+    ("wire", "path"),
+    [item for item in golden("stream_*") + golden("plain_*") if item.values[0].name not in LIKE_ONLY],
+)
 def test_every_client_gets_the_whole_answer_of_every_provider(wire: ProviderWire, path: Path) -> None:
     """Text, tool arguments and usage arrive whole through the unlike renderer."""
     request = ask(wire, path)

@@ -15,6 +15,7 @@ from nearfar.core.chat import (
     Usage,
 )
 from nearfar.core.errors import ContextTooLong, NearfarError, StreamCut, UpstreamError
+from nearfar.wire.base import Decoder
 from nearfar.wire.openai_chat_decode import DONE, decoder, usage
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openai_chat"
@@ -213,9 +214,56 @@ def test_odd_deltas_of_some_servers() -> None:
     assert events(chunks) == [
         TextDelta("part"),
         ToolCallDelta(call=0, id="c", name="f", arguments='{"a":1}'),
-        Finish("stop", "eos_token"),
+        Finish("tool_calls", "eos_token"),
     ]
     assert last_usage([*chunks, Chunk(usage=Usage())]) == Usage()
+
+
+def test_calls_without_a_list_and_with_counted_ids_are_not_lost() -> None:
+    call = b'{"index":0,"id":0,"function":{"name":"f","arguments":"{}"}}'
+    end = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    for calls in (call, b"[%b]" % call):
+        data = b'data: {"choices":[{"index":0,"delta":{"tool_calls":%b}}]}\n\n' % calls
+        assert events(read("x.sse", data=data + end)) == [
+            ToolCallDelta(call=0, id="0", name="f", arguments="{}"),
+            Finish("tool_calls", "stop"),
+        ]
+
+
+def test_a_finish_stays_what_it_is_where_no_tool_was_called() -> None:
+    call = b'{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}'
+    data = (
+        b'data: {"choices":[{"index":1,"delta":{"tool_calls":[%b]}},{"index":0,"delta":{"content":"a"}}]}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"},'
+        b'{"index":1,"delta":{},"finish_reason":"length"}]}\n\n' % call
+    )
+    found = events(read("x.sse", data=data, request=asked(choices=2)))
+    assert [event for event in found if isinstance(event, Finish)] == [
+        Finish("stop", "stop"),
+        Finish("length", "length", 1),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 40, 10_000])
+def test_an_error_stays_an_error_when_done_follows_it(size: int) -> None:
+    data = (GOLDEN / "broken_error_then_done.sse").read_bytes()
+    found = decoder(asked(), False)
+    with pytest.raises(UpstreamError, match="EngineCore"):
+        read_in_pieces(found, data, size)
+
+
+def read_in_pieces(found: Decoder, data: bytes, size: int) -> None:
+    for start in range(0, len(data), size):
+        chunks = found.feed(data[start : start + size])
+        assert not any(chunk.end for chunk in chunks)
+    found.close()
+
+
+def test_an_error_after_a_status_of_200_says_what_was_wrong() -> None:
+    with pytest.raises(ContextTooLong, match="context length"):
+        read("broken_error_text.sse")
+    with pytest.raises(UpstreamError, match="Executor is shut down"):
+        read("broken_flat_error.sse")
 
 
 @pytest.mark.parametrize(

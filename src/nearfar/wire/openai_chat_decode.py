@@ -173,10 +173,11 @@ class _Reader:
 
 def plain(typed: bool) -> PlainDecoder:
     """The decoder of a plain reply."""
-    return PlainDecoder(lambda body: _read_plain(body, typed))
+    return PlainDecoder(lambda body: read_plain(body, typed))
 
 
-def _read_plain(body: bytes, typed: bool) -> Chunk:
+def read_plain(body: bytes, typed: bool) -> Chunk:
+    """A whole plain reply as one chunk. Raises StreamCut, and the error that it holds."""
     reply: _Reply = decode_reply(_decode, body)
     refuse_error(reply.error or reply.object == "error", body)
     if not reply.choices:
