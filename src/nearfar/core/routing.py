@@ -36,6 +36,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: dict[str, Capability] = {}
     context: int | None = None
     """Tokens that fit, prompt and answer together; None when unknown."""
+    loaded_context: int | None = None
+    """Tokens of context the runtime has it loaded with now; None when it is not loaded, or does not say."""
     max_output: int | None = None
     price: Price | None = None
     drop: tuple[str, ...] = ()
