@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from ollama._types import ChatRequest
 
-from nearfar.core.errors import BadRequestError
+from nearfar.core.errors import BadRequestError, ContextTooLong
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability, Deployment
 from nearfar.wire import openai_chat
@@ -101,7 +101,10 @@ def test_context_holds_prompt_and_answer(prompt: int, output: int, limit: int | 
 def test_the_context_is_asked_for_from_estimate_and_limit() -> None:
     long = [{"role": "user", "content": "word " * 6000}]
     assert compose(messages=long)[0]["options"]["num_ctx"] == 16_384
-    assert compose({"context": 8192}, messages=long)[0]["options"]["num_ctx"] == 8192
+    assert compose({"context": 12_000}, messages=long)[0]["options"]["num_ctx"] == 12_000
+    with pytest.raises(ContextTooLong, match="8192"):
+        compose({"context": 8192}, messages=long)
+    assert compose({"loaded_context": 32_768})[0]["options"]["num_ctx"] == 32_768
     assert compose(max_tokens=7000)[0]["options"]["num_ctx"] == 8192
     assert compose({"max_output": 30_000})[0]["options"]["num_ctx"] == 32_768
 

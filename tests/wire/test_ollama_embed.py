@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from ollama import EmbedResponse
+from ollama._types import EmbedRequest
 
-from nearfar.core.chat import EmbeddingsDelta, Request, Usage
+from nearfar.core.chat import Chunk, EmbeddingsDelta, Request, Usage
 from nearfar.core.errors import BadRequestError, NearfarError, StreamCut, UpstreamError
 from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
@@ -67,3 +68,50 @@ def test_bad_replies(data: bytes, kind: type[NearfarError]) -> None:
     decoder.feed(data)
     with pytest.raises(kind):
         decoder.close()
+
+
+def ask(**value: Any) -> Request:
+    return ollama_embed.parse(json.dumps({"model": "near", "input": "text", **value}).encode(), "r")
+
+
+def test_towards_ollama_the_bytes_travel() -> None:
+    out = ollama_embed.encode(ask(keep_alive="5m", dimensions=8), THERE, None)
+    assert out.deviations == ("dropped:dimensions",)
+    sent = json.loads(out.body)
+    EmbedRequest.model_validate(sent)
+    assert sent == {"model": "all-minilm", "input": "text", "keep_alive": "5m", "truncate": False}
+    assert json.loads(ollama_embed.encode(ask(truncate=True), THERE, None).body)["truncate"] is True
+
+
+def test_elsewhere() -> None:
+    request = ask(input=["a", "b"], dimensions=8, keep_alive="5m", truncate=True)
+    assert request.needs == {"dimensions"}
+    found = ollama_embed.conversation(request)
+    assert found.deviations == ("dropped:keep_alive", "dropped:truncate")
+    sent = json.loads(openai_embeddings.encode(request, THERE, found).body)
+    assert (sent["model"], sent["input"]) == ("all-minilm", ["a", "b"])
+    request = ask(truncate=False)
+    found = ollama_embed.conversation(request)
+    assert found.deviations == (), "elsewhere nothing is cut in silence anyway"
+    assert json.loads(openai_embeddings.encode(request, THERE, found).body)["input"] == "text"
+
+
+def test_the_reply_in_ollamas_shape() -> None:
+    made = ollama_embed.renderer(ask(), False)
+    made.render(Chunk(events=(EmbeddingsDelta([[0.5], [1.0]]),), usage=Usage(input=4, output=0), model="e"))
+    value = json.loads(made.finish())
+    EmbedResponse.model_validate(value)
+    assert (value["model"], value["embeddings"], value["prompt_eval_count"]) == ("e", [[0.5], [1.0]], 4)
+    assert value["total_duration"] > 0
+    like = ollama_embed.renderer(ask(), True)
+    assert (like.render(Chunk(raw=b"{}")), like.finish(), like.note("x"), like.keep_alive()) == (b"{}", b"", b"", b"")
+
+
+def test_wrong_requests_of_ollamas_clients() -> None:
+    hostile: list[dict[str, Any]] = [{"input": 3}, {"input": [3]}, {"model": ""}, {"truncate": "yes"}, {"options": []}]
+    for wrong in hostile:
+        with pytest.raises(BadRequestError):
+            ask(**wrong)
+    assert ollama_embed.is_empty(ask(input=[]))
+    assert ollama_embed.is_empty(ask(input=""))
+    assert not ollama_embed.is_empty(ask())

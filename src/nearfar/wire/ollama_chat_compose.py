@@ -5,7 +5,8 @@ Ollama cuts prompts that do not fit, silently, unless it is told the context it 
 Source: Ollama's docs/api.md and api/types.go of 2026-08, read 2026-11-22.
 
 ==================================== ======================================================================
-context                              ``options.num_ctx``: a power of two that holds prompt and answer
+context                              ``options.num_ctx``: a power of two that holds prompt and answer, and no less
+                                     than the model is loaded with
 choices > 1                          refused: the reply would not be what was asked for
 tool_choice required or named        refused: Ollama ignores it
 tool_choice none                     the tools are left out                                     (deviation)
@@ -36,7 +37,7 @@ from nearfar.core.conversation import (
     ToolCall,
     ToolResult,
 )
-from nearfar.core.errors import BadRequestError
+from nearfar.core.errors import BadRequestError, ContextTooLong
 from nearfar.core.routing import Deployment
 from nearfar.wire.deviations import Deviations, says_something, unsupported
 from nearfar.wire.fields import call_arguments
@@ -67,6 +68,22 @@ def context_for(input_tokens: int, output_tokens: int, limit: int | None) -> int
     return size if limit is None else min(size, limit)
 
 
+def enough_context(input_tokens: int, max_output: int | None, deployment: Deployment, asked: int = 0) -> int:
+    """Tokens of context to ask ``deployment`` for: nothing is cut, and the model is not loaded anew without need.
+
+    ``input_tokens`` is an estimate on the high side; ``asked`` is what the client itself asked for. What the model is
+    loaded with already is never made smaller. Raises ContextTooLong when the prompt is beyond the deployment's context.
+    """
+    limit = deployment.context
+    if limit is not None and input_tokens >= limit:
+        message = f"About {input_tokens} tokens of prompt do not fit the {limit} that {deployment.model} can read."
+        raise ContextTooLong(message, param="messages", hint="Shorten the prompt, or ask for a larger model.")
+    output = max_output or deployment.max_output or OUTPUT_RESERVE
+    if asked >= input_tokens + output:
+        return asked
+    return max(context_for(input_tokens, output, limit), deployment.loaded_context or 0)
+
+
 def to_ollama(
     conversation: Conversation, deployment: Deployment, input_tokens: int
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -76,9 +93,8 @@ def to_ollama(
     """
     note = Deviations()
     settings = conversation.settings
-    output = settings.max_output or deployment.max_output or OUTPUT_RESERVE
     options = _options(settings)
-    options["num_ctx"] = context_for(input_tokens, output, deployment.context)
+    options["num_ctx"] = enough_context(input_tokens, settings.max_output, deployment)
     value: dict[str, Any] = {
         "model": deployment.model,
         "messages": _messages(conversation.messages, note),
