@@ -2,9 +2,12 @@ import json
 from typing import Any
 
 import pytest
+from ollama import ProcessResponse, ShowResponse
+from ollama._types import GenerateRequest
 
 from nearfar.core.places import Place
-from nearfar.providers.ollama import PROVIDER, read_tags, read_version
+from nearfar.providers.base import Running, Shown
+from nearfar.providers.ollama import PROVIDER, load, read_ps, read_show, read_tags, read_version, unload
 
 
 def tag(name: str, **fields: Any) -> dict[str, Any]:
@@ -73,3 +76,67 @@ def test_other_answers_are_not_ollamas(body: bytes) -> None:
 
 def test_its_place_must_be_proved() -> None:
     assert PROVIDER.place is Place.CLOUD
+
+
+# From Ollama's documentation of its API: GET /api/ps and POST /api/show.
+PS = {
+    "models": [
+        {
+            "name": "mistral:latest",
+            "model": "mistral:latest",
+            "size": 5137025024,
+            "digest": "2ae6f6dd7a3d",
+            "expires_at": "2026-08-04T14:38:31.83753-07:00",
+            "size_vram": 5137025024,
+            "context_length": 4096,
+        }
+    ]
+}
+SHOW = {
+    "capabilities": ["completion", "vision", "tools"],
+    "model_info": {"general.architecture": "llama", "llama.context_length": 131072},
+}
+
+
+def test_what_is_in_memory() -> None:
+    assert read_ps(json.dumps(PS).encode()) == [
+        Running(model="mistral:latest", context=4096, bytes=5137025024, expires="2026-08-04T14:38:31.83753-07:00")
+    ]
+    assert read_ps(b'{"models":[]}') == []
+    ProcessResponse.model_validate(PS)
+
+
+def test_loading_and_unloading_ask_for_no_answer() -> None:
+    asked = load("llama3.2", "chat", 8192)
+    assert (asked.method, asked.path) == ("POST", "/api/generate")
+    assert json.loads(asked.body) == {"model": "llama3.2", "stream": False, "options": {"num_ctx": 8192}}
+    GenerateRequest.model_validate_json(asked.body)
+    assert "options" not in json.loads(load("llama3.2", "chat", None).body)
+    vectors = load("all-minilm", "embeddings", None)
+    assert (vectors.path, json.loads(vectors.body)) == ("/api/embed", {"model": "all-minilm", "input": []})
+    gone = unload(Running(model="mistral:latest"))
+    assert json.loads(gone.body) == {"model": "mistral:latest", "keep_alive": 0, "stream": False}
+
+
+def test_what_a_model_was_trained_for() -> None:
+    shown = read_show(json.dumps(SHOW).encode())
+    assert shown is not None
+    assert shown.context == 131072
+    assert {name: can.can for name, can in shown.capabilities.items()} == {
+        "tools": True,
+        "images": True,
+        "reasoning": False,
+    }
+    assert read_show(b"{}") == Shown(), "an older version says less"
+    ShowResponse.model_validate(SHOW)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"models":3}', b'{"model_info":[]}', b"\xff"])
+def test_strange_answers_about_memory_say_nothing(body: bytes) -> None:
+    assert read_ps(body) is None or body == b'{"model_info":[]}'
+    assert read_show(body) is None or body == b'{"models":3}'
+
+
+def test_a_gateway_that_speaks_its_dialect_is_not_ollama() -> None:
+    assert read_version(b'{"version":"0.32.0","nearfar":"0.1.0"}') is None
+    assert read_version(b'{"version":"0.32.0"}') == []

@@ -31,6 +31,52 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """Body → models; None when the answer is not this system's."""
 
 
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request in a runtime's own words: it holds a model's name and no word of any conversation."""
+
+    method: str = "GET"
+    path: str
+    """Below the server's root, not below the base URL of its chat."""
+    body: bytes = b""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a runtime has in memory, or is putting there."""
+
+    model: str
+    """Empty for a server that has one model and answers with it whatever is asked for."""
+    instance: str = ""
+    """What the runtime calls this copy of it, where that is not the model's name."""
+    loading: bool = False
+    context: int | None = None
+    """Tokens of context it is loaded with."""
+    bytes: int = 0
+    """Memory it takes; 0 when the runtime does not say."""
+    expires: str = ""
+    """When it will be unloaded, RFC 3339; empty when the runtime does not say."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runtime says about one of its models."""
+
+    context: int | None = None
+    """Tokens the model was trained for."""
+    capabilities: dict[str, Capability] = {}
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """How a runtime is asked what it has in memory, and how to change that: pure builders and readers."""
+
+    running: Call
+    read: Callable[[bytes], list[Running] | None]
+    """Body → what is in memory; None when the answer is not this system's."""
+    load: Callable[[str, str, int | None], Call]
+    """(model, operation, tokens of context or None) → load it. A model that is loaded already may be loaded anew."""
+    unload: Callable[[Running], Call]
+    show: Callable[[str], Call] | None = None
+    read_shown: Callable[[bytes], Shown | None] | None = None
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What our claim to speak with a system rests on."""
 
@@ -80,6 +126,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     rename: dict[str, str] = {}
     default_models: tuple[str, ...] = ()
     """Models offered by ``auto`` and ``cloud`` when only a key was found, strongest value first."""
+    life: Life | None = None
+    """How its models come into memory and leave it; None where that is not for a client to say."""
     evidence: Evidence = Evidence()
 
 

@@ -1,11 +1,14 @@
-"""llama.cpp's server. Source: its tools/server/README.md of 2026-08; the default port moved from 8080 to 9931 then."""
+"""llama.cpp's server, with one model or, as a router, with several.
+
+Source: its tools/server/README.md of 2026-08; the default port moved from 8080 to 9931 then.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from nearfar.core.routing import Capability
-from nearfar.providers.base import Found, Probe, Provider
+from nearfar.providers.base import Call, Evidence, Found, Life, Probe, Provider, Running
 
 _YES = Capability(can=True, source="catalogue", date="2026-11-22")
 _NO = Capability(can=False, source="catalogue", date="2026-11-22")
@@ -58,6 +61,49 @@ def read_props(body: bytes) -> list[Found] | None:
     return []
 
 
+class _Status(msgspec.Struct):
+    value: str = ""
+
+
+class _Routed(msgspec.Struct):
+    id: str
+    status: _Status | None = None
+    meta: _Meta | None = None
+
+
+class _Router(msgspec.Struct):
+    data: list[_Routed]
+
+
+def read_router(body: bytes) -> list[Running] | None:
+    """The models of ``/models`` that are in memory, or on their way. A sleeping one has left the memory.
+
+    A server with one model gives no status: that model is loaded, and answers whatever is asked for.
+    """
+    try:
+        models = msgspec.json.decode(body, type=_Router).data
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found = []
+    for model in models:
+        context = model.meta.n_ctx if model.meta is not None else None
+        if model.status is None:
+            found.append(Running(model="", context=context))
+        elif model.status.value in {"loaded", "loading"}:
+            found.append(Running(model=model.id, loading=model.status.value == "loading", context=context))
+    return found
+
+
+def _change(what: str, model: str) -> Call:
+    return Call(method="POST", path=f"/models/{what}", body=msgspec.json.encode({"model": model}))
+
+
+def load(model: str, operation: str, context: int | None) -> Call:
+    """Have the router start the model. It answers at once, and its list says ``loading``; the context is its own."""
+    del operation, context
+    return _change("load", model)
+
+
 PROVIDER = Provider(
     name="llama-cpp",
     title="llama.cpp server",
@@ -78,4 +124,14 @@ PROVIDER = Provider(
         # The engine leaves the member unread, so the vectors would have another length than asked for.
         "dimensions": _NO,
     },
+    life=Life(
+        running=Call(path="/models"),
+        read=read_router,
+        load=load,
+        unload=lambda running: _change("unload", running.model),
+    ),
+    evidence=Evidence(
+        label="live",
+        what="llama.cpp's own server answers in the tests, as the embedded engine; its router mode is from its README.",
+    ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.routing import Capability
-from nearfar.providers.base import Found, Probe, Provider
+from nearfar.providers.base import Call, Evidence, Found, Life, Probe, Provider, Running, Shown
 
 _YES = Capability(can=True, source="catalogue", date="2026-11-22")
 _NO = Capability(can=False, source="catalogue", date="2026-11-22")
@@ -30,6 +30,24 @@ class _Tags(msgspec.Struct):
 
 class _Version(msgspec.Struct):
     version: str
+    nearfar: str = ""
+
+
+class _Loaded(msgspec.Struct):
+    name: str = ""
+    model: str = ""
+    size: int = 0
+    expires_at: str = ""
+    context_length: int | None = None
+
+
+class _Ps(msgspec.Struct):
+    models: list[_Loaded]
+
+
+class _Show(msgspec.Struct):
+    model_info: dict[str, Any] | None = None
+    capabilities: list[str] | None = None
 
 
 def read_tags(body: bytes) -> list[Found] | None:
@@ -53,12 +71,59 @@ def read_tags(body: bytes) -> list[Found] | None:
 
 
 def read_version(body: bytes) -> list[Found] | None:
-    """No models, but the proof that this is Ollama: ``/api/version`` answers with nothing but a version."""
+    """No models, but the proof that this is Ollama: ``/api/version`` answers with nothing but a version.
+
+    A gateway such as this one, which speaks Ollama's dialect, is not: where its models run is not for Ollama to say.
+    """
     try:
-        msgspec.json.decode(body, type=_Version)
+        found = msgspec.json.decode(body, type=_Version)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return []
+    return None if found.nearfar else []
+
+
+def read_ps(body: bytes) -> list[Running] | None:
+    """The models of ``/api/ps``: those in memory. One that is still being loaded is not among them."""
+    try:
+        loaded = msgspec.json.decode(body, type=_Ps).models
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return [
+        Running(model=item.name or item.model, context=item.context_length, bytes=item.size, expires=item.expires_at)
+        for item in loaded
+    ]
+
+
+def load(model: str, operation: str, context: int | None) -> Call:
+    """A request for no answer: without a prompt Ollama loads the model and says so. It spends no tokens."""
+    asked: dict[str, Any] = {"model": model, "stream": False}
+    if context is not None:
+        asked["options"] = {"num_ctx": context}
+    if operation == "embeddings":
+        return Call(method="POST", path="/api/embed", body=msgspec.json.encode({"model": model, "input": []}))
+    return Call(method="POST", path="/api/generate", body=msgspec.json.encode(asked))
+
+
+def unload(running: Running) -> Call:
+    """A request for no answer that is to be kept for no time."""
+    asked = {"model": running.model, "keep_alive": 0, "stream": False}
+    return Call(method="POST", path="/api/generate", body=msgspec.json.encode(asked))
+
+
+def read_show(body: bytes) -> Shown | None:
+    """What ``/api/show`` says: the context the model was trained for, and what it can do."""
+    try:
+        found = msgspec.json.decode(body, type=_Show)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    info = found.model_info or {}
+    context = info.get(f"{info.get('general.architecture', '')}.context_length")
+    said = found.capabilities
+    can = {}
+    if said is not None:
+        for ours, theirs in (("tools", "tools"), ("images", "vision"), ("reasoning", "thinking")):
+            can[ours] = Capability(can=theirs in said, source="probed")
+    return Shown(context=context if isinstance(context, int) and context > 0 else None, capabilities=can)
 
 
 def _has_weights(model: _Model) -> bool:
@@ -77,6 +142,7 @@ PROVIDER = Provider(
     name="ollama",
     title="Ollama",
     wire="ollama.chat",
+    also=("ollama.generate",),
     embeddings_wire="ollama.embed",
     base_url="http://127.0.0.1:11434",
     auth="none",
@@ -99,4 +165,16 @@ PROVIDER = Provider(
         "dimensions": _YES,
         "token_input": _NO,
     },
+    life=Life(
+        running=Call(path="/api/ps"),
+        read=read_ps,
+        load=load,
+        unload=unload,
+        show=lambda model: Call(method="POST", path="/api/show", body=msgspec.json.encode({"model": model})),
+        read_shown=read_show,
+    ),
+    evidence=Evidence(
+        label="schema",
+        what="Requests and replies are checked by the types of Ollama's official Python client 0.6.",
+    ),
 )
