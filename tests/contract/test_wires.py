@@ -46,10 +46,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "embed": {"model": "asked", "input": ["a", "b"]},
     "responses": {"model": "asked", "input": "hi"},
     "completions": {"model": "asked", "prompt": "hi"},
+    "messages": {"model": "asked", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
+    "count_tokens": {"model": "asked", "messages": [{"role": "user", "content": "hi"}]},
 }
 """A request of each kind, by the name of its client wire or the last word of it."""
 
-LIKE_ONLY = {"openai.responses", "openai.completions"}
+LIKE_ONLY = {"openai.responses", "openai.completions", "anthropic.count_tokens"}
 """Provider wires that only clients of the same dialect use; how their chunks look in others has tests of its own."""
 
 
@@ -103,6 +105,8 @@ def test_a_complete_reply_ends_once_with_its_facts(wire: ProviderWire, path: Pat
     chunks = feed(wire, ask(wire, path), [path.read_bytes()], typed=typed)
     assert [chunk.end for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert any(chunk.content for chunk in chunks)
+    if "count_tokens" in wire.operations:
+        return  # a number, with no model and no events
     assert any(chunk.model for chunk in chunks)
     if "chat" in wire.operations:
         assert any(chunk.finish in {"stop", "length", "tool_calls", "content_filter"} for chunk in chunks)

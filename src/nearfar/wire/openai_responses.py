@@ -1,0 +1,98 @@
+"""OpenAI's Responses API, towards clients and towards providers that speak it too. It knows neither routes nor places.
+
+Requests are read in openai_responses_parse, told to other dialects by openai_responses_conversation; replies are
+written in openai_responses_render, read in openai_responses_decode, passed on in openai_responses_like.
+Upstream nothing is stored: ``store`` is always false there, because stored content is content held elsewhere.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nearfar.core.chat import Request
+from nearfar.core.conversation import Conversation
+from nearfar.core.errors import BadRequestError
+from nearfar.core.routing import Deployment
+from nearfar.wire.base import ClientWire, Outgoing, ProviderWire, Renderer
+from nearfar.wire.deviations import Deviations
+from nearfar.wire.failures import upstream_error
+from nearfar.wire.openai_chat_render import error_body
+from nearfar.wire.openai_responses_conversation import SEAL
+from nearfar.wire.openai_responses_conversation import conversation as conversation_of
+from nearfar.wire.openai_responses_decode import decoder
+from nearfar.wire.openai_responses_like import LikePlain, LikeStream
+from nearfar.wire.openai_responses_parse import NAME, parse
+from nearfar.wire.openai_responses_render import Plain, Stream, Told
+from nearfar.wire.openai_responses_tools import is_search, without_searches
+from nearfar.wire.patch import JSON_HEADERS, patch
+
+_encode = msgspec.json.Encoder().encode
+_SEALED = SEAL.encode()
+_NOWHERE = Told()
+
+
+def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
+    """The request for ``deployment``: the client's bytes, changed only where they must be.
+
+    Raises BadRequestError (code ``unsupported``) for other dialects: their requests go to chat completions.
+    """
+    if conversation is not None:
+        message = "This deployment's Responses API is only spoken to clients that speak it themselves."
+        raise BadRequestError(message, code="unsupported", hint="Ask for it as a chat.")
+    note = Deviations()
+    fields = dict(request.fields)
+    changes: dict[str, bytes] = {"store": b"false"}
+    if bytes(fields.get("store", b"")) == b"true":
+        note.add("dropped:store")
+    fields.pop("previous_response_id", None)  # its items are in the input already
+    tools = fields.get("tools")
+    if tools is not None and b"web_search" in bytes(tools):
+        _leave_out_searches(fields, tools, note)
+    if _SEALED in bytes(fields["input"]):
+        fields["input"] = _without_seals(fields["input"], note)
+    body, deviations = patch(fields, request.model, deployment, changes, request.body)
+    return Outgoing(path="/responses", headers=JSON_HEADERS, body=body, deviations=(*note.all(), *deviations))
+
+
+def _leave_out_searches(fields: dict[str, msgspec.Raw], tools: msgspec.Raw, note: Deviations) -> None:
+    kept = without_searches(tools)
+    for kind in (item.get("type", "") for item in msgspec.json.decode(tools)):
+        if is_search(kind):
+            note.add(f"dropped:tools.{kind}")
+    if kept:
+        fields["tools"] = msgspec.Raw(_encode(kept))
+        return
+    fields.pop("tools")
+    fields.pop("tool_choice", None)  # nothing is left to choose from
+
+
+def _without_seals(raw: msgspec.Raw, note: Deviations) -> msgspec.Raw:
+    """The input without reasoning that another vendor signed: OpenAI takes only its own."""
+    if bytes(raw).lstrip()[:1] == b'"':
+        return raw
+    kept = []
+    for item in msgspec.json.decode(raw, type=list[msgspec.Raw]):
+        value = msgspec.json.decode(item)
+        if value.get("type") == "reasoning" and str(value.get("encrypted_content") or "").startswith(SEAL):
+            note.add("dropped:reasoning")
+        else:
+            kept.append(item)
+    return msgspec.Raw(_encode(kept))
+
+
+def renderer(request: Request, like: bool, told: Told = _NOWHERE) -> Renderer:
+    """The renderer for the reply to ``request``. ``told``: what it says about where the response is kept."""
+    if request.stream:
+        return LikeStream(request, told) if like else Stream(request, told)
+    return LikePlain(request, told) if like else Plain(request, told)
+
+
+CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, conversation=conversation_of, error=error_body)
+
+PROVIDER = ProviderWire(
+    name=NAME,
+    like=frozenset({NAME}),
+    encode=encode,
+    decoder=decoder,
+    error=upstream_error,
+)
