@@ -2,7 +2,7 @@
 
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability
-from nearfar.providers.base import Provider
+from nearfar.providers.base import Evidence, Provider
 
 _YES = Capability(can=True, source="catalogue", date="2026-11-22")
 _NO = Capability(can=False, source="catalogue", date="2026-11-22")
@@ -27,4 +27,5 @@ PROVIDER = Provider(
         # The engine leaves the member unread, so the vectors would have another length than asked for.
         "dimensions": _NO,
     },
+    evidence=Evidence(label="live", what="The engine itself answers in the tests, through the official clients too."),
 )

@@ -1,7 +1,7 @@
 """OpenAI's own service. Source: the OpenAI API reference, read 2026-11-22."""
 
 from nearfar.core.routing import Capability
-from nearfar.providers.base import Provider
+from nearfar.providers.base import Evidence, Provider
 
 _YES = Capability(can=True, source="catalogue", date="2026-11-22")
 
@@ -28,4 +28,8 @@ PROVIDER = Provider(
     # Reasoning models refuse the old name; every current model takes the new one.
     rename={"max_tokens": "max_completion_tokens"},
     default_models=("gpt-6-luna", "gpt-5.4-mini"),
+    evidence=Evidence(
+        label="schema",
+        what="The official client, current and previous major, reads what goes through; its types hold our requests.",
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nearfar.core.routing import Capability
-from nearfar.providers.base import Found, Probe, Provider
+from nearfar.providers.base import Evidence, Found, Probe, Provider
 
 _YES = Capability(can=True, source="catalogue", date="2026-11-22")
 
@@ -60,5 +60,14 @@ PROVIDER = Provider(
         "json_mode": _YES,
         "logprobs": _YES,
         "seed": _YES,
+        # Only where it was started with a parser for the model's calls.
+        "tools": Capability(),
+        "tool_choice": Capability(),
+        "images": Capability(),
     },
+    evidence=Evidence(
+        label="docs",
+        what="Its reasoning, errors in mid-stream and lists are golden bytes written from its documentation; no server "
+        "was asked.",
+    ),
 )
