@@ -54,6 +54,38 @@ def run(
     return decide(facts(**more), route, candidates, rules, decision_id="d-1")
 
 
+def decide_cold(waits: dict[str, float], *, cold: str = "warm", strategy: str = "local-first", **more: Any) -> Decision:
+    """As ``run``, with the seconds that each deployment's model takes to load."""
+    route = Route(name="r", strategy=strategy, deployments=("far", "lan", "near"), cold=cold)
+    candidates = [
+        Candidate(deployment=d, wait=waits.get(d.name, 0.0), state="cold" if d.name in waits else "ready")
+        for d in (FAR, LAN, NEAR)
+    ]
+    return decide(facts(**more), route, candidates, RULES, decision_id="d-1")
+
+
+def test_a_cold_model_is_warmed_while_another_one_answers() -> None:
+    decision = decide_cold({"near": 30.0})
+    assert names(decision) == ["lan", "far", "near"]
+    assert decision.ranked[0].reason == "local-first: lan is the first allowed place (near: cold, about 30 s to load)"
+    assert names(decide_cold({"near": 30.0, "lan": 9.0})) == ["far", "near", "lan"]
+
+
+def test_a_cold_model_is_waited_for_when_there_is_nothing_else() -> None:
+    restricted = decide_cold({"near": 30.0}, class_=Class.RESTRICTED, class_reason="caller")
+    assert names(restricted) == ["near"]
+    assert "cold" not in restricted.ranked[0].reason
+    assert names(decide_cold({"near": 30.0, "lan": 30.0, "far": 30.0})) == ["near", "lan", "far"]
+
+
+def test_a_cold_model_is_waited_for_when_the_route_says_so() -> None:
+    assert names(decide_cold({"near": 30.0}, cold="wait")) == ["near", "lan", "far"]
+
+
+def test_a_model_that_loads_quickly_is_not_worth_leaving_for() -> None:
+    assert names(decide_cold({"near": 1.5})) == ["near", "lan", "far"]
+
+
 def names(decision: Decision) -> list[str]:
     return [ranked.candidate.deployment.name for ranked in decision.ranked]
 

@@ -105,6 +105,18 @@ def test_a_probe_carries_no_content_and_stays_within_its_reach() -> None:
     )
     SEALER.verify(probe)
     assert probe.body == b""
+    load = SEALER.probe(
+        attempt="p",
+        place=Place.DEVICE,
+        reach=Place.DEVICE,
+        origin=ORIGIN,
+        target="/",
+        head=b"POST / HTTP/1.1",
+        body=b'{"model":"m"}',
+    )
+    SEALER.verify(load)
+    with pytest.raises(EgressDenied):
+        SEALER.verify(msgspec.structs.replace(load, body=b'{"model":"n"}'))
     with pytest.raises(EgressDenied):
         SEALER.probe(attempt="p", place=Place.CLOUD, reach=Place.DEVICE, origin=ORIGIN, target="/", head=b"")
 

@@ -58,6 +58,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     floor: Class = Class.PUBLIC
     """Requests on this route are at least this sensitive."""
     description: str = ""
+    cold: str = "warm"
+    """What to do with a local model that is not in memory and takes long to load: ``warm`` loads it in the background
+    while another allowed deployment answers, ``wait`` waits for it."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cooling: float = 0.0
     """Seconds until the cool-down ends."""
     cooling_reason: str = ""
+    wait: float = 0.0
+    """Seconds until it could begin to answer, as far as is known: what a model that is not in memory takes to load."""
     in_flight: int = 0
 
 

@@ -5,6 +5,7 @@ It knows how a deployment is addressed and authorised; it decides nothing and op
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Container, Iterable, Mapping
 from typing import Protocol
@@ -80,6 +81,13 @@ class Target:
             return usual
         return self._also.get(request.wire, usual)
 
+    def informed(self, deployment: Deployment, *, state: str, wait: float) -> Target:
+        """The same target with what its runtime has said since: the deployment's facts, and the model's state."""
+        made = copy.copy(self)
+        made.deployment = deployment
+        made.ready = Candidate(deployment=deployment, state=state, wait=wait)
+        return made
+
     async def signed_head(self, outgoing: Outgoing, signer: Signer) -> bytes:
         """As ``head``, authorised for exactly these bytes. Raises AuthenticationError when there are no credentials."""
         path = self.base_path + outgoing.path
@@ -137,6 +145,10 @@ class Fleet:
     def snapshot(self) -> Snapshot:
         """The present snapshot."""
         return self._snapshot
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Something has become known besides what a look finds: requests from now on are decided over ``snapshot``."""
+        self._snapshot = snapshot
 
     async def find(self, model: str) -> Route:
         """The route of the asked model. Raises NoRoute with the nearest names."""

@@ -334,4 +334,5 @@ def _route(name: str, setting: RouteSetting) -> Route:
         deployments=setting.deployments,
         floor=Class.parse(setting.class_),
         description=setting.description,
+        cold=setting.cold,
     )

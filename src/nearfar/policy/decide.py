@@ -15,6 +15,8 @@ from nearfar.policy.rules import Rules
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
 _FETCHING = "media_urls"
+LONG = 2.0
+"""Seconds of loading that are worth answering elsewhere for; a smaller model is simply waited for."""
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
 
@@ -118,8 +120,8 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
                 break
         else:
             allowed.append(candidate)
-    allowed.sort(key=_order(route.strategy))
-    passed = _passed_over(allowed, rejected)
+    allowed.sort(key=_order(route))
+    passed = _passed_over(route, allowed, rejected)
     ranked = tuple(Ranked(candidate=c, reason=_reason(route, c, i, passed)) for i, c in enumerate(allowed))
     return Decision(
         id=decision_id,
@@ -134,24 +136,27 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
     )
 
 
-def _near_first(candidate: Candidate) -> tuple[float, Place]:
-    return candidate.cooling, candidate.deployment.place
+def is_passed_over(route: Route, candidate: Candidate) -> bool:
+    """Whether others go first because the candidate's model would take long to load: it may be warmed meanwhile."""
+    return candidate.wait > LONG and route.cold == "warm"
 
 
-def _far_first(candidate: Candidate) -> tuple[float, int]:
-    return candidate.cooling, -candidate.deployment.place
-
-
-def _order(name: str) -> Callable[[Candidate], tuple[float, int]]:
+def _order(route: Route) -> Callable[[Candidate], tuple[float, bool, int]]:
     # A stable sort: within one place the order of the configuration stands. What cools down goes last, the
     # soonest ready first; it is still tried when nothing better is left.
-    return _far_first if name in {"cloud-first", "cloud-only"} else _near_first
+    sign = -1 if route.strategy in {"cloud-first", "cloud-only"} else 1
+    return lambda c: (c.cooling, is_passed_over(route, c), sign * c.deployment.place)
 
 
-def _passed_over(allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> str:
+def _passed_over(route: Route, allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> str:
     """Why the first candidate is not another one. What the strategy itself excludes goes without saying."""
     passed = [f"{item.deployment}: {item.reason}" for item in rejected if item.code != "strategy"]
     passed += [f"{c.deployment.name}: cooling down after {c.cooling_reason}" for c in allowed if c.cooling > 0]
+    passed += [
+        f"{c.deployment.name}: {c.state}, about {c.wait:.0f} s to load"
+        for c in allowed[1:]
+        if not c.cooling and is_passed_over(route, c) and not is_passed_over(route, allowed[0])
+    ]
     return f" ({'; '.join(passed[:_TOLD])}{'; …' if len(passed) > _TOLD else ''})" if passed else ""
 
 

@@ -96,8 +96,21 @@ class Sealer:
             tag=self._tag(decision.id, attempt, class_, deployment.place, furthest, origin, target, head, body),
         )
 
-    def probe(self, *, attempt: str, place: Place, reach: Place, origin: Origin, target: str, head: bytes) -> Sealed:
-        """Seal a request without content (a health probe, discovery), reaching no further than ``reach``."""
+    def probe(
+        self,
+        *,
+        attempt: str,
+        place: Place,
+        reach: Place,
+        origin: Origin,
+        target: str,
+        head: bytes,
+        body: bytes = b"",
+    ) -> Sealed:
+        """Seal a request without content (a health probe, discovery), reaching no further than ``reach``.
+
+        ``body`` may hold the gateway's own words, such as the name of a model to load, and nothing of any request.
+        """
         if place > reach:
             raise EgressDenied(f"a probe may reach {reach.label}, not {place.label}.")
         return Sealed(
@@ -109,8 +122,8 @@ class Sealer:
             origin=origin,
             target=target,
             head=head,
-            body=b"",
-            tag=self._tag("probe", attempt, Class.PUBLIC, place, reach, origin, target, head, b""),
+            body=body,
+            tag=self._tag("probe", attempt, Class.PUBLIC, place, reach, origin, target, head, body),
         )
 
     def verify(self, sealed: Sealed) -> None:

@@ -175,6 +175,9 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Requests on this route are at least this sensitive."""
     description: str = ""
     """Shown in ``/v1/models``."""
+    cold: Literal["warm", "wait"] = "warm"
+    """A local model that is not in memory and takes long to load: ``warm`` loads it in the background while another
+    allowed deployment of the route answers, ``wait`` waits for it."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
