@@ -50,6 +50,8 @@ class Message(msgspec.Struct, frozen=True):
 
     headers: Mapping[str, Value]
     payload: bytes
+    raw: bytes = b""
+    """The whole message as it came."""
 
     def header(self, name: str) -> str:
         """A header that is text; empty when it is absent or something else."""
@@ -117,12 +119,10 @@ class Messages:
         return found
 
     def flush(self) -> list[Message]:
-        """The stream ended: what is left is half a message, which no reader takes for a whole one."""
-        if self._failure is not None:
-            raise self._failure
+        """The stream ended: what is left is half a message, or rubbish, which no reader takes for a whole one."""
         rest = bytes(self._rest)
         self._rest.clear()
-        return [Message({}, rest)] if rest else []
+        return [Message({}, rest, rest)] if rest else []
 
     def _take(self) -> Message | None:
         """The next whole message; None when bytes are missing."""
@@ -140,7 +140,7 @@ class Messages:
         if zlib.crc32(memoryview(whole)[:-4]) != checksum:
             raise _corrupt("a message whose checksum is wrong")
         end = _PRELUDE + _word.unpack_from(whole, 4)[0]
-        return Message(self._headers(whole[_PRELUDE:end]), whole[end:-4])
+        return Message(self._headers(whole[_PRELUDE:end]), whole[end:-4], whole)
 
     def _read_prelude(self) -> int:
         total, headers, checksum = _prelude.unpack_from(self._rest)
