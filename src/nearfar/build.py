@@ -20,6 +20,7 @@ from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway import credentials, declared
 from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.burst import Burst
 from nearfar.gateway.decider import Decider
 from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
@@ -84,8 +85,10 @@ class Gateway:
         ring: KeyRing,
         metrics: Metrics,
         engines: Engines | None,
+        lives: Lives,
         health: Health,
         ids: Ids,
+        burst: Burst,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
@@ -96,8 +99,11 @@ class Gateway:
         self.keys = keys
         self.metrics = metrics
         self.engines = engines
+        self.lives = lives
         self.health = health
         self.ids = ids
+        self.burst = burst
+        """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
         self._other_metrics = other_metrics
         self._transport = transport
@@ -168,15 +174,18 @@ def gateway(
     settings = loaded.settings
     ids = Ids()
     sealer = Sealer(randomness.token_bytes(32))
-    transport = _transport(loaded, sealer)
+    url, journal = ledger_places(loaded)
+    ledger = Ledger(url, journal, flush_seconds=settings.ledger.flush_seconds)
+    # Records are written in groups: no byte leaves but through the burst, which writes them first.
+    burst = Burst(before=ledger.write)
+    ledger.hold(burst.soon)
+    transport = _transport(loaded, sealer, burst)
     health = Health(publish=publish)
     rules = rules_from(settings)
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
     survey = _survey(loaded, transport, sealer)
     fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew)
-    url, journal = ledger_places(loaded)
-    ledger = Ledger(url, journal, flush_seconds=settings.ledger.flush_seconds)
     ring = KeyRing(url)
     metrics = Metrics()
     attempts = Attempts(
@@ -201,8 +210,10 @@ def gateway(
         ring=ring,
         metrics=metrics,
         engines=engines,
+        lives=lives,
         health=health,
         ids=ids,
+        burst=burst,
         other_metrics=other_metrics,
     )
 
@@ -264,13 +275,14 @@ def _force(settings: Settings) -> bool | None:
     return settings.server.require_key
 
 
-def _transport(loaded: Loaded, sealer: Sealer) -> Transport:
+def _transport(loaded: Loaded, sealer: Sealer, burst: Burst) -> Transport:
     settings = loaded.settings
     cafile = loaded.environ.ssl_cert_file
     return Transport(
         verify=sealer.verify,
         deadlines=settings.deadlines,
         proxies=_proxies(settings.proxy),
+        burst=burst,
         offline=settings.offline,
         tls=lambda: ssl.create_default_context(cafile=cafile or None),
     )

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarError, StreamCut, UpstreamError
+from nearfar.gateway.burst import Burst
 from nearfar.gateway.connection import HIGH_WATER, MAX_HEADERS, Connection, StaleConnectionError
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
@@ -67,7 +68,7 @@ async def pair() -> AsyncIterator[Pair]:
     far.setblocking(False)
     lost: list[Connection] = []
     loop = asyncio.get_running_loop()
-    connection = Connection(loop, "the upstream", lost.append)
+    connection = Connection(loop, "the upstream", lost.append, Burst())
     await loop.create_connection(lambda: connection, sock=near)
     try:
         yield Pair(connection, far, lost)

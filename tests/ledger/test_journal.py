@@ -346,3 +346,45 @@ print(journal.segments()[0].read(0, 10_000).decode(), end="")
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=ROOT)
     assert from_lines(done.stdout) == ([begin("child"), begin("parent"), end("parent")], 0)
+
+
+def test_held_records_are_written_together_and_in_order(journal: Journal) -> None:
+    asked: list[str] = []
+    journal.hold(lambda: asked.append("soon"))
+    journal.begin(begin("a"))
+    journal.begin(begin("b"))
+    journal.end(end("a"))
+    assert (written(journal), asked) == ([], ["soon"]), "one reminder for all of them"
+    journal.flush()
+    assert written(journal) == [begin("a"), begin("b"), end("a")]
+    journal.end(end("b"))
+    journal.flush()
+    journal.flush()
+    assert written(journal)[3:] == [end("b")]
+    assert asked == ["soon", "soon"]
+
+
+def test_held_records_survive_a_full_disk_one_by_one(journal: Journal, now: list[float]) -> None:
+    journal.tend()
+    journal.hold(lambda: None)
+    disk = FullDisk(journal)
+    for name in "abcde":
+        journal.begin(begin(name))
+    journal.flush()
+    assert journal.waiting == 5
+    with pytest.raises(LedgerUnavailable):
+        journal.begin(begin("f"))
+    journal.end(end("a"))
+    journal.flush()
+    disk.heal()
+    now[0] += 1
+    journal.tend()
+    assert written(journal) == [*(begin(name) for name in "abcde"), end("a")]
+
+
+def test_what_is_held_at_the_end_is_written(journal: Journal) -> None:
+    journal.hold(lambda: None)
+    journal.begin(begin("a"))
+    journal.close()
+    journal.end(end("a"))
+    assert written(journal) == [begin("a"), end("a")]

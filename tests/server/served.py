@@ -54,7 +54,7 @@ async def served(settings: Loaded, *, engines: Engines | None = None) -> AsyncIt
     server = settings.settings.server
     listener: socket.socket = bind(server)
     port = listener.getsockname()[1]
-    edge = Edge(Application(gateway, server, port=port), limits(server))
+    edge = Edge(Application(gateway, server, port=port), limits(server), gateway.burst)
     listening = await asyncio.get_running_loop().create_server(edge.connection, sock=listener)
     edge.start()
     gateway.start()

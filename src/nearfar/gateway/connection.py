@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httptools
 
 from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarError, StreamCut, UpstreamError
+from nearfar.gateway.burst import Burst
 
 HIGH_WATER = 256 * 1024
 """Bytes of reply kept for a slow reader before reading from the upstream pauses."""
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_begun",
+        "_burst",
         "_chunked",
         "_done",
         "_error",
@@ -55,11 +57,14 @@ class Connection(asyncio.Protocol):
         "used",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, name: str, on_lost: Callable[[Connection], None], burst: Burst
+    ) -> None:
         self._loop = loop
         self._name = name
         """For error texts: the deployment's host."""
         self._on_lost = on_lost
+        self._burst = burst
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -87,7 +92,7 @@ class Connection(asyncio.Protocol):
     # The owner's side.
 
     def begin(self, data: bytes) -> None:
-        """Start an exchange and write the whole request."""
+        """Start an exchange; the whole request is written at the end of this pass of the loop."""
         if self._transport is None or self._transport.is_closing():
             kind = StaleConnectionError if self.used else APIConnectionError
             raise kind(f"{self._name} closed the connection before anything was sent.")
@@ -106,7 +111,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.busy = True
         self.used += 1
-        self._transport.write(data)
+        self._burst.write(self._transport, data)
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Status and lower-case headers of the reply, once they are complete."""

@@ -19,6 +19,7 @@ import msgspec
 
 from nearfar.core.errors import APIConnectionError, APITimeoutError, EgressDenied, PlaceMismatch, UpstreamError
 from nearfar.core.places import Place
+from nearfar.gateway.burst import Burst
 from nearfar.gateway.connection import Connection
 from nearfar.policy.seal import Origin, Sealed
 from nearfar.settings.model import Deadlines
@@ -138,13 +139,18 @@ class Transport:
         verify: Callable[[Sealed], None],
         deadlines: Deadlines,
         proxies: Proxies,
+        burst: Burst | None = None,
         offline: bool = False,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        """``verify`` raises EgressDenied for what was not sealed; ``tls`` is called once, when first needed."""
+        """``verify`` raises EgressDenied for what was not sealed; ``tls`` is called once, when first needed.
+
+        ``burst`` writes the requests; one of its own unset.
+        """
         self._verify = verify
         self._deadlines = deadlines
         self._proxies = proxies
+        self._burst = burst or Burst()
         self._offline = offline
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
@@ -260,7 +266,7 @@ class Transport:
 
     async def _open(self, origin: Origin, place: Place, seconds: float) -> Connection:
         loop = asyncio.get_running_loop()
-        connection = Connection(loop, _shown(origin), self._lost)
+        connection = Connection(loop, _shown(origin), self._lost, self._burst)
         try:
             async with asyncio.timeout(seconds):
                 await self._connect(loop, origin, place, connection)

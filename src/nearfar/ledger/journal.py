@@ -1,4 +1,6 @@
-"""The journal's writer: one write per record, before an attempt's bytes leave and at its end. It knows no database.
+"""The journal's writer: a record before an attempt's bytes leave and one at its end. It knows no database.
+
+Records are written one by one, or held until ``flush`` by somebody who promises that no bytes leave before it.
 
 What one write gave to the kernel survives any death of this process (the power cut of the machine is another matter:
 nothing is synced to the disk). When the disk refuses, records wait in memory, in order, and each later record and
@@ -68,10 +70,30 @@ class Journal:
         self._current: Segment | None = None
         self._number = 0
         self._rotate_at = self._segment_bytes
+        self._held: list[bytes] = []
+        self._soon: Callable[[], None] | None = None
         self._queue: deque[bytes] = deque()
         self._taken = 0
         self._retry_at = 0.0
         self._closed = False
+
+    def hold(self, soon: Callable[[], None]) -> None:
+        """From now on records wait for ``flush``, and ``soon`` is called when the first one does.
+
+        The caller must flush before the bytes of an attempt leave.
+        """
+        self._soon = soon
+
+    def flush(self) -> None:
+        """Write the records that are held, with one write. Never raises: what the disk refuses waits in memory."""
+        if self._held:
+            with self._lock:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        if held and (self._queue or not self._append(b"".join(held))):
+            self._queue.extend(held)
 
     def begin(self, record: Begin) -> None:
         """Journal an attempt before its bytes leave.
@@ -111,7 +133,11 @@ class Journal:
         return bool(self._queue)
 
     def _write(self, line: bytes) -> None:
-        if self._queue or not self._append(line):
+        if self._soon is not None and not self._closed:
+            if not self._held:
+                self._soon()
+            self._held.append(line)
+        elif self._queue or not self._append(line):
             self._queue.append(line)
 
     def _work_off(self) -> None:
@@ -123,7 +149,7 @@ class Journal:
             self._taken += 1
 
     def _append(self, line: bytes) -> bool:
-        """One write of one line; False (and ``reason``) when it did not go in whole."""
+        """One write of whole lines; False (and ``reason``) when it did not go in whole."""
         segment = None
         written = 0
         try:
@@ -239,6 +265,7 @@ class Journal:
     def close(self) -> None:
         """Take no more attempts. The segments stay ours until they are dropped or released."""
         with self._lock:
+            self._let_go()
             self._closed = True
             if self._queue:
                 self._work_off()

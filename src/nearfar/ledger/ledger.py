@@ -46,6 +46,10 @@ class Ledger:
         """``begin(Begin)``, before bytes leave: see Journal.begin."""
         self.end: Callable[[End], None] = self._journal.end
         """``end(End)``, once and always: see Journal.end."""
+        self.hold = self._journal.hold
+        """``hold(soon)``: records wait for ``write`` from now on: see Journal.hold."""
+        self.write = self._journal.flush
+        """Write the records that are held to the journal."""
 
     def start(self) -> None:
         """Open the journal and start filling. Never fails: what does not work yet shows in ``health``."""
@@ -69,6 +73,7 @@ class Ledger:
 
     def flush(self) -> None:
         """Bring everything journalled so far into the database now. Blocks; raises StoreUnavailable."""
+        self._journal.flush()
         self._filler.fill()
 
     def close(self) -> bool:

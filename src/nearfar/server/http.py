@@ -23,6 +23,7 @@ from nearfar.core.errors import (
     RequestTimeoutError,
     RequestTooLargeError,
 )
+from nearfar.gateway.burst import Burst
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -95,14 +96,15 @@ class App(Protocol):
 class Edge:
     """All connections of one listener: limits, ticker, graceful end."""
 
-    def __init__(self, app: App, limits: Limits) -> None:
-        """Must be made inside the running loop that will serve it."""
+    def __init__(self, app: App, limits: Limits, burst: Burst | None = None) -> None:
+        """Must be made inside the running loop that will serve it. ``burst`` writes the replies."""
         self.app = app
         self.loop = asyncio.get_running_loop()
         self.limits = limits
         self.connections: set[HttpConnection] = set()
         self.buffered = 0
         self.stopping = False
+        self.burst = burst or Burst()
         self.date = b""
         self._ticker: asyncio.TimerHandle | None = None
         self.now = 0.0
@@ -471,19 +473,21 @@ class HttpConnection(asyncio.Protocol):
     # Answering.
 
     def send(self, data: bytes) -> None:
-        """Write to the client, if there still is one."""
+        """Write to the client, if there still is one, at the end of this pass of the loop."""
         if self._transport is not None:
-            self._transport.write(data)
+            self.edge.burst.write(self._transport, data)
 
     def stop(self) -> None:
         """The gateway is stopping: close now when idle, after the reply otherwise."""
         self.closing = True
         if self.task is None and self._transport is not None:
+            self.edge.burst.flush()
             self._transport.close()
 
     def abort(self) -> None:
         """Drop the connection now."""
         if self._transport is not None:
+            self.edge.burst.flush()
             self._transport.abort()
 
     def expired(self, now: float) -> None:
@@ -556,6 +560,7 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close when everything is written, or when the client has not read it for too long."""
         if self._transport is not None:
+            self.edge.burst.flush()
             self._transport.close()
             self.unread_since = self.edge.now + WRITE_STALL
 
@@ -573,6 +578,7 @@ class HttpConnection(asyncio.Protocol):
             b"%b%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
             % (_STATUS[error.status], self.edge.date, lines, len(body), body)
         )
+        self.edge.burst.flush()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._wait_for("linger", LINGER)

@@ -114,7 +114,7 @@ async def run_edge(
 ) -> None:
     """Answer requests on ``listener`` until ``stop``, then refuse new ones and finish what runs, until ``at_once``."""
     server = gateway.settings.server
-    edge = Edge(Application(gateway, server, port=port), limits(server))
+    edge = Edge(Application(gateway, server, port=port), limits(server), gateway.burst)
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(edge.connection, sock=listener, ssl=tls(server), backlog=2048)
     edge.start()
