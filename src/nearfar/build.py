@@ -128,13 +128,15 @@ class Gateway:
         """What has to be true for requests to be answered and accounted for."""
         ledger = self._ledger.health()
         deployments = len(self.fleet.snapshot.targets)
+        # Anybody may ask whether the gateway is ready: how many is told, and which ones and why only to callers.
+        unusable = len(self.fleet.snapshot.unusable)
         return [
             Check(name="ledger", ok=ledger.accepting, detail=ledger.reason),
             Check(
                 name="deployments",
                 # Discovery waits for the first request that needs it, so "none yet" is not "none".
                 ok=bool(deployments) or self.settings.discovery.loopback,
-                detail=f"{deployments} known",
+                detail=f"{deployments} usable" + (f", {unusable} not: see `nearfar route ls`" if unusable else ""),
             ),
         ]
 

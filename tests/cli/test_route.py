@@ -1,13 +1,17 @@
-"""``nearfar route explain``: the decision without the request, and nothing left behind."""
+"""``nearfar route``: what can be asked for, and the decision without the request; nothing is left behind."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from tests import stand_in
 from tests.cli import serving
 from tests.cli.conftest import Cli
+from tests.cli.terminal import terminal
 
 
 @pytest.fixture
@@ -51,3 +55,77 @@ def test_an_unknown_model(configured: Cli) -> None:
     result = configured("route", "explain", "hello", "-m", "near-frist")
     assert result.code == 1
     assert "near-first" in result.err
+
+
+KEYLESS = """
+[discovery]
+loopback = false
+keys = false
+[deployments.far]
+provider = "openai-compatible"
+model = "m"
+base_url = "http://127.0.0.1:9/v1"
+key = "env:NO_SUCH_KEY"
+[deployments.here]
+provider = "embedded"
+model = "tiny-chat"
+[routes.mixed]
+deployments = ["far", "here"]
+[routes.secret]
+deployments = ["far", "here"]
+class = "restricted"
+"""
+
+
+def listed(cli: Cli, *args: str) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in cli("route", "ls", "--json", *args).json["routes"]}
+
+
+def test_every_name_that_can_be_asked_for(cli: Cli, tiny_gguf: Path) -> None:
+    cli("models", "add", str(tiny_gguf))
+    cli.environ |= {"NEARFAR_CONFIG": cli.write(KEYLESS), "NEARFAR_SERVER__PORT": "1"}
+    rows = listed(cli)
+    assert list(rows) == ["auto", "local", "cloud", "far", "here", "tiny-chat", "demo-tiny", "mixed", "secret"]
+    usable = {name: row["usable"] for name, row in rows.items()}
+    assert usable == dict.fromkeys(rows, True) | {"cloud": False, "far": False}
+    far, here = rows["mixed"]["deployments"]
+    assert (far["place"], far["code"], far["trouble"]) == (
+        "cloud",
+        "unusable",
+        "the key at env:NO_SUCH_KEY is empty or not set",
+    )
+    assert (here["place"], here["usable"], rows["mixed"]["strategy"]) == ("device", True, "local-first")
+    assert rows["secret"]["deployments"][0]["code"] == "place", "the reason that a key would not mend comes first"
+    shown = cli("route", "ls")
+    lines = {line.split()[0]: line for line in shown.out.splitlines()}
+    assert "far (cloud, unusable), here (device)" in lines["mixed"]
+    assert "1 of 2" in lines["mixed"]
+    assert lines["far"].split() == ["far", "no", "local-first", "cloud"]
+    assert "far: the key at env:NO_SUCH_KEY is empty or not set" in shown.err
+    assert cli("route", "ls", "-q").out.split() == list(rows)
+
+
+def test_a_running_gateway_lists_what_it_knows(cli: Cli, server: serving.Server) -> None:
+    rows = listed(cli, "--url", server.url)
+    assert {"near", "far", "near-first", "private"} <= set(rows)
+    assert rows["near"]["usable"] is True
+    refused = cli("route", "ls", "--url", "http://127.0.0.1:1")
+    assert (refused.code, refused.out) == (3, "")
+
+
+def test_a_list_that_is_somebody_elses(cli: Cli, cloud: stand_in.Running) -> None:
+    result = cli("route", "ls", "--url", cloud.url)
+    assert result.code in {0, 1}, "OpenAI's shape alone is enough"
+    assert "Traceback" not in result.err
+
+
+def test_on_eighty_columns_no_word_is_broken(cli: Cli) -> None:
+    name = "meta-llama-3.3-70b-instruct-q4_k_m-of-the-other-machine"
+    long = KEYLESS.replace("[deployments.far]", f'[deployments."{name}"]').replace('"far"', f'"{name}"')
+    environ = {**cli.environ, "NEARFAR_CONFIG": cli.write(long), "NEARFAR_SERVER__PORT": "1"}
+    with terminal("route", "ls", environ=environ) as shown:
+        assert shown.ended() == 0
+    lines = shown.screen.splitlines()
+    table = lines[: 1 + next(i for i, line in enumerate(lines) if line.startswith("secret"))]
+    assert all(cell_len(line) <= 80 for line in table)
+    assert name in shown.screen

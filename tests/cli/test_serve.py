@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
 from tests.cli.conftest import Cli
 from tests.cli.serving import environment, serving
 
@@ -77,3 +78,29 @@ def test_it_opens_nothing_when_the_configuration_is_wrong(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert os.listdir(tmp_path) == []
+
+
+UNUSABLE = """
+[discovery]
+loopback = false
+[deployments.far]
+provider = "openai-compatible"
+model = "m"
+base_url = "http://127.0.0.1:9/v1"
+key = "env:NO_SUCH_KEY"
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_key_that_is_not_there_stops_one_deployment_and_not_the_gateway(cli: Cli, workers: str) -> None:
+    config = cli.write(UNUSABLE)
+    with serving(cli.home, "--config", config, "--workers", workers) as running:
+        shown = cli("ps", "--url", running.url)
+        assert "far cannot be used: the key at env:NO_SUCH_KEY is empty or not set" in shown.out
+        asked = cli("run", "far", "hello", "--url", running.url)
+        assert (asked.code, asked.out) == (1, "")
+        assert "env:NO_SUCH_KEY" in asked.err
+    (told,) = (cli.home / "serve.log").read_text().splitlines()
+    assert json.loads(told)["level"] == "warning"
+    assert json.loads(told)["deployment"] == "far"
+    assert "env:NO_SUCH_KEY" in json.loads(told)["reason"]

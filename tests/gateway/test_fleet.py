@@ -12,7 +12,7 @@ from tests.gateway.house import snapshot, target
 from nearfar import __version__
 from nearfar.core.errors import NoRoute, RateLimitError
 from nearfar.core.places import Place
-from nearfar.core.routing import Deployment, Route
+from nearfar.core.routing import Candidate, Deployment, Route
 from nearfar.gateway.fleet import ENGINE, Fleet, Snapshot, build_head, parse_base, routes_over
 from nearfar.gateway.health import Health
 from nearfar.policy.seal import Origin
@@ -58,10 +58,10 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(NoRoute, match="'gpt-4o-min'") as caught:
         asyncio.run(fleet.find("gpt-4o-min"))
     assert (caught.value.status, caught.value.param) == (404, "model")
-    assert caught.value.hint == "Nearest names: gpt-4o-mini. GET /v1/models lists all."
+    assert caught.value.hint == "Nearest names: gpt-4o-mini. `nearfar route ls` (or GET /v1/models) lists all."
     with pytest.raises(NoRoute) as caught:
         asyncio.run(fleet.find("0000"))
-    assert "claude, gpt-4o-mini, zebra" in caught.value.hint, "where nothing is near, some of what there is"
+    assert caught.value.hint == "No name is near it. `nearfar route ls` (or GET /v1/models) lists all."
     with pytest.raises(NoRoute) as caught:
         asyncio.run(Fleet(of(), Health()).find("x"))
     assert "nearfar models add" in caught.value.hint
@@ -72,6 +72,16 @@ def test_a_configured_route_waits_for_no_search() -> None:
     fleet = Fleet(of("mine"), Health(), fixed={"mine"}, renew=renew)
     assert asyncio.run(fleet.find("mine")).name == "mine"
     assert renew.asked == []
+
+
+def test_a_configured_route_that_lacks_a_key_may_have_got_it() -> None:
+    broken = Candidate(deployment=deployment("far"), state="unusable", trouble="the key at file:/x is gone")
+    route = Route(name="mine", strategy="local-first", deployments=("far",))
+    renew = Renewing(None)
+    fleet = Fleet(Snapshot({}, {"mine": route}, {"far": broken}), Health(), fixed={"mine"}, renew=renew)
+    assert asyncio.run(fleet.find("mine")) is route
+    assert renew.asked == [True]
+    assert fleet.candidates(route, fleet.snapshot) == [broken], "it is a candidate, so that its trouble is told"
 
 
 def test_other_names_have_the_machine_looked_at_first() -> None:

@@ -29,7 +29,7 @@ from tests.gateway.house import (
 from tests.gateway.scripted import upstream
 
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Route
+from nearfar.core.routing import Candidate, Route
 from nearfar.gateway import pipeline
 from nearfar.gateway.decider import Said
 from nearfar.gateway.fleet import Target
@@ -174,8 +174,12 @@ def test_the_refusal_fits_the_reason(tmp_path: Path) -> None:
             "mute": Route(name="mute", strategy="cloud-only", deployments=("mute",)),
             "none": Route(name="none", strategy="cloud-only", deployments=()),
             "wrong-side": Route(name="wrong-side", strategy="local-only", deployments=("small",)),
+            "keyless": Route(name="keyless", strategy="cloud-only", deployments=("broken", "small")),
         }
-        async with house(tmp_path, snapshot(small, mute, routes=routes)) as made:
+        known = snapshot(small, mute, routes=routes)
+        trouble = Candidate(deployment=target("broken", 1).deployment, state="unusable", trouble="no key at env:K")
+        known.unusable = {"broken": trouble}
+        async with house(tmp_path, known) as made:
             long = [{"role": "user", "content": "word " * 100}]
             found = {}
             for name in (*routes, "nowhere"):
@@ -186,6 +190,7 @@ def test_the_refusal_fits_the_reason(tmp_path: Path) -> None:
                 "mute": (400, "unsupported"),
                 "none": (502, "no_deployment"),
                 "wrong-side": (502, "no_deployment"),
+                "keyless": (503, "deployment_unusable"),
                 "nowhere": (404, "model_not_found"),
             }
             assert made.entries() == []
@@ -305,7 +310,9 @@ def test_offline_is_told_as_such(tmp_path: Path) -> None:
         ):
             out = await made.chat()
             assert (out.status, out.headers["x-nearfar-error"]) == (403, "egress_denied")
-            assert "offline" in json.loads(out.body)["error"]["message"]
+            assert json.loads(out.body)["error"]["message"].startswith(
+                "nearfar runs with --offline, and route 'main' has nothing on this side of it, only far."
+            )
             assert far.connections == 0
 
     run(scenario())

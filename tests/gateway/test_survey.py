@@ -23,6 +23,7 @@ from nearfar.gateway.fleet import ENGINE, Snapshot
 from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
 from nearfar.providers import registry
 from nearfar.providers.base import Found, Provider
+from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import (
     Deadlines,
     DeploymentSetting,
@@ -206,6 +207,48 @@ def test_a_client_travels_on_the_wire_that_is_like_its_own() -> None:
     asked: dict[str, Any] = {"id": "req-1", "operation": "chat", "model": "m", "body": b"", "fields": {}}
     assert target.wire(Request(wire="openai.chat", **asked)).name == "openai.chat"
     assert target.wire(Request(wire="gemini.generate", **asked)).name == "openai.chat"
+
+
+def test_a_key_that_is_not_there_stops_one_deployment_and_is_told() -> None:
+    there: dict[str, str] = {}
+
+    def secret(reference: str) -> str:
+        if reference not in there:
+            raise SettingsError(f"The key at {reference} is empty or not set.")
+        return there[reference]
+
+    sound = DeploymentSetting(provider="openai-compatible", model="m", base_url="http://127.0.0.1:1/v1")
+    replace = msgspec.structs.replace
+    settings = Settings(
+        deployments={
+            "by-key": replace(sound, key="file:/run/secrets/k"),
+            "by-header": replace(sound, headers={"x-token": "env:T"}),
+            "sound": sound,
+        },
+        routes={"mine": RouteSetting(deployments=("by-key", "sound"))},
+    )
+    made = surveying(settings, secret=secret)
+    snapshot = made.survey.snapshot()
+    assert set(snapshot.targets) == {"sound"}
+    assert {name: candidate.trouble for name, candidate in snapshot.unusable.items()} == {
+        "by-key": "the key at file:/run/secrets/k is empty or not set",
+        "by-header": "the key at env:T is empty or not set",
+    }
+    assert {"by-key", "by-header", "mine"} <= set(snapshot.routes), "it can be asked for, and says why not"
+    there["file:/run/secrets/k"] = "k"
+    assert set(made.survey.snapshot().unusable) == {"by-header"}
+
+
+def test_the_demo_model_takes_part_in_auto_when_its_owner_declared_it() -> None:
+    settings = Settings(
+        deployments={
+            "far": DeploymentSetting(provider="openai-compatible", model="m", base_url="http://127.0.0.1:1/v1"),
+            "trial": DeploymentSetting(provider="embedded", model=DEMO),
+        }
+    )
+    snapshot = surveying(settings, library=library(Found(model=DEMO, local_weights=True))).survey.snapshot()
+    assert snapshot.routes["auto"].deployments == ("far", "trial"), "and the one that was only found does not"
+    assert snapshot.targets["trial"].deployment.demo
 
 
 def test_a_declared_place_is_its_owners_word_and_without_it_the_provider_counts() -> None:

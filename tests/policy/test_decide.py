@@ -67,7 +67,7 @@ def decide_cold(waits: dict[str, float], *, cold: str = "warm", strategy: str = 
 def test_a_cold_model_is_warmed_while_another_one_answers() -> None:
     decision = decide_cold({"near": 30.0})
     assert names(decision) == ["lan", "far", "near"]
-    assert decision.ranked[0].reason == "local-first: lan is the first allowed place (near: cold, about 30 s to load)"
+    assert decision.ranked[0].reason == ("local-first: lan is the first allowed place (near: cold, about 30 s to load)")
     assert names(decide_cold({"near": 30.0, "lan": 9.0})) == ["far", "near", "lan"]
 
 
@@ -189,6 +189,15 @@ def test_offline_keeps_everything_near() -> None:
     decision = run("cloud-first", rules=rules)
     assert names(decision) == ["lan", "near"]
     assert decision.rejected[0].code == "offline"
+
+
+def test_what_cannot_be_called_at_all_is_said_and_never_tried() -> None:
+    route = Route(name="r", strategy="local-first", deployments=("near", "far"))
+    candidates = [Candidate(deployment=NEAR, state="unusable", trouble="its key is gone"), Candidate(deployment=FAR)]
+    decision = decide(facts(), route, candidates, RULES, decision_id="d-1")
+    assert names(decision) == ["far"]
+    assert (decision.rejected[0].code, decision.rejected[0].reason) == ("unusable", "its key is gone")
+    assert "near: its key is gone" in decision.ranked[0].reason
 
 
 @given(

@@ -33,6 +33,29 @@ def test_all_models(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_what_cannot_be_used_is_listed_with_the_reason(tmp_path: Path) -> None:
+    config = running.far("keyless", "http://127.0.0.1:9", more='key = "env:NO_SUCH_KEY"') + running.near("here", "tiny")
+
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, config + running.route("mine", "keyless", "here"))) as app:
+            rows = {row["id"]: row["nearfar"] for row in (await app.ask("/v1/models")).json["data"]}
+            assert (rows["keyless"]["usable"], rows["mine"]["usable"]) == (False, True)
+            (keyless,) = rows["keyless"]["deployments"]
+            assert (keyless["usable"], keyless["place"]) == (False, "cloud")
+            assert "env:NO_SUCH_KEY" in keyless["trouble"]
+            assert [item["usable"] for item in rows["mine"]["deployments"]] == [False, True]
+            refused = await app.chat("keyless")
+            assert (refused.status, refused.error["code"]) == (503, "deployment_unusable")
+            assert "env:NO_SUCH_KEY" in refused.error["message"]
+            assert (await app.ask("/nearfar/v1/ps")).json["unusable"][0]["deployment"] == "keyless"
+            ready = await app.ask("/readyz")
+            assert ready.status == 200
+            assert b"1 not" in ready.body
+            assert b"NO_SUCH_KEY" not in ready.body
+
+    run(scenario())
+
+
 def test_one_model_whose_name_holds_a_slash(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path, CONFIG)) as app:

@@ -1,4 +1,4 @@
-"""``nearfar ps``: what a running gateway holds in memory, and which deployments it lets rest."""
+"""``nearfar ps``: what a running gateway holds in memory, and which deployments rest or cannot be used."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ class Cooling(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Unusable(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that cannot be called at all."""
+
+    deployment: str
+    reason: str = ""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's answer."""
 
     models: list[EngineStatus] = []
     cooling: list[Cooling] = []
+    unusable: list[Unusable] = []
 
 
 def ps(
@@ -34,7 +42,10 @@ def ps(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show the embedded engine's models and the deployments that rest. Exits with 3 when no gateway answers."""
+    """Show the embedded engine's models, and which deployments rest or cannot be used.
+
+    Exits with 3 when no gateway answers.
+    """
     from nearfar.cli.client import locate
 
     gateway = locate(of(ctx).load(config, sets), url)
@@ -47,7 +58,9 @@ def ps(
             hint="Use the same version of nearfar on both sides.",
         ) from error
     if json:
-        output.json({"url": gateway.url, "models": status.models, "cooling": status.cooling})
+        output.json(
+            {"url": gateway.url, "models": status.models, "cooling": status.cooling, "unusable": status.unusable}
+        )
         return
     if quiet:
         for item in status.models:
@@ -64,6 +77,8 @@ def ps(
         output.note("No model is known to the embedded engine. Add one: nearfar models add PATH")
     for rest in status.cooling:
         output.line(f"{rest.deployment} rests for {rest.seconds:.0f} s: {rest.reason}")
+    for broken in status.unusable:
+        output.line(f"{broken.deployment} cannot be used: {broken.reason}")
 
 
 def _row(item: EngineStatus) -> tuple[object, ...]:

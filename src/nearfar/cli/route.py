@@ -1,15 +1,17 @@
-"""``nearfar route``: where a request would run, and why; decided by the same function as the request itself."""
+"""``nearfar route``: what can be asked for, and where a request would run; decided as the request itself would be."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from nearfar.cli import output
 from nearfar.cli.question import ClassName, MaxTokens, System, asking, message, read_stdin
-from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+from nearfar.core.errors import InternalServerError
 from nearfar.core.money import usd
 from nearfar.settings.load import Loaded
 
@@ -17,12 +19,102 @@ if TYPE_CHECKING:  # the gateway's room is only needed when the command runs
     from nearfar.core.chat import Request
     from nearfar.core.routing import Decision
 
-app = typer.Typer(no_args_is_help=True, help="Where requests would run.")
+app = typer.Typer(no_args_is_help=True, help="What can be asked for, and where it would run.")
 
 
-@app.callback()
-def root() -> None:
-    """Where requests would run."""
+class _Behind(msgspec.Struct, frozen=True):
+    """A deployment behind a name."""
+
+    name: str
+    place: str
+    usable: bool = True
+    code: str = ""
+    trouble: str = ""
+
+
+class _More(msgspec.Struct, frozen=True):
+    strategy: str = ""
+    deployments: list[_Behind] = []
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """A row of GET /v1/models."""
+
+    id: str
+    nearfar: _More = _More()
+
+
+@app.command("ls")
+def ls(
+    ctx: typer.Context,
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List every name that can be asked for: routes and deployments, where each runs, and what cannot be used.
+
+    A running gateway says what it knows; without one, nearfar looks at this machine itself.
+    """
+    import asyncio
+
+    from nearfar.cli.session import running_gateway
+
+    loaded = of(ctx).load(config, sets)
+    gateway = running_gateway(loaded, url)
+    raw = gateway.get("/v1/models")["data"] if gateway is not None else asyncio.run(_models(loaded))
+    where = gateway.url if gateway is not None else "this process"
+    try:
+        rows = msgspec.convert(raw, list[_Listed])
+    except msgspec.ValidationError as error:
+        raise InternalServerError(f"{where} lists its models in a form this release does not know: {error}.") from error
+    if json:
+        output.json({"answered_at": where, "routes": [{"name": row["id"], **row["nearfar"]} for row in raw]})
+    elif quiet:
+        for row in rows:
+            output.line(row.id)
+    else:
+        table = [(row.id, _usable(row), row.nearfar.strategy, _runs(row)) for row in rows]
+        output.table(("NAME", "USABLE", "STRATEGY", "RUNS"), table, drop=("STRATEGY",), flow=("RUNS",))
+        for trouble in _troubles(rows):
+            output.note(trouble)
+
+
+async def _models(loaded: Loaded) -> list[dict[str, Any]]:
+    """What ``GET /v1/models`` of a gateway started here would list."""
+    from nearfar.cli import look
+    from nearfar.server.models import described as row
+
+    async with look.gateway(loaded) as gateway:
+        await gateway.fleet.refresh()
+        return [msgspec.to_builtins(row(route, gateway)) for route in gateway.fleet.snapshot.routes.values()]
+
+
+def _members(row: _Listed) -> list[_Behind]:
+    """What is behind the name, without what its strategy leaves out anyway."""
+    return [item for item in row.nearfar.deployments if item.code != "strategy"]
+
+
+def _usable(row: _Listed) -> str:
+    members = _members(row)
+    usable = sum(item.usable for item in members)
+    if usable == 0:
+        return "no"
+    return "yes" if usable == len(members) else f"{usable} of {len(members)}"
+
+
+def _runs(row: _Listed) -> str:
+    """Where it runs, and by which deployments if that is not the name itself."""
+    members = _members(row)
+    if [item.name for item in members] == [row.id]:
+        return members[0].place
+    told = [f"{item.name} ({item.place}{'' if item.usable else ', unusable'})" for item in members]
+    return ", ".join(told) or "nowhere yet"
+
+
+def _troubles(rows: Sequence[_Listed]) -> list[str]:
+    return sorted({f"{item.name}: {item.trouble}" for row in rows for item in _members(row) if not item.usable})
 
 
 @app.command("explain")
@@ -128,4 +220,4 @@ def _print(asked: Request, decision: Decision) -> None:
     rows += [("-", item.deployment, "", "", f"no: {item.reason}") for item in decision.rejected]
     output.table(("", "DEPLOYMENT", "PLACE", "COST", "WHY"), rows, drop=("COST",), flow=("WHY",))
     if not decision.ranked:
-        output.note("Nothing may be tried. `nearfar doctor` shows what was found.")
+        output.note("Nothing may be tried. `nearfar route ls` lists what there is.")

@@ -53,11 +53,17 @@ class Session(Protocol):
     ) -> None: ...
 
 
-def open_session(loaded: Loaded, url: str) -> Session:
-    """A running gateway if it was named or answers at the configured address, else one in this process."""
+def running_gateway(loaded: Loaded, url: str) -> client.Gateway | None:
+    """The gateway that was named, or that answers at the configured address; None when nobody does."""
     gateway = client.locate(loaded, url)
     named = bool(url or loaded.environ.get("NEARFAR_URL"))
-    return Remote(gateway) if named or gateway.alive() else Here(loaded)
+    return gateway if named or gateway.alive() else None
+
+
+def open_session(loaded: Loaded, url: str) -> Session:
+    """A running gateway if there is one, else one in this process."""
+    gateway = running_gateway(loaded, url)
+    return Remote(gateway) if gateway is not None else Here(loaded)
 
 
 class Remote:

@@ -31,6 +31,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
         ├── StreamCut 502              the reply ended without its end
         ├── APITimeoutError 504
         ├── Overloaded 503             also vendors' 529
+        ├── DeploymentUnusable 503     a key is not there, or a part that it needs is not installed
         ├── ModelLoading 503
         └── EngineError 503            the embedded engine could not load or run a model
 
@@ -292,6 +293,14 @@ class Overloaded(UpstreamError):
     status = 503
     type = "overloaded_error"
     default_code = "overloaded"
+
+
+class DeploymentUnusable(UpstreamError):
+    """The deployment lacks something that only the gateway's owner can give it: its key, or an optional part."""
+
+    status = 503
+    default_code = "deployment_unusable"
+    cools_down = False
 
 
 class ModelLoading(UpstreamError):

@@ -46,7 +46,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     """What its provider needs to know besides: ``region``, ``project``, ``api_version``, …"""
     demo: bool = False
-    """The built-in demo model: never chosen beside a real one."""
+    """The built-in demo model: never chosen beside a real one, unless its owner declared it."""
+    declared: bool = False
+    """Whether the configuration spells it out, rather than that it was found."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     deployment: Deployment
     state: str = "ready"
-    """``ready``, ``cold``, ``loading``, ``cooling``."""
+    """``ready``, ``cold``, ``loading``, ``cooling``, ``unusable``."""
+    trouble: str = ""
+    """Why it cannot be called at all, such as a key that is not there; empty when it can."""
     cooling: float = 0.0
     """Seconds until the cool-down ends."""
     cooling_reason: str = ""
@@ -102,7 +106,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     deployment: str
     code: str
-    """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``."""
+    """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``, ``unusable``."""
     reason: str
 
 

@@ -74,6 +74,24 @@ class Decider:
             self._memos[key] = _Memo(decision, snapshot, room)
         return decision, snapshot
 
+    def outlook(self, route: Route) -> Decision:
+        """The decision over a question that asks for nothing: what stands behind the route for everybody."""
+        snapshot = self._fleet.snapshot
+        candidates = self._fleet.candidates(route, snapshot)
+        offered = {operation for candidate in candidates for operation in candidate.deployment.operations}
+        class_, reason = classify(self._rules, route=route.floor, caller=None, header=None)
+        facts = Facts(
+            operation="chat" if "chat" in offered else min(offered, default="chat"),
+            class_=class_,
+            class_reason=reason,
+            purpose="outlook",
+            input_tokens=0,
+            max_output=None,
+            needs=frozenset(),
+            stream=False,
+        )
+        return decide(facts, route, candidates, self._rules, decision_id="dec-outlook")
+
 
 def _room(candidates: Sequence[Candidate]) -> int:
     sizes = [c.deployment.context for c in candidates if c.deployment.context is not None]

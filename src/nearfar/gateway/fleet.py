@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -114,11 +115,18 @@ class Target:
 class Snapshot:
     """What was known at one moment: targets and routes by name."""
 
-    __slots__ = ("routes", "targets")
+    __slots__ = ("routes", "targets", "unusable")
 
-    def __init__(self, targets: Mapping[str, Target], routes: Mapping[str, Route]) -> None:
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        routes: Mapping[str, Route],
+        unusable: Mapping[str, Candidate] = MappingProxyType({}),
+    ) -> None:
+        """``unusable``: deployments that cannot be called, each as the candidate whose ``trouble`` says why."""
         self.targets = targets
         self.routes = routes
+        self.unusable = unusable
 
 
 class Renew(Protocol):
@@ -153,7 +161,7 @@ class Fleet:
     async def find(self, model: str) -> Route:
         """The route of the asked model. Raises NoRoute with the nearest names."""
         route = self._snapshot.routes.get(model)
-        if self._renew is not None and model not in self._fixed:
+        if self._renew is not None and (model not in self._fixed or self._may_have_healed(route)):
             await self.refresh(known=route is not None)
             route = self._snapshot.routes.get(model)
         if route is not None:
@@ -163,6 +171,11 @@ class Fleet:
             param="model",
             hint=_nearest(model, self._snapshot.routes),
         )
+
+    def _may_have_healed(self, route: Route | None) -> bool:
+        """Whether looking again can help a configured route: a key's file may have come since."""
+        unusable = self._snapshot.unusable
+        return bool(unusable) and route is not None and any(name in unusable for name in route.deployments)
 
     async def refresh(self, *, known: bool = True) -> None:
         """Look again at what is there, if it is time to."""
@@ -178,6 +191,8 @@ class Fleet:
         for name in route.deployments:
             target = targets.get(name)
             if target is None:
+                if name in snapshot.unusable:
+                    found.append(snapshot.unusable[name])
                 continue
             left, reason = self._health.cooling(name)
             if left:
@@ -192,7 +207,7 @@ class Fleet:
 def routes_over(deployments: Iterable[Deployment], configured: Mapping[str, Route]) -> dict[str, Route]:
     """All routes: the configured ones, one per deployment, and the virtual models over what is there.
 
-    The demo model takes part in virtual routes only while nothing else can.
+    The demo model takes part in virtual routes only while nothing else can, or when its owner declared it.
     """
     known = list(deployments)
     routes: dict[str, Route] = {}
@@ -217,15 +232,16 @@ def routes_over(deployments: Iterable[Deployment], configured: Mapping[str, Rout
 
 
 def _members(known: list[Deployment]) -> list[Deployment]:
-    real = [d for d in known if not d.demo]
+    real = [d for d in known if not d.demo or d.declared]
     return real if any("chat" in d.operations for d in real) else known
 
 
 def _nearest(model: str, routes: Mapping[str, Route]) -> str:
-    near = difflib.get_close_matches(model, routes, n=3, cutoff=0.4) or sorted(routes)[:3]
-    if not near:
+    if not routes:
         return "Nothing is configured or found yet: `nearfar models add PATH` adds a GGUF file."
-    return f"Nearest names: {', '.join(near)}. GET /v1/models lists all."
+    near = difflib.get_close_matches(model, routes, n=3, cutoff=0.4)
+    found = f"Nearest names: {', '.join(near)}." if near else "No name is near it."
+    return f"{found} `nearfar route ls` (or GET /v1/models) lists all."
 
 
 def parse_base(base_url: str) -> tuple[Origin, str]:

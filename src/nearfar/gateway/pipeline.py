@@ -14,6 +14,7 @@ from nearfar.core.errors import (
     BadRequestError,
     ClientGone,
     ContextTooLong,
+    DeploymentUnusable,
     EgressDenied,
     InternalServerError,
     NearfarError,
@@ -134,10 +135,21 @@ def _refusal(decision: Decision) -> NearfarError:
             code="unsupported",
             hint="`nearfar providers ls` shows what each can do.",
         )
+    if codes == {"offline"}:
+        beyond = ", ".join(item.deployment for item in decision.rejected if item.code == "offline")
+        return EgressDenied(
+            f"nearfar runs with --offline, and route {decision.route!r} has nothing on this side of it, only {beyond}.",
+            hint="`nearfar route ls` lists what runs near.",
+        )
     if codes & {"place", "offline"}:
         return EgressDenied(
             f"{decision.class_.label} content may go no further than {decision.furthest.label}: {why}.",
             hint="`nearfar route explain` shows every reason.",
+        )
+    if "unusable" in codes:
+        return DeploymentUnusable(
+            f"Route {decision.route!r} has no deployment that can be used: {why}.",
+            hint="Mend that and restart the gateway; `nearfar config check` says how.",
         )
     return APIConnectionError(
         f"Route {decision.route!r} has no deployment that may be tried: {why}.",

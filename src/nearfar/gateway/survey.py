@@ -15,7 +15,7 @@ import msgspec
 from nearfar.core.errors import APITimeoutError, NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Capability, Deployment, Route
+from nearfar.core.routing import Candidate, Capability, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, build_head, parse_base, routes_over
 from nearfar.gateway.transport import Transport
@@ -78,9 +78,17 @@ class Survey:
         for deployment in (*self._configured(), *self._embedded(), *self._keyed(), *self._running_ones()):
             # The first one keeps its name: what is found must not take the place of what the owner declared.
             deployments.setdefault(deployment.name, deployment)
-        targets = {name: self._target(deployment) for name, deployment in deployments.items()}
+        targets: dict[str, Target] = {}
+        unusable: dict[str, Candidate] = {}
+        for name, deployment in deployments.items():
+            try:
+                targets[name] = self._target(deployment)
+            except NearfarError as error:
+                # One key that is not there must not stop the others; whoever asks for this one is told.
+                trouble = error.message[:1].lower() + error.message[1:].rstrip(".")
+                unusable[name] = Candidate(deployment=deployment, state="unusable", trouble=trouble)
         configured = {name: _route(name, setting) for name, setting in self._settings.routes.items()}
-        return Snapshot(targets, routes_over(deployments.values(), configured))
+        return Snapshot(targets, routes_over(deployments.values(), configured), unusable)
 
     async def renew(self, *, known: bool) -> Snapshot | None:
         """Look again if it is time; None when nothing new is known. ``known``: the asked model has a route.
@@ -199,6 +207,7 @@ class Survey:
             headers={**provider.headers, **setting.headers},
             options={**provider.options, **setting.options},
             demo=embedded and setting.model == DEMO,
+            declared=True,
         )
 
     def _found_key(self, provider: Provider, base_url: str) -> str:

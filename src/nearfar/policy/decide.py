@@ -47,8 +47,10 @@ def place(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rej
 
 def offline(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
     """Offline, nothing beyond the local network is called."""
-    if rules.offline and not candidate.deployment.place.near:
-        return Rejected(deployment=candidate.deployment.name, code="offline", reason="nearfar runs with --offline")
+    deployment = candidate.deployment
+    if rules.offline and not deployment.place.near:
+        reason = f"is {deployment.place.label}, and nearfar runs with --offline"
+        return Rejected(deployment=deployment.name, code="offline", reason=reason)
     return None
 
 
@@ -104,7 +106,14 @@ def context(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> R
     )
 
 
-STEPS: tuple[Step, ...] = (operation, offline, place, strategy, capability, context)
+def usable(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """It must have what it needs to be called at all, such as its key."""
+    if not candidate.trouble:
+        return None
+    return Rejected(deployment=candidate.deployment.name, code="unusable", reason=candidate.trouble)
+
+
+STEPS: tuple[Step, ...] = (operation, offline, place, strategy, capability, context, usable)
 """In this order: the first that objects gives the reason."""
 
 

@@ -8,8 +8,7 @@ import msgspec
 
 from nearfar.build import Gateway
 from nearfar.core.errors import NoRoute
-from nearfar.core.routing import Route
-from nearfar.gateway.fleet import Snapshot
+from nearfar.core.routing import Candidate, Rejected, Route
 from nearfar.server.http import HttpRequest, HttpResponse
 
 _encode = msgspec.json.Encoder().encode
@@ -18,8 +17,7 @@ _encode = msgspec.json.Encoder().encode
 async def all_models(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
     """GET /v1/models, in OpenAI's shape; ``nearfar`` tells what is behind each name."""
     await gateway.fleet.refresh()
-    snapshot = gateway.fleet.snapshot
-    rows = [_row(route, snapshot, gateway.started_at) for route in snapshot.routes.values()]
+    rows = [described(route, gateway) for route in gateway.fleet.snapshot.routes.values()]
     await reply(response, {"object": "list", "data": rows})
 
 
@@ -27,11 +25,10 @@ async def one_model(gateway: Gateway, http: HttpRequest, response: HttpResponse)
     """GET /v1/models/NAME; names may hold slashes."""
     name = unquote(http.path.removeprefix("/v1/models/"))
     await gateway.fleet.refresh()
-    snapshot = gateway.fleet.snapshot
-    route = snapshot.routes.get(name)
+    route = gateway.fleet.snapshot.routes.get(name)
     if route is None:
         raise NoRoute(f"No model is named {name[:200]!r} here.", param="model", hint="GET /v1/models lists all.")
-    await reply(response, _row(route, snapshot, gateway.started_at))
+    await reply(response, described(route, gateway))
 
 
 async def reply(response: HttpResponse, value: object, status: int = 200) -> None:
@@ -41,27 +38,42 @@ async def reply(response: HttpResponse, value: object, status: int = 200) -> Non
     await response.end(body)
 
 
-def _row(route: Route, snapshot: Snapshot, created: int) -> dict[str, object]:
-    behind = [snapshot.targets[name].deployment for name in route.deployments if name in snapshot.targets]
+def described(route: Route, gateway: Gateway) -> dict[str, object]:
+    """One row of the list: OpenAI's members, and under ``nearfar`` what is behind the name and could be used now."""
+    decision = gateway.decider.outlook(route)
+    troubles = {item.deployment: item for item in decision.rejected}
+    snapshot = gateway.fleet.snapshot
+    behind = [
+        _behind(candidate, troubles.get(candidate.deployment.name))
+        for candidate in gateway.fleet.candidates(route, snapshot)
+    ]
     return {
         "id": route.name,
         "object": "model",
-        "created": created,
-        "owned_by": behind[0].provider if len(behind) == 1 else "nearfar",
+        "created": gateway.started_at,
+        "owned_by": behind[0]["provider"] if len(behind) == 1 else "nearfar",
         "nearfar": {
             "description": route.description,
             "strategy": route.strategy,
-            "deployments": [
-                {
-                    "name": d.name,
-                    "provider": d.provider,
-                    "model": d.model,
-                    "place": d.place.label,
-                    "place_source": d.place_source,
-                    "context": d.context,
-                    "demo": d.demo,
-                }
-                for d in behind
-            ],
+            "usable": bool(decision.ranked),
+            "deployments": behind,
         },
+    }
+
+
+def _behind(candidate: Candidate, rejected: Rejected | None) -> dict[str, object]:
+    """A deployment behind a name; ``trouble`` says why it is not usable there, and ``code`` which rule says so."""
+    deployment = candidate.deployment
+    return {
+        "name": deployment.name,
+        "provider": deployment.provider,
+        "model": deployment.model,
+        "place": deployment.place.label,
+        "place_source": deployment.place_source,
+        "operations": sorted(deployment.operations),
+        "context": deployment.context,
+        "demo": deployment.demo,
+        "usable": rejected is None,
+        "code": "" if rejected is None else rejected.code,
+        "trouble": "" if rejected is None else rejected.reason,
     }

@@ -55,13 +55,16 @@ async def metrics(gateway: Gateway, http: HttpRequest, response: HttpResponse) -
 
 
 async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
-    """Models of the embedded engine, and cool-downs."""
+    """Models of the embedded engine, cool-downs, and deployments that cannot be called at all."""
     engines = [] if gateway.engines is None else await gateway.engines.status()
     cooling = [
         {"deployment": rest.deployment, "seconds": round(left, 1), "reason": rest.reason}
         for rest, left in gateway.cooling()
     ]
-    await reply(response, {"models": engines, "cooling": cooling})
+    unusable = [
+        {"deployment": name, "reason": candidate.trouble} for name, candidate in gateway.fleet.snapshot.unusable.items()
+    ]
+    await reply(response, {"models": engines, "cooling": cooling, "unusable": unusable})
 
 
 async def unload(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:

@@ -45,6 +45,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     channel: int
     """File descriptor of the channel to the parent."""
     port: int
+    warns: bool = False
+    """Whether it is this one among all workers that says what cannot be used."""
 
 
 def serve(loaded: Loaded, *, ready: Callable[[str], None]) -> None:
@@ -146,6 +148,12 @@ async def _end(edge: Edge, grace: float, at_once: asyncio.Event) -> None:
     await ending
 
 
+def warn(gateway: build.Gateway) -> None:
+    """One line in the log for each deployment that cannot be used; the others are served."""
+    for name, candidate in gateway.fleet.snapshot.unusable.items():
+        log.warning("a deployment cannot be used", extra={"deployment": name, "reason": candidate.trouble})
+
+
 def limits(server: Server) -> Limits:
     """The edge's limits from the settings."""
     return Limits(
@@ -205,6 +213,7 @@ def address(server: Server, listener: socket.socket) -> str:
 
 async def _single(loaded: Loaded, listener: socket.socket, ready: Callable[[str], None]) -> None:
     gateway = build.gateway(loaded)
+    warn(gateway)
     where = address(loaded.settings.server, listener)
     port = listener.getsockname()[1]
     signals = Signals()
@@ -303,6 +312,7 @@ async def _run_worker(
             listener=listener.fileno(),
             channel=theirs.fileno(),
             port=listener.getsockname()[1],
+            warns=number == 0,
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,

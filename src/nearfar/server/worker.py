@@ -14,7 +14,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.server.control import LINE, Link
 from nearfar.server.harden import hide_memory
 from nearfar.server.log import configure
-from nearfar.server.run import Signals, Start, run_edge
+from nearfar.server.run import Signals, Start, run_edge, warn
 from nearfar.settings.load import inherited
 
 
@@ -43,6 +43,8 @@ async def _run(start: Start) -> None:
         publish=link.publish,
         other_metrics=link.other_metrics,
     )
+    if start.warns:
+        warn(gateway)
     listening = asyncio.create_task(link.listen(gateway.health.learn))
     reporting = asyncio.create_task(link.report(gateway.counted))
     listener = socket.socket(fileno=start.listener)
