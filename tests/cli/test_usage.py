@@ -6,10 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from tests.cli.conftest import Cli
+from tests.cli.terminal import terminal
 
+from nearfar.cli.usage import OUTCOMES
 from nearfar.core.attempts import Begin, End
 from nearfar.core.chat import Usage
+from nearfar.ledger import schema
 from nearfar.ledger.ledger import Ledger
 
 SECOND = 10**9
@@ -93,6 +97,19 @@ def test_filters_and_single_attempts(filled: Cli) -> None:
     assert filled("usage", "-n", "5", "--since", "1h", "--deployment", "far", "-q").out == "b\n"
 
 
+def test_the_outcomes_are_those_of_the_ledger() -> None:
+    assert {schema.OPEN, schema.UNKNOWN} <= set(OUTCOMES)
+
+
+def test_on_eighty_columns_no_word_is_broken(filled: Cli) -> None:
+    for args in (("usage", "-n", "9"), ("usage", "--by", "day,deployment,model,place,outcome")):
+        with terminal(*args, environ=filled.environ) as shown:
+            assert shown.ended() == 0
+        lines = shown.screen.splitlines()
+        assert all(cell_len(line) <= 80 for line in lines)
+        assert any("far" in line.split() for line in lines)
+
+
 def test_an_empty_ledger(cli: Cli) -> None:
     assert cli("usage", "--json").json["total"]["attempts"] == 0
     assert "Nothing" in cli("usage", "-n", "5").err
@@ -105,6 +122,9 @@ def test_an_empty_ledger(cli: Cli) -> None:
         (("--since", "yesterday"), "yesterday"),
         (("--until", "2026-13-01"), "2026-13-01"),
         (("--since", "999999w"), "999999w"),
+        (("--outcome", "foo"), "Use one of ok, error, cut, cancelled, open, unknown."),
+        (("--place", "moon"), "Use one of device, lan, private-cloud, cloud."),
+        (("--class", "secret", "-n", "3"), "Use one of public, internal, confidential, restricted."),
     ],
 )
 def test_bad_questions_are_usage_errors(cli: Cli, args: tuple[str, ...], told: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from nearfar.cli import output
 from nearfar.cli.errors import UsageError
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
 from nearfar.core.money import NANO, usd
+from nearfar.core.places import Class, Place
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the ledger's room is only needed when a command runs
@@ -20,6 +22,8 @@ if TYPE_CHECKING:  # the ledger's room is only needed when a command runs
     from nearfar.store.connection import Connection
 
 GROUPS = "day, route, deployment, provider, model, place, class, caller, purpose, operation, outcome"
+OUTCOMES = ("ok", "error", "cut", "cancelled", "open", "unknown")
+"""How an attempt can stand in the ledger: ended in one of four ways, under way, or never ended."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -37,9 +41,7 @@ def usage(
     caller: Annotated[str | None, typer.Option("--caller", help="A key's id (`nearfar keys ls`).")] = None,
     purpose: Annotated[str | None, typer.Option("--purpose")] = None,
     operation: Annotated[str | None, typer.Option("--operation")] = None,
-    outcome: Annotated[
-        str | None, typer.Option("--outcome", help="ok, error, cut, cancelled, open or unknown.")
-    ] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help=f"One of {', '.join(OUTCOMES)}.")] = None,
     entries: Annotated[int, typer.Option("--entries", "-n", min=0, max=100_000, help="The last N attempts.")] = 0,
     request: Annotated[str, typer.Option("--request", metavar="ID", help="All attempts of one request.")] = "",
     config: ConfigFile = None,
@@ -50,6 +52,9 @@ def usage(
     """Sum up the ledger: requests, tokens and money, by whatever you like; or show single attempts."""
     from nearfar.ledger import query
 
+    _known("--place", place, [item.label for item in Place])
+    _known("--class", class_, [item.label for item in Class])
+    _known("--outcome", outcome, OUTCOMES)
     grouping = [word for word in re.split(r"[,\s]+", by) if word]
     where = query.Filter(
         since=_moment(since, "--since"),
@@ -77,6 +82,12 @@ def usage(
             _sums(connection, grouping, where, json=json, quiet=quiet)
     finally:
         connection.close()
+
+
+def _known(flag: str, value: str | None, allowed: Sequence[str]) -> None:
+    """Refuse a word that no entry can hold: a sum over nothing would look like an answer."""
+    if value is not None and value not in allowed:
+        raise UsageError(f"{flag}: no entry has {value!r}.", hint=f"Use one of {', '.join(allowed)}.")
 
 
 def open_ledger(loaded: Loaded) -> Connection:
