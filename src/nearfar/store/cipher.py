@@ -1,0 +1,111 @@
+"""Encrypts what is stored of conversations: AES-256-GCM by the ``cryptography`` library. It knows no table.
+
+The key is 32 random bytes in a file that only its owner can read, or whatever the settings name. Who loses the key
+loses what was stored with it: that is also the way to forget everything at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from nearfar.core.errors import StoreUnavailable
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+try:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+except ImportError as error:
+    raise StoreUnavailable(
+        "Storing responses is configured, but what encrypts them is not installed.",
+        code="cipher_missing",
+        hint='Install it: pip install "nearfar[store]", or set responses.keep_hours = 0.',
+    ) from error
+
+
+class Cipher:
+    """Encrypts and decrypts with one key. Each text is bound to what stands beside it in the clear."""
+
+    def __init__(self, key: bytes) -> None:
+        self._gcm = AESGCM(key)
+        self.id = hashlib.sha256(b"nearfar key id\0" + key).hexdigest()[:16]
+        """Tells keys apart; it says nothing of the key itself."""
+
+    def __repr__(self) -> str:
+        return f"<Cipher with key {self.id}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Cipher is not written anywhere")
+
+    def encrypt(self, plain: bytes, beside: str) -> str:
+        """``plain`` as text that only this key opens, and only beside the same words."""
+        nonce = os.urandom(NONCE_BYTES)
+        return base64.b64encode(nonce + self._gcm.encrypt(nonce, plain, beside.encode())).decode()
+
+    def decrypt(self, text: str, beside: str) -> bytes:
+        """The inverse. Raises StoreUnavailable for what was changed, moved, or written with another key."""
+        try:
+            raw = base64.b64decode(text, validate=True)
+            return self._gcm.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], beside.encode())
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise StoreUnavailable(
+                "A stored response cannot be read: it was changed, or written with another key.",
+                code="cipher_mismatch",
+                hint="Gateways that share a database need the same responses.key.",
+            ) from error
+
+
+def read_key(text: str) -> bytes:
+    """A key written as 64 hexadecimal digits or as base64. Raises StoreUnavailable, without the text."""
+    for decode in (bytes.fromhex, base64.b64decode):
+        try:
+            key = decode(text)
+        except ValueError:
+            continue
+        if len(key) == KEY_BYTES:
+            return key
+    raise StoreUnavailable(
+        f"responses.key does not hold {KEY_BYTES} bytes.",
+        code="bad_cipher_key",
+        hint="Make one: openssl rand -hex 32.",
+    )
+
+
+def key_in(path: Path) -> bytes:
+    """The key in the file ``path``, made there when there is none. Several processes agree on one.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        if not path.exists():
+            _make(path)
+        return read_key(path.read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreUnavailable(
+            f"The key of stored responses in {path} cannot be used: {error}.",
+            code="bad_cipher_key",
+            hint="Mend its permissions, or set responses.keep_hours = 0.",
+        ) from error
+
+
+def _make(path: Path) -> None:
+    """Write a whole file first and give it its name after: nobody reads half a key, and the first one stays."""
+    mine = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, os.urandom(KEY_BYTES).hex().encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        pass
+    finally:
+        mine.unlink()
