@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nearfar.core.chat import Chunk, Request
 from nearfar.core.places import Place
@@ -38,8 +39,6 @@ def test_the_request_line_and_headers() -> None:
 
 
 def test_drop_and_rename_of_the_deployment() -> None:
-    from msgspec.structs import replace
-
     request = ask([{"role": "user", "content": "hi"}], user="u")
     there = replace(THERE, drop=("metadata",), rename={"max_tokens": "limit"})
     out = anthropic_messages.encode(request, there, conversation(request))
@@ -101,3 +100,92 @@ def test_an_openai_client_sees_the_finish_and_the_usage() -> None:
     assert values[-1]["usage"]["prompt_tokens_details"] == {"cached_tokens": 30, "cache_write_tokens": 100}
     assert values[-2]["choices"][0]["finish_reason"] == "tool_calls"
     assert {value["model"] for value in values} == {"claude-sonnet-5-5"}
+
+
+def own(body: dict[str, Any], **more: Any) -> Request:
+    """A request of a client that speaks Anthropic's dialect."""
+    text = json.dumps({"model": "near", "max_tokens": 9, **body}, separators=(",", ":"))
+    return replace(anthropic_messages.CLIENT.parse(text.encode(), "r"), **more)
+
+
+HI: list[Any] = [{"role": "user", "content": "hi"}]
+BODY: dict[str, Any] = {
+    "messages": HI,
+    "context_management": {"edits": []},
+    "later": [1.0, 1e2],
+    "thinking": {"type": "adaptive"},
+}
+
+
+def test_between_like_wires_only_the_model_changes() -> None:
+    request = own(BODY, headers=(("anthropic-version", "2026-10-21"), ("anthropic-beta", "context-management-2025")))
+    out = anthropic_messages.encode(request, THERE, None)
+    assert out.body == request.body.replace(b'"near"', b'"claude-sonnet-5-5"')
+    assert out.headers == (
+        ("content-type", "application/json"),
+        ("anthropic-version", "2026-10-21"),
+        ("anthropic-beta", "context-management-2025"),
+    )
+    assert out.deviations == ()
+    same = replace(THERE, model="near")
+    assert anthropic_messages.encode(request, same, None).body == request.body
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"), [("", "2023-06-01"), ("2023-01-01", "2023-06-01"), ("newest", "2023-06-01"), ("2027-01-01",) * 2]
+)
+def test_any_version_is_taken_and_a_usable_one_is_asked_for(asked: str, sent: str) -> None:
+    headers = (("anthropic-version", asked),) if asked else ()
+    out = anthropic_messages.encode(own(BODY, headers=headers), THERE, None)
+    assert dict(out.headers)["anthropic-version"] == sent
+
+
+def test_the_owners_headers_win_over_the_clients() -> None:
+    there = replace(THERE, headers={"Anthropic-Version": "2023-06-01", "anthropic-beta": "x"})
+    out = anthropic_messages.encode(own(BODY, headers=(("anthropic-beta", "y"),)), there, None)
+    assert out.headers == (("content-type", "application/json"),)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"), [("https://a.example", "/v1/messages"), ("http://127.0.0.1:8000/v1", "/messages")]
+)
+def test_the_path_fits_the_base(base: str, path: str) -> None:
+    assert anthropic_messages.encode(own(BODY), replace(THERE, base_url=base), None).path == path
+
+
+def test_thoughts_that_anthropic_never_signed_are_left_out() -> None:
+    signed = {"type": "thinking", "thinking": 'she said "signature":""', "signature": "EqQBCg=="}
+    request = own(
+        {
+            "messages": [
+                *HI,
+                {"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": ""}]},
+                {
+                    "role": "assistant",
+                    "content": [{"thinking": "{b}", "type": "thinking"}, {"type": "text", "text": "c"}],
+                },
+                {
+                    "role": "assistant",
+                    "content": [{"type": "thinking", "thinking": "d", "signature": "google:s"}, signed],
+                },
+            ],
+            "thinking": {"type": "adaptive"},
+        }
+    )
+    out = anthropic_messages.encode(request, THERE, None)
+    assert json.loads(out.body)["messages"] == [
+        *HI,
+        {"role": "assistant", "content": [{"type": "text", "text": "c"}]},
+        {"role": "assistant", "content": [signed]},
+    ]
+    assert json.loads(out.body)["model"] == THERE.model
+    assert out.deviations == ("dropped:reasoning",)
+    fine = own({"messages": [*HI, {"role": "assistant", "content": [signed]}]})
+    assert anthropic_messages.encode(fine, THERE, None).deviations == ()
+
+
+def test_drop_and_rename_between_like_wires() -> None:
+    there = replace(THERE, drop=("context_management",), rename={"max_tokens": "limit"})
+    out = anthropic_messages.encode(own(BODY), there, None)
+    assert json.loads(out.body).keys() == {"model", "messages", "later", "thinking", "limit"}
+    assert out.deviations == ("renamed:max_tokens", "dropped:context_management")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
@@ -155,3 +156,27 @@ def test_usage_not_reported_is_not_zero() -> None:
     assert usage({}) is None
     assert usage({"input_tokens": None, "output_tokens": 3}) == Usage(output=3)
     assert usage({"input_tokens": 3, "cache_read_input_tokens": None}) == Usage(input=3)
+
+
+def test_between_like_wires_nothing_is_put_into_events() -> None:
+    request = Request(id="r", wire="anthropic.messages", operation="chat", model="m", body=b"", fields={}, stream=True)
+    found = decoder(request, False)
+    more = b'event: new\ndata: {"type":"new_thing"}\n\nevent: X\ndata: {"type":"Y\\n"}\n\n'
+    chunks = found.feed(more + (GOLDEN / "stream_tools.sse").read_bytes()) + found.close()
+    assert events(chunks) == []
+    assert chunks[0].raw == b'event: new_thing\ndata: {"type":"new_thing"}\n\n'
+    assert all(chunk.raw.startswith(b"event: ") for chunk in chunks), "no event without a name, no name of two lines"
+    assert [chunk.content for chunk in chunks if chunk.content]
+    assert usages(chunks)[-1] == usages(read("stream_tools.sse"))[-1]
+    assert [chunk.finish for chunk in chunks if chunk.finish] == ["tool_calls"]
+    plain = decoder(msgspec.structs.replace(request, stream=False), False)
+    [chunk] = plain.feed((GOLDEN / "plain_thinking.json").read_bytes()) + plain.close()
+    assert (chunk.events, chunk.finish) == ((), "tool_calls")
+
+
+def test_the_stop_sequence_is_kept() -> None:
+    data = (GOLDEN / "stream_text.sse").read_bytes()
+    data = data.replace(b'"end_turn"', b'"stop_sequence"').replace(b'"stop_sequence": null', b'"stop_sequence": "END"')
+    assert events(read("x.sse", data))[-1] == Finish("stop", "stop_sequence", stop="END")
+    body = b'{"type":"message","content":[],"stop_reason":"stop_sequence","stop_sequence":"END"}'
+    assert events(read("x.json", body)) == [Finish("stop", "stop_sequence", stop="END")]

@@ -53,8 +53,8 @@ _OWN = frozenset({"thinking", "context_management", "cache_control", "output_con
 _MESSAGE_OWN = frozenset({"cache_control"})
 """A mark on a whole message is a mark on its last block."""
 
-_BLOCK_OWN = frozenset({"cache_control", "citations", "title", "context"})
-_TOOL_OWN = frozenset({"cache_control", "eager_input_streaming", "defer_loading", "input_examples"})
+_BLOCK_OWN = frozenset({"cache_control", "caller", "citations", "context", "title", "toolset_name", "transformations"})
+_TOOL_OWN = frozenset({"allowed_callers", "cache_control", "defer_loading", "eager_input_streaming", "input_examples"})
 _REFUSED = frozenset({"functions", "function_call", "tool_choice", "audio", "mcp_servers", "container"})
 """Members left in ``extra`` whose loss would change what is asked for."""
 
@@ -88,6 +88,7 @@ def to_anthropic(
     _put_extra(value, conversation.extra, note)
     _put_tools(value, conversation.tools, settings, note)
     _put_settings(value, settings, model, note)
+    _put_output(value, settings, model, note, said="reasoning_effort" in conversation.extra)
     return value, note.all()
 
 
@@ -143,22 +144,23 @@ def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: D
             value["stop_sequences"] = stops
     if settings.user is not None:
         value["metadata"] = {"user_id": settings.user}
-    _put_output(value, settings, version, note)
 
 
-def _put_output(value: dict[str, Any], settings: Settings, version: tuple[int, int], note: Deviations) -> None:
-    output: dict[str, Any] = {}
+def _put_output(value: dict[str, Any], settings: Settings, model: str, note: Deviations, *, said: bool) -> None:
+    """The schema and the effort. ``said``: the effort was read from Anthropic's own members, which say it already."""
+    given = msgspec.json.decode(value["output_config"], type=Extra) if "output_config" in value else {}
+    output: dict[str, Any] = dict(given)
     if settings.json_schema is not None:
-        output["format"] = {"type": "json_schema", "schema": settings.json_schema}
+        rest = msgspec.json.decode(given["format"], type=Extra) if "format" in given else {}
+        output["format"] = {"type": "json_schema", "schema": settings.json_schema, **rest}
     effort = _EFFORT.get(settings.reasoning_effort or "")
-    if effort is not None and version >= (4, 6):
+    if not said and effort is not None and _version(model) >= (4, 6):
         output["effort"] = effort
         value.setdefault("thinking", {"type": "adaptive"})
-    elif settings.reasoning_effort is not None:
+    elif not said and settings.reasoning_effort is not None:
         note.add("dropped:reasoning_effort")
     if output:
-        given = msgspec.json.decode(value["output_config"]) if "output_config" in value else {}
-        value["output_config"] = {**given, **output}
+        value["output_config"] = output
 
 
 def _version(model: str) -> tuple[int, int]:
@@ -188,6 +190,8 @@ def _put_tools(value: dict[str, Any], tools: list[Tool], settings: Settings, not
 
 
 def _tool(tool: Tool, note: Deviations) -> dict[str, Any]:
+    if tool.vendor == "anthropic":
+        return dict(tool.extra)
     if not tool.name:
         raise _refuse("tools of this type", "tools")
     value: dict[str, Any] = {"name": tool.name}
@@ -206,6 +210,9 @@ def _turns(messages: list[Message], note: Deviations) -> tuple[list[dict[str, An
     turns: list[tuple[str, list[Any]]] = []
     for message in messages:
         blocks = _blocks(message, note)
+        if message.role == "system" and "messages" in message.extra:
+            turns.append(("system", blocks))  # it came in Anthropic's own shape, from this very place
+            continue
         if message.role in {"system", "developer"}:
             if any(block.get("type") != "text" for block in blocks if isinstance(block, dict)):
                 raise _refuse("media in system messages", "messages")
@@ -279,6 +286,9 @@ def _block(block: Block, note: Deviations) -> Any:
     if block.vendor == "openai.thinking_block":
         note.add("dropped:reasoning")
         return None
+    if block.text:
+        note.add("adapted:content")
+        return {"type": "text", "text": block.text}
     raise _refuse("content of this type", "messages")
 
 
@@ -295,13 +305,14 @@ def _reasoning(block: Reasoning, note: Deviations) -> dict[str, Any] | None:
 def _media(block: Media, note: Deviations) -> dict[str, Any]:
     if block.kind not in {"image", "document"}:
         raise _refuse(f"{block.kind} input", "messages")
-    source = (
+    source: dict[str, Any] = (
         {"type": "url", "url": block.url}
         if block.url
         else {"type": "base64", "media_type": block.mime, "data": block.data}
     )
     value: dict[str, Any] = {"type": block.kind, "source": source}
     extra = dict(block.extra)
+    source |= msgspec.json.decode(extra.pop("source", b"{}"), type=dict[str, Any])
     for name in ("image_url", "file"):  # what is left of OpenAI's object
         rest = msgspec.json.decode(extra.pop(name, b"{}"), type=dict[str, msgspec.Raw])
         if block.kind == "document" and "filename" in rest:

@@ -5,6 +5,7 @@ Source: the Claude API reference, "Streaming messages", and the types of its Pyt
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -57,6 +58,7 @@ class _Delta(msgspec.Struct):
     signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Message(msgspec.Struct):
@@ -65,6 +67,7 @@ class _Message(msgspec.Struct):
     model: str = ""
     content: list[_Block] = []
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
 
@@ -79,14 +82,20 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
+_SAYING = frozenset({"text", "thinking"})
+"""Kinds of blocks that say nothing yet when they begin."""
+
+_NAME = re.compile(r"[a-z_]{1,64}")
+
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 
 
 def decoder(request: Request, typed: bool) -> Decoder:
-    """The decoder for the reply to ``request``; its chunks always carry events (``typed`` changes nothing)."""
-    del typed
-    return StreamDecoder(sse.Splitter(), _Reader().read) if request.stream else PlainDecoder(_read_plain)
+    """The decoder for the reply to ``request``."""
+    if request.stream:
+        return StreamDecoder(sse.Splitter(), _Reader(typed=typed).read)
+    return PlainDecoder(lambda body: _read_plain(body, typed=typed))
 
 
 class _Open:
@@ -102,7 +111,8 @@ class _Open:
 class _Reader:
     """Turns the events of one stream into chunks. A stream ends with ``message_stop``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, typed: bool) -> None:
+        self._typed = typed
         self._open: dict[int, _Open] = {}
         self._calls = 0
         self._counts: dict[str, Any] = {}
@@ -117,27 +127,37 @@ class _Reader:
         if event.type == "error":
             raise stream_error(msgspec.json.decode(raw.data), raw.data)
         chunk = Chunk(raw=raw.raw)
+        known = True
         if event.type == "message_start" and event.message is not None:
             chunk.id, chunk.model = event.message.id, reported.model(event.message.model)
             counts = {name: count for name, count in (event.message.usage or {}).items() if name != "output_tokens"}
             chunk.usage = self._count(counts)  # its output count is only a beginning
-        elif event.type == "content_block_start" and event.content_block is not None:
-            chunk.events = self._start(event.index, event.content_block)
-        elif event.type == "content_block_delta" and event.delta is not None:
-            chunk.events = self._delta(event.index, event.delta)
-        elif event.type == "content_block_stop":
-            chunk.events = self._stop(event.index)
         elif event.type == "message_delta":
             chunk.usage = self._count(event.usage or {})
             if event.delta is not None and event.delta.stop_reason:
                 chunk.finish = FINISH.get(event.delta.stop_reason, "stop")
-                chunk.events = (Finish(chunk.finish, event.delta.stop_reason),)
+                if self._typed:
+                    chunk.events = (_finish(event.delta.stop_reason, event.delta.stop_sequence),)
         elif event.type == "message_stop":
             chunk.end = True
-        else:  # ping, and kinds to come
-            return None
-        chunk.content = any(not isinstance(found, Finish) for found in chunk.events)
-        return chunk
+        elif self._typed:
+            chunk.events = self._block_events(event)
+            chunk.content = bool(chunk.events)
+            known = event.type.startswith("content_block_")
+        else:
+            chunk.content = _says(event)
+        if self._typed:
+            return chunk if known else None  # ping, and kinds to come
+        return _named(chunk, event.type, raw)
+
+    def _block_events(self, event: _Event) -> tuple[Event, ...]:
+        if event.type == "content_block_start" and event.content_block is not None:
+            return self._start(event.index, event.content_block)
+        if event.type == "content_block_delta" and event.delta is not None:
+            return self._delta(event.index, event.delta)
+        if event.type == "content_block_stop":
+            return self._stop(event.index)
+        return ()
 
     def _count(self, counts: dict[str, Any]) -> Usage | None:
         """Counts are cumulative, and a later event may leave out what an earlier one said."""
@@ -183,18 +203,41 @@ class _Reader:
         return ()
 
 
-def _read_plain(body: bytes) -> Chunk:
+def _says(event: _Event) -> bool:
+    """Whether an event brings something that a reader would see."""
+    if event.type == "content_block_delta":
+        return True
+    return (
+        event.type == "content_block_start"
+        and event.content_block is not None
+        and event.content_block.type not in _SAYING
+    )
+
+
+def _named(chunk: Chunk, kind: str, raw: sse.Event) -> Chunk | None:
+    """The chunk with its event's name, without which official clients pass an event over; None when it has none."""
+    name = kind if _NAME.fullmatch(kind) else raw.name
+    if not _NAME.fullmatch(name):
+        return None
+    chunk.raw = b"event: %b\n%b" % (name.encode(), raw.raw)
+    return chunk
+
+
+def _finish(native: str, stop: str | None) -> Finish:
+    return Finish(FINISH.get(native, "stop"), native, stop=stop or "")
+
+
+def _read_plain(body: bytes, *, typed: bool) -> Chunk:
     message: _Message = decode_reply(_decode_message, body)
     refuse_error(message.error or message.type == "error", body)
     if message.type != "message":
         raise UpstreamError("The upstream's reply is no message.", code="empty_reply", upstream_body=body[:1000])
-    native = message.stop_reason or ""
-    finish = FINISH.get(native, "stop")
+    finish = _finish(message.stop_reason or "", message.stop_sequence)
     return Chunk(
         raw=body,
-        events=(*_events(message.content), Finish(finish, native)),
+        events=(*_events(message.content), finish) if typed else (),
         usage=usage(message.usage or {}),
-        finish=finish,
+        finish=finish.reason,
         content=True,
         end=True,
         model=reported.model(message.model),
