@@ -18,6 +18,7 @@ from nearfar.core.chat import Request
 from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Deployment
+from nearfar.gateway import discovery as discovery_module
 from nearfar.gateway import survey as survey_module
 from nearfar.gateway.fleet import ENGINE, Snapshot
 from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
@@ -531,7 +532,7 @@ def test_a_busy_runtime_stays_known_until_it_says_otherwise_or_is_gone(monkeypat
                     clock.now += UNKNOWN_SECONDS + 0.1
                     seconds = 0.02 if busy else 10
                     patient = Deadlines(connect=10, first_byte=seconds, between_bytes=seconds, total=10)
-                    monkeypatch.setattr(survey_module, "PROBE", patient)
+                    monkeypatch.setattr(discovery_module, "PROBE", patient)
                     (ollama.answer.clear if busy else ollama.answer.set)()
                     return len(deployments(await made.survey.renew(known=False)))
 

@@ -12,23 +12,23 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from nearfar.core.errors import APITimeoutError, NearfarError
+from nearfar.core.errors import NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Candidate, Capability, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
-from nearfar.gateway.fleet import ENGINE, Snapshot, Target, build_head, parse_base, routes_over
+from nearfar.gateway.discovery import Discovery, Runtimes
+from nearfar.gateway.fleet import ENGINE, Snapshot, Target, parse_base, routes_over
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
 from nearfar.providers.base import Found, Provider, address, door
-from nearfar.settings.model import Deadlines, DeploymentSetting, PriceSetting, RouteSetting, Settings
+from nearfar.settings.model import DeploymentSetting, PriceSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.wire.base import ProviderWire
 
 DEMO = "demo-tiny"
 UNKNOWN_SECONDS = 2.0
 """An unknown model makes the survey look again, at most this often."""
-PROBE = Deadlines(connect=0.5, first_byte=1.0, between_bytes=1.0, total=2.0)
 
 
 class Survey:
@@ -61,14 +61,12 @@ class Survey:
         self._keys = keys
         self._library = library
         self._price_for = price_for
-        self._addresses = addresses
+        self._discovery = Discovery(providers=providers, addresses=addresses, transport=transport, sealer=sealer)
         self._signer = signer
-        self._transport = transport
-        self._sealer = sealer
         self._today = today
         self._asked = 0.0
         self._looked_once = False
-        self._found: dict[str, tuple[str, list[Found]]] = {}
+        self._found: Runtimes = {}
         self._running: asyncio.Task[Snapshot] | None = None
         self._fresh: Snapshot | None = None
 
@@ -117,51 +115,10 @@ class Survey:
 
     async def _look(self) -> Snapshot:
         if self._settings.discovery.loopback:
-            wanted = [
-                (provider, base)
-                for name, bases in self._addresses.items()
-                if (provider := self._providers[name]).probes
-                for base in bases
-            ]
-            answers = await asyncio.gather(*(self._ask(provider, base) for provider, base in wanted))
-            self._found = {
-                provider.name: (base, found)
-                for (provider, base), found in zip(wanted, answers, strict=True)
-                if found is not None
-            }
+            self._found = await self._discovery.look(self._found)
         return self.snapshot()
 
-    async def _ask(self, provider: Provider, base: str) -> list[Found] | None:
-        """The models of ``provider`` at ``base`` if every probe recognises its answer.
-
-        One that was there and does not answer in time is taken to be busy, with a long prompt for instance: what it
-        said before stands. Otherwise its requests would quietly go elsewhere.
-        """
-        first: list[Found] | None = None
-        for number, probe in enumerate(provider.probes):
-            origin, path = parse_base(base)
-            head = build_head("GET", path + probe.path, origin, ())
-            sealed = self._sealer.probe(
-                attempt="probe", place=Place.DEVICE, reach=Place.DEVICE, origin=origin, target=probe.path, head=head
-            )
-            try:
-                async with await self._transport.send(sealed, deadlines=PROBE) as reply:
-                    if await reply.head() != 200:
-                        return None
-                    found = probe.read(await reply.body())
-            except APITimeoutError:
-                known, before = self._found.get(provider.name, ("", None))
-                return before if known == base else None
-            except NearfarError:
-                # Nobody there, or somebody else: both are ordinary answers to a probe.
-                return None
-            if found is None:
-                return None
-            if number == 0:
-                first = found
-        return first
-
-    def found(self) -> dict[str, tuple[str, list[Found]]]:
+    def found(self) -> Runtimes:
         """Provider → (base URL, models) of the last look at loopback."""
         return self._found
 
