@@ -152,6 +152,13 @@ def test_a_class_that_somebody_names_decides_for_that_request_alone() -> None:
     assert names(made.decide(request(), "far-first")) == ["far", "lan", "near"]
 
 
+def test_a_stored_conversation_raises_the_class() -> None:
+    deciding = Deciding()
+    assert deciding.decide(request(), said=Said(stored=Class.PUBLIC)).class_ is Class.INTERNAL
+    found = deciding.decide(request(), said=Said(header=Class.PUBLIC, stored=Class.RESTRICTED))
+    assert (found.class_, found.class_reason) == (Class.RESTRICTED, "conversation")
+
+
 def test_memory_is_bounded() -> None:
     made = Deciding()
     for number in range(decider_module.REMEMBERED * 3):

@@ -40,3 +40,13 @@ def test_a_route_only_raises_the_default() -> None:
     strict = Rules(name="strict", furthest=RULES.furthest, default=Class.RESTRICTED)
     assert classify(strict, route=Class.INTERNAL, caller=None, header=None) == (Class.RESTRICTED, "default")
     assert classify(RULES, route=Class.RESTRICTED, caller=None, header=None) == (Class.RESTRICTED, "route")
+
+
+@given(classes, st.none() | classes, st.none() | classes, classes)
+def test_a_continued_conversation_only_raises(
+    route: Class, caller: Class | None, header: Class | None, stored: Class
+) -> None:
+    alone = classify(RULES, route=route, caller=caller, header=header)
+    found = classify(RULES, route=route, caller=caller, header=header, stored=stored)
+    assert found[0] == max(alone[0], stored)
+    assert (found == alone) if stored <= alone[0] else (found[1] == "conversation")

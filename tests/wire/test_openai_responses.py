@@ -60,8 +60,10 @@ def test_what_another_vendor_signed_does_not_reach_openai() -> None:
     signed = {"type": "reasoning", "summary": [], "encrypted_content": sealed(Seal(signature="s"))}
     own = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
     turn = {"role": "user", "content": "say nearfar: please"}
-    sent, deviations = encoded(input=[signed, own, turn])
-    assert sent["input"] == [own, turn]
+    only_an_id = {"type": "reasoning", "id": "rs_1", "summary": []}
+    open_model = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "t"}]}
+    sent, deviations = encoded(input=[signed, own, turn, only_an_id, open_model])
+    assert sent["input"] == [own, turn, open_model]
     assert deviations == ("dropped:reasoning",)
     assert encoded(input="say nearfar: please")[0]["input"] == "say nearfar: please"
 

@@ -26,6 +26,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
     caller: Class | None = None
     header: Class | None = None
+    stored: Class | None = None
+    """The class of the stored conversation that the request continues."""
 
 
 class _Memo(msgspec.Struct, frozen=True):
@@ -47,7 +49,9 @@ class Decider:
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
         """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
         snapshot = self._fleet.snapshot
-        class_, reason = classify(self._rules, route=route.floor, caller=said.caller, header=said.header)
+        class_, reason = classify(
+            self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
+        )
         decision_id = f"dec-{request.id[4:]}"
         key = (route.name, class_.label, reason, request.operation, request.purpose, request.stream, request.needs)
         quiet = self._health.quiet

@@ -22,12 +22,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.furthest[class_]
 
 
-def classify(rules: Rules, *, route: Class, caller: Class | None, header: Class | None) -> tuple[Class, str]:
+def classify(
+    rules: Rules, *, route: Class, caller: Class | None, header: Class | None, stored: Class | None = None
+) -> tuple[Class, str]:
     """The highest of what is said about a request, and who said it.
 
     The default stands for a request about which neither its caller nor its header says anything; its route can only
-    raise it. Once one of them speaks, the highest of caller, header and route counts.
+    raise it. Once one of them speaks, the highest of caller, header and route counts. ``stored``, the class of a kept
+    conversation that the request continues, only ever raises what the request would be by itself.
     """
+    own = _own(rules, route=route, caller=caller, header=header)
+    return own if stored is None or stored <= own[0] else (stored, "conversation")
+
+
+def _own(rules: Rules, *, route: Class, caller: Class | None, header: Class | None) -> tuple[Class, str]:
     if caller is None and header is None:
         return (route, "route") if route > rules.default else (rules.default, "default")
     said = [(route, "route")]

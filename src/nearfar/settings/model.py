@@ -120,6 +120,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Class of a request about which nobody said anything."""
 
 
+class Responses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether answers of ``/v1/responses`` are kept, so that clients can continue them. They are encrypted."""
+
+    keep_hours: float = 0.0
+    """How long a response is kept for its caller; 0 keeps none. OpenAI's own service keeps them for 30 days."""
+    highest_class: ClassName = "internal"
+    """Responses of a higher class are not kept."""
+    key: str = ""
+    """Where the key (32 bytes, as 64 hexadecimal digits) is: ``env:NAME`` or ``file:PATH``; empty: ``responses.key`` in
+    the state folder. Gateways that share a database need the same."""
+
+
 class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """USD per million tokens."""
 
@@ -217,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine: Engine = Engine()
     ledger: Ledger = Ledger()
     policy: Policy = Policy()
+    responses: Responses = Responses()
     discovery: Discovery = Discovery()
     log: Log = Log()
     deployments: dict[str, DeploymentSetting] = {}

@@ -13,7 +13,7 @@ from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation
 from nearfar.core.errors import BadRequestError
 from nearfar.core.routing import Deployment
-from nearfar.wire.base import ClientWire, Outgoing, ProviderWire, Renderer
+from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 from nearfar.wire.deviations import Deviations
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.openai_chat_render import error_body
@@ -27,8 +27,6 @@ from nearfar.wire.openai_responses_tools import is_search, without_searches
 from nearfar.wire.patch import JSON_HEADERS, patch
 
 _encode = msgspec.json.Encoder().encode
-_SEALED = SEAL.encode()
-_NOWHERE = Told()
 
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
@@ -48,8 +46,8 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
     tools = fields.get("tools")
     if tools is not None and b"web_search" in bytes(tools):
         _leave_out_searches(fields, tools, note)
-    if _SEALED in bytes(fields["input"]):
-        fields["input"] = _without_seals(fields["input"], note)
+    if b"reasoning" in bytes(fields["input"]):
+        fields["input"] = _readable(fields["input"], note)
     body, deviations = patch(fields, request.model, deployment, changes, request.body)
     return Outgoing(path="/responses", headers=JSON_HEADERS, body=body, deviations=(*note.all(), *deviations))
 
@@ -66,22 +64,32 @@ def _leave_out_searches(fields: dict[str, msgspec.Raw], tools: msgspec.Raw, note
     fields.pop("tool_choice", None)  # nothing is left to choose from
 
 
-def _without_seals(raw: msgspec.Raw, note: Deviations) -> msgspec.Raw:
-    """The input without reasoning that another vendor signed: OpenAI takes only its own."""
+def _readable(raw: msgspec.Raw, note: Deviations) -> msgspec.Raw:
+    """The input without reasoning that the upstream cannot read: what another vendor signed, and mere ids.
+
+    Upstream nothing is stored, so an id of its own says nothing to it either, and it would refuse the request.
+    """
     if bytes(raw).lstrip()[:1] == b'"':
         return raw
-    kept = []
-    for item in msgspec.json.decode(raw, type=list[msgspec.Raw]):
-        value = msgspec.json.decode(item)
-        if value.get("type") == "reasoning" and str(value.get("encrypted_content") or "").startswith(SEAL):
-            note.add("dropped:reasoning")
-        else:
-            kept.append(item)
+    items = msgspec.json.decode(raw, type=list[msgspec.Raw])
+    kept = [item for item in items if _is_readable(item)]
+    if len(kept) == len(items):
+        return raw
+    note.add("dropped:reasoning")
     return msgspec.Raw(_encode(kept))
 
 
-def renderer(request: Request, like: bool, told: Told = _NOWHERE) -> Renderer:
+def _is_readable(raw: msgspec.Raw) -> bool:
+    item = msgspec.json.decode(raw)
+    if item.get("type") != "reasoning":
+        return True
+    encrypted = item.get("encrypted_content")
+    return not encrypted.startswith(SEAL) if isinstance(encrypted, str) else bool(item.get("content"))
+
+
+def renderer(request: Request, like: bool, told: Told | None = None) -> Stream | Plain | LikeStream | LikePlain:
     """The renderer for the reply to ``request``. ``told``: what it says about where the response is kept."""
+    told = told or Told()
     if request.stream:
         return LikeStream(request, told) if like else Stream(request, told)
     return LikePlain(request, told) if like else Plain(request, told)

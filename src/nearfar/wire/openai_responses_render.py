@@ -44,8 +44,8 @@ _ECHOED: dict[str, Any] = {
 _NULL = b"null"
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What the response says about where it is kept."""
+class Told(msgspec.Struct):
+    """What the response says about where it is kept. Whoever keeps it may change its mind until the end."""
 
     store: bool = False
     previous: str | None = None
@@ -89,8 +89,7 @@ class _Response:
         for name, otherwise in _ECHOED.items():
             raw = fields.get(name)
             self._echo[name] = otherwise if raw is None or bytes(raw) == _NULL else raw
-        self._echo["store"] = told.store
-        self._echo["previous_response_id"] = told.previous
+        self._told = told
 
     def value(
         self,
@@ -109,6 +108,8 @@ class _Response:
             "model": self.model,
             "output": items,
             **self._echo,
+            "store": self._told.store,
+            "previous_response_id": self._told.previous,
             "usage": None if self.usage is None else _usage(self.usage),
         }
 
