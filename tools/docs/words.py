@@ -82,6 +82,7 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "Engine": "內嵌引擎。",
         "Ledger": "嘗試記錄在哪裡。",
         "Policy": "類別 → 最遠可到的位置。",
+        "Responses": "是否保存 `/v1/responses` 的回答，讓客戶端可以接續。保存的內容都經過加密。",
         "Discovery": "除了設定之外還會尋找什麼。",
         "Log": "寫到標準錯誤的結構化記錄，永遠不含內容。",
         "DeploymentSetting": "某個供應者上的一個模型。任何 OpenAI 相容伺服器只需要：provider、base_url、model。",

@@ -53,6 +53,7 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("engine", "start_timeout"), 0.1, None),
     (("engine", "prompt_cache_mb"), 0, None),
     (("ledger", "flush_seconds"), 0.01, 60),
+    (("responses", "keep_hours"), 0, 24 * 365),
     (("discovery", "refresh_seconds"), 0.1, None),
 )
 
@@ -60,7 +61,7 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
 def check(settings: Settings, origin: Callable[[Path], str]) -> list[Problem]:
     """Everything wrong with ``settings``; ``origin`` says who set a path."""
     found: list[Problem] = []
-    for part in (_ranges, _server, _network, _policy, _ledger, _deployments, _routes):
+    for part in (_ranges, _server, _network, _policy, _ledger, _responses, _deployments, _routes):
         found += [
             Problem(key=dotted(path), origin=origin(path), message=message, hint=hint)
             for path, message, hint in part(settings)
@@ -156,6 +157,12 @@ def _ledger(settings: Settings) -> Found:
     url = settings.ledger.url
     if url and not url.startswith(("sqlite:///", "postgresql://", "postgres://")) and not is_reference(url):
         yield ("ledger", "url"), "not a database this ledger knows", "Use sqlite:///PATH or postgresql://…"
+
+
+def _responses(settings: Settings) -> Found:
+    key = settings.responses.key
+    if key and not is_reference(key):
+        yield ("responses", "key"), "is no reference (its value is not repeated here)", _REFERENCE
 
 
 def _deployments(settings: Settings) -> Found:
