@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nearfar.settings.checks import check
-from nearfar.settings.model import DeploymentSetting, Policy, RouteSetting, Server, Settings
+from nearfar.settings.model import DeploymentSetting, Policy, Responses, RouteSetting, Server, Settings
 
 
 def keys(settings: Settings) -> list[str]:
@@ -72,3 +72,9 @@ def test_routes_point_at_what_is_there() -> None:
     assert keys(settings) == []
     settings = msgspec.structs.replace(deployed(), routes={"r": RouteSetting(deployments=("a", "b", "b"))})
     assert keys(settings) == ["routes.r.deployments"] * 2
+
+
+def test_the_key_of_stored_responses_is_a_reference() -> None:
+    assert keys(Settings(responses=Responses(key="00" * 32))) == ["responses.key"]
+    assert keys(Settings(responses=Responses(key="env:KEY", keep_hours=24))) == []
+    assert keys(Settings(responses=Responses(keep_hours=-1))) == ["responses.keep_hours"]
