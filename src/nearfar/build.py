@@ -25,6 +25,7 @@ from nearfar.gateway.decider import Decider
 from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
+from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.survey import Survey
@@ -118,6 +119,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
+        await self.lives.close()
         await self._transport.close()
         if self.engines is not None:
             await self.engines.close()
@@ -190,6 +192,14 @@ def gateway(
     fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew)
     ring = KeyRing(url)
     metrics = Metrics()
+    lives = Lives(
+        fleet=fleet,
+        providers=providers.load_all(),
+        engines=engines,
+        transport=transport,
+        sealer=sealer,
+        reach=rules.reach(Class.PUBLIC),
+    )
     attempts = Attempts(
         sealer=sealer,
         transport=transport,
@@ -197,9 +207,10 @@ def gateway(
         health=health,
         metrics=metrics,
         engines=engines,
+        room=lives.room,
     )
     decider = Decider(fleet, health, rules)
-    pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics)
+    pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics, lives=lives)
     return Gateway(
         settings=settings,
         decider=decider,

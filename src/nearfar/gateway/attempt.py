@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -14,7 +15,7 @@ from nearfar.core.attempts import Begin, End
 from nearfar.core.chat import Chunk, Request, Usage
 from nearfar.core.conversation import Conversation
 from nearfar.core.engines import Engines
-from nearfar.core.errors import APIConnectionError, BadRequestError, NearfarError, StreamCut
+from nearfar.core.errors import APIConnectionError, BadRequestError, ContextTooLong, NearfarError, StreamCut
 from nearfar.core.money import cost, upper_bound
 from nearfar.core.routing import Decision, Deployment, Ranked
 from nearfar.gateway.connection import StaleConnectionError
@@ -23,6 +24,7 @@ from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Transport
+from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy.seal import Origin, Sealed, Sealer
 from nearfar.wire.base import Outgoing, ProviderWire
@@ -42,6 +44,8 @@ class Seen(msgspec.Struct):
     model: str = ""
     first: float = 0.0
     """perf_counter seconds when the head arrived; 0 before."""
+    deviations: tuple[str, ...] = ()
+    """What only showed at the reply's end."""
 
     def note(self, chunks: list[Chunk]) -> None:
         """Remember what the ledger wants to know of ``chunks``."""
@@ -66,7 +70,10 @@ class Attempts:
         health: Health,
         metrics: Metrics,
         engines: Engines | None,
+        room: Callable[[Target], Awaitable[int | None]] | None = None,
     ) -> None:
+        """``room``: the tokens of context that a target's model is loaded with at this moment, None if nobody says."""
+        self._room = room
         self._sealer = sealer
         self._transport = transport
         self._ledger = ledger
@@ -112,6 +119,7 @@ class Attempts:
         seen = Seen()
         try:
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
+            await self._guard(exchange, decision, ranked, target, seen)
         except NearfarError as error:
             if not isinstance(error, StaleConnectionError):
                 self._health.failed(deployment.name, error, began=since)
@@ -212,6 +220,24 @@ class Attempts:
             seen.note(chunks)
             await exchange.deliver(chunks)
 
+    async def _guard(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, seen: Seen) -> None:
+        """See that the runtime read the whole prompt. One that cut it is told of, or left for the next candidate."""
+        least = suspicious(exchange.request, seen.usage)
+        if not least:
+            return
+        room = None if self._room is None else await self._room(target)
+        if not was_cut(least, room):
+            return
+        deployment = target.deployment
+        assert seen.usage is not None
+        told = f"{TRUNCATED}:{seen.usage.input}/{least}"
+        seen.deviations = (told,)
+        self._metrics.deviation(told)
+        if deployment.place.near and not exchange.committed and ranked is not decision.ranked[-1]:
+            message = f"{deployment.name} read {seen.usage.input} of at least {least} tokens of the prompt."
+            raise ContextTooLong(message, code=TRUNCATED, hint="Give its model more context.")
+        await exchange.deviate(told)
+
     def _begin(
         self, exchange: Exchange, decision: Decision, ranked: Ranked, deployment: Deployment, outgoing: Outgoing
     ) -> Begin:
@@ -262,6 +288,7 @@ class Attempts:
             answered=seen.model,
             first_byte_ms=round((seen.first - began) * 1000, 3) if seen.first else None,
             total_ms=round((ended - began) * 1000, 3),
+            deviations=seen.deviations,
         )
         self._ledger.end(end)
         self._metrics.ended(begin, end)

@@ -124,6 +124,16 @@ class Exchange:
         if data:
             await self._out.write(data)
 
+    async def deviate(self, deviation: str) -> None:
+        """Tell of a deviation that only showed at the reply's end: in the headers, or in the stream."""
+        self.attempt_deviations = (*self.attempt_deviations, deviation)
+        if not self.heads_sent:
+            return
+        assert self._renderer is not None
+        note = self._renderer.note(f"x-nearfar-deviations: {deviation}")
+        if note:
+            await self._out.write(note)
+
     async def finish(self, cost: int | None) -> None:
         """The upstream ended clean: so does the client's reply. ``cost`` in nano-USD."""
         renderer = self._renderer

@@ -24,6 +24,7 @@ from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
+from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
 from nearfar.policy.decide import summary
 from nearfar.wire.base import ClientWire
@@ -42,11 +43,13 @@ class Pipeline:
         decider: Decider,
         attempts: Attempts,
         metrics: Metrics,
+        lives: Lives | None = None,
     ) -> None:
         self._fleet = fleet
         self._decider = decider
         self._attempts = attempts
         self._metrics = metrics
+        self._lives = lives
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
         """Answer ``request`` on ``out``. Errors become the dialect's errors.
@@ -60,10 +63,14 @@ class Pipeline:
             # 1 The route of the asked model; the edge has admitted the caller.
             route = await self._fleet.find(request.model)
             route_name = route.name
+            if self._lives is not None:
+                await self._lives.look(route)
             # 2 The class: the highest of what key, header and route say.
             # 3 The candidates as they are now, and the decision over them.
             decision, snapshot = self._decider.decide(request, route, said)
             exchange.decision = decision
+            if self._lives is not None:
+                self._lives.warm(route, decision, snapshot)
             # 4 One candidate after the other, until one answers.
             cost = await self._first_that_answers(exchange, decision, snapshot)
             # 5 The clean ending, which only a clean upstream ending leads to.

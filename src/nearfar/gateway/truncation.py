@@ -1,0 +1,109 @@
+"""The truncation guard: whether a runtime read less of a prompt than was sent. Pure; it asks nobody.
+
+Local runtimes cut prompts that do not fit and say nothing. What they report afterwards gives them away: fewer tokens
+than the text can possibly have. A least count is needed for that, not the estimate, which is on the high side.
+
+Tokenizers split text into words first and words into tokens, so a word of letters or digits is one token at least.
+Chinese, Japanese and Korean are written without spaces, and common vocabularies put up to four such characters into a
+token, seldom more. The words of a chat's template, tools and pictures come on top and are not counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from nearfar.core.chat import Request, Usage
+
+SURE = 0.75
+"""Below this part of the least count a prompt was cut; above it, the runtime may count or write templates otherwise."""
+WORTH = 256
+"""Tokens at least: a shorter prompt fits every context."""
+WIDE_PER_TOKEN = 4
+TRUNCATED = "truncated"
+
+_SPEAKING = ("messages", "prompt", "system", "input", "instructions", "contents", "systemInstruction")
+"""Members of requests, in any dialect, that hold what a model reads."""
+
+_SILENT = frozenset(
+    {
+        *("data", "images", "url", "image_url", "input_audio", "file", "file_data", "source", "inlineData"),
+        *(
+            "signature",
+            "thoughtSignature",
+            "encrypted_content",
+            "tool_calls",
+            "arguments",
+            "id",
+            "call_id",
+            "type",
+            "role",
+        ),
+        # Templates leave out the reasoning of earlier turns.
+        *("reasoning", "reasoning_content", "thinking", "thinking_blocks"),
+    }
+)
+"""Members in them that hold none, or that templates rewrite."""
+
+# Letters and digits without those of languages that put no spaces between words: Thai and its neighbours, Chinese,
+# Japanese and Korean.
+_WORD = re.compile(
+    r"[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+_LONGEST_WORD = 64
+"""Characters. A longer run is no word but data, such as base64, which a template may leave out."""
+
+
+def least_tokens(text: str) -> int:
+    """Tokens that ``text`` has at least, in any common vocabulary.
+
+    >>> least_tokens("three plain words"), least_tokens("四個漢字")
+    (3, 1)
+    """
+    words = sum(1 for word in _WORD.finditer(text) if word.end() - word.start() <= _LONGEST_WORD)
+    return words + len(_WIDE.findall(text)) // WIDE_PER_TOKEN
+
+
+def least_input(fields: Mapping[str, msgspec.Raw]) -> int:
+    """Tokens that a request's prompt has at least. ``fields``: its top-level members, in any dialect."""
+    texts: list[str] = []
+    for name in _SPEAKING:
+        if name in fields:
+            _gather(msgspec.json.decode(fields[name]), texts)
+    return sum(map(least_tokens, texts))
+
+
+def _gather(value: object, texts: list[str]) -> None:
+    rest = [value]
+    while rest:
+        found = rest.pop()
+        if isinstance(found, str):
+            texts.append(found)
+        elif isinstance(found, list):
+            rest += found
+        elif isinstance(found, dict):
+            rest += [item for name, item in found.items() if name not in _SILENT]
+
+
+def suspicious(request: Request, usage: Usage | None) -> int:
+    """The least count of tokens when the reported count is below what it can be; 0 when there is nothing to suspect.
+
+    Cheap for prompts that were read: the text is only looked at when the report is low beside the estimate.
+    """
+    read = None if usage is None else usage.input
+    if read is None or request.input_tokens < WORTH or read >= request.input_tokens * SURE:
+        return 0
+    least = least_input(request.fields)
+    return least if least >= WORTH and read < least * SURE else 0
+
+
+def was_cut(least: int, room: int | None) -> bool:
+    """Whether a suspicious prompt was cut. ``room``: tokens of context the model is loaded with, None if nobody says.
+
+    Some versions of Ollama leave tokens out of their report that were in their cache. With room for all of them, a
+    low report means that.
+    """
+    return room is None or room < least
