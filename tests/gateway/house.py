@@ -20,6 +20,7 @@ from nearfar.core.places import Class, Place
 from nearfar.core.routing import Deployment, Route
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
+from nearfar.gateway.exchange import read_lines
 from nearfar.gateway.fleet import ENGINE, Fleet, Snapshot, Target
 from nearfar.gateway.health import Health
 from nearfar.gateway.metrics import Metrics
@@ -119,10 +120,10 @@ class Out:
         self.aborted = False
         self.wrote = asyncio.Event()
 
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]], lines: bytes = b"") -> None:
         assert not self.status, "a reply starts once"
         self.status = status
-        self.headers = {name.decode(): value.decode() for name, value in headers}
+        self.headers = {name.decode(): value.decode() for name, value in [*headers, *read_lines(lines)]}
 
     async def write(self, data: bytes) -> None:
         assert self.status

@@ -163,10 +163,13 @@ class _Out:
         self._show = show
         self._error: NearfarError | None = None
 
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]], lines: bytes = b"") -> None:
         """See gateway.exchange.Out."""
+        from nearfar.gateway.exchange import read_lines
+
         self._status = status
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        told = [*headers, *read_lines(lines)]
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in told}
 
     async def write(self, data: bytes) -> None:
         """See gateway.exchange.Out."""

@@ -31,7 +31,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_begun",
         "_burst",
-        "_chunked",
         "_done",
         "_error",
         "_head_size",
@@ -77,11 +76,10 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._begun = 0.0
         self._paused = False
-        self._headers: dict[str, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
         self._headers_seen = 0
         self._done = False
         self._keep = False
-        self._chunked = False
         self.status = 0
         self.busy = False
         self.used = 0
@@ -101,11 +99,10 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._unread = 0
         self._head_size = 0
-        self._headers = {}
+        self._headers = []
         self._headers_seen = 0
         self._done = False
         self._keep = False
-        self._chunked = False
         self._error = None
         self._begun = self._loop.time()
         self.status = 0
@@ -113,11 +110,15 @@ class Connection(asyncio.Protocol):
         self.used += 1
         self._burst.write(self._transport, data)
 
-    async def head(self) -> tuple[int, dict[str, str]]:
-        """Status and lower-case headers of the reply, once they are complete."""
+    async def head(self) -> int:
+        """The status of the reply, once its headers are complete."""
         while not self._headers_seen:
             await self._wait()
-        return self.status, self._headers
+        return self.status
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the reply by their lower-case names. Few replies are asked for them."""
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
 
     async def read(self) -> bytes | None:
         """The bytes that arrived since the last call; None at the proper end of the reply."""
@@ -222,7 +223,7 @@ class Connection(asyncio.Protocol):
             crossed = self.used > 1 and self._loop.time() - self._begun < CROSSED
             kind = StaleConnectionError if crossed else APIConnectionError
             failure: NearfarError = kind(f"{self._name} closed the connection before it answered.")
-        elif self._chunked or "content-length" in self._headers or error is not None:
+        elif error is not None or not {"transfer-encoding", "content-length"}.isdisjoint(self.headers()):
             failure = StreamCut(f"{self._name} closed the connection in the middle of its reply.")
         else:
             # HTTP/1.0 style: the end of the connection is the end of the body. Whether the reply is
@@ -248,10 +249,7 @@ class Connection(asyncio.Protocol):
         self._head_size += len(name) + len(value)
         if self._head_size > MAX_HEADERS:
             raise UpstreamError("headers are too large")
-        key = name.decode("latin-1").lower()
-        if key == "transfer-encoding":
-            self._chunked = True
-        self._headers[key] = value.decode("latin-1")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The header block ended; informational replies are skipped."""
@@ -259,7 +257,7 @@ class Connection(asyncio.Protocol):
         assert self._parser is not None
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._headers = {}
+            self._headers = []
             return
         self.status = status
         self._headers_seen = 1

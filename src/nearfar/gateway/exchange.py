@@ -14,6 +14,7 @@ from typing import Protocol
 from nearfar.core.chat import Chunk, Request
 from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.money import NANO
+from nearfar.core.places import Class, Place
 from nearfar.core.routing import Decision, Ranked
 from nearfar.wire.base import ClientWire, Renderer
 
@@ -26,8 +27,8 @@ WINDOW = 1024 * 1024
 class Out(Protocol):
     """Where the client's bytes go: the HTTP edge, or the terminal."""
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send status and headers."""
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
+        """Send status and headers; ``lines`` are headers written out already, each with its line break."""
         ...
 
     async def write(self, data: bytes) -> None:
@@ -153,7 +154,7 @@ class Exchange:
         """The request failed: a typed error reply, or after the head the dialect's error event and no clean end."""
         if not self.heads_sent:
             body = self.wire.error(error, self.request.id)
-            await self._out.start(error.status, [*error_headers(error), *self._told(), _length(len(body))])
+            await self._out.start(error.status, [*error_headers(error), _length(len(body))], self._told())
             self.heads_sent = True
             await self._out.end(body)
             return
@@ -184,8 +185,8 @@ class Exchange:
         if not self.heads_sent:
             await self._send_head(renderer.content_type, cost=None, length=None)
             return
-        told = [item for item in self._told() if item[0] not in {b"x-nearfar-request", b"x-nearfar-class"}]
-        note = renderer.note("; ".join(f"{name.decode()}: {value.decode()}" for name, value in told))
+        told = [line for line in self._told().decode("ascii").splitlines() if not line.startswith(_KNOWN_BEFORE)]
+        note = renderer.note("; ".join(told))
         if note:
             await self._out.write(note)
 
@@ -203,43 +204,54 @@ class Exchange:
             headers.append((b"cache-control", b"no-cache"))
         if cost is not None:
             headers.append((b"x-nearfar-cost-usd", b"%.9f" % (cost / NANO)))
-        headers += self._told(pending=pending)
         self.heads_sent = True
-        await self._out.start(200, headers)
+        await self._out.start(200, headers, self._told(pending=pending))
 
-    def _told(self, *, pending: bool = False) -> Headers:
+    def _told(self, *, pending: bool = False) -> bytes:
         # Promise 3: what happened stands in the reply. Values are ASCII: header bytes beyond it are read differently
         # by different clients.
-        headers: Headers = [(b"x-nearfar-request", self.request.id.encode())]
+        lines = b"x-nearfar-request: %b\r\n" % self.request.id.encode()
         decision = self.decision
         if decision is not None:
-            headers += _told_decision(decision.route, decision.class_.label)
+            lines += _told_decision(decision.route, decision.class_)
         ranked = self.ranked
         if pending:
-            headers.append((b"x-nearfar-place", b"pending"))
-            return headers
+            return lines + b"x-nearfar-place: pending\r\n"
         if ranked is not None:
             deployment = ranked.candidate.deployment
-            headers += _told_attempt(deployment.name, deployment.place.label, ranked.reason, self.attempts)
+            lines += _told_attempt(deployment.name, deployment.place, ranked.reason, self.attempts)
         if self.deviations or self.attempt_deviations:
             told = ", ".join((*self.deviations, *self.attempt_deviations))
-            headers.append((b"x-nearfar-deviations", _ascii(told)))
-        return headers
+            lines += b"x-nearfar-deviations: %b\r\n" % _ascii(told)
+        return lines
+
+
+_KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:")
+"""What the head of a reply says even before anybody knows who will answer."""
+
+
+# The same few replies are told of again and again.
 
 
 @functools.lru_cache(1024)
-def _told_decision(route: str, class_: str) -> tuple[tuple[bytes, bytes], ...]:
-    return (b"x-nearfar-route", _ascii(route)), (b"x-nearfar-class", class_.encode())
+def _told_decision(route: str, class_: Class) -> bytes:
+    return b"x-nearfar-route: %b\r\nx-nearfar-class: %b\r\n" % (_ascii(route), class_.label.encode())
 
 
 @functools.lru_cache(1024)
-def _told_attempt(deployment: str, place: str, reason: str, attempts: int) -> tuple[tuple[bytes, bytes], ...]:
-    return (
-        (b"x-nearfar-deployment", _ascii(deployment)),
-        (b"x-nearfar-place", place.encode()),
-        (b"x-nearfar-reason", _ascii(reason)),
-        (b"x-nearfar-attempts", b"%d" % attempts),
+def _told_attempt(deployment: str, place: Place, reason: str, attempts: int) -> bytes:
+    return b"x-nearfar-deployment: %b\r\nx-nearfar-place: %b\r\nx-nearfar-reason: %b\r\nx-nearfar-attempts: %d\r\n" % (
+        _ascii(deployment),
+        place.label.encode(),
+        _ascii(reason),
+        attempts,
     )
+
+
+def read_lines(lines: bytes) -> Headers:
+    """The headers in ``lines``, for an Out that looks at what it is told."""
+    pairs = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in pairs]
 
 
 def error_headers(error: NearfarError) -> Headers:

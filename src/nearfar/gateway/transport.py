@@ -54,7 +54,7 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True):
 class Reply:
     """A reply under way. Use as an asynchronous context manager: leaving it early cancels the upstream."""
 
-    __slots__ = ("_connection", "_deadlines", "_give_back", "_loop", "_total", "headers", "status")
+    __slots__ = ("_connection", "_deadlines", "_give_back", "_loop", "_total", "status")
 
     def __init__(
         self,
@@ -69,12 +69,11 @@ class Reply:
         self._give_back = give_back
         self._total = loop.time() + deadlines.total
         self.status = 0
-        self.headers: dict[str, str] = {}
 
     async def head(self) -> int:
         """Wait for status and headers, within the first-byte deadline. Redirects are refused."""
         self._phase("first byte", self._deadlines.first_byte)
-        self.status, self.headers = await self._connection.head()
+        self.status = await self._connection.head()
         if 300 <= self.status < 400:
             raise UpstreamError(
                 f"The upstream answered with a redirect ({self.status}), and redirects are never followed.",
@@ -83,6 +82,11 @@ class Reply:
                 upstream_status=self.status,
             )
         return self.status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers by their lower-case names, once ``head`` has returned."""
+        return self._connection.headers()
 
     async def read(self) -> bytes | None:
         """The next piece of the body, None at its end, within the deadline between bytes."""

@@ -67,6 +67,8 @@ class Application:
         # Those for one dialect are asked before those for everybody else.
         self._below = sorted(below, key=lambda route: route.dialect is None)
         self._hosts = frozenset(host.lower() for host in (*server.allowed_hosts, server.host, "localhost"))
+        self._hosts_seen: set[bytes] = set()
+        """Host headers that were found to be ours: looked at once instead of for every request."""
         self._cors = frozenset(server.cors_origins)
         self._port = port
         self._access = gateway.settings.log.access
@@ -195,11 +197,15 @@ class Application:
 
     def _check_host(self, header: bytes) -> None:
         # A page in a browser can be made to resolve its own name to 127.0.0.1; its requests then carry that name.
+        if header in self._hosts_seen:
+            return
         host = header.decode("latin-1").lower()
         name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         name = name if port.isdigit() else host
         bare = name.strip("[]")
         if bare in self._hosts or not bare:
+            if len(self._hosts_seen) < _HOSTS_SEEN:
+                self._hosts_seen.add(header)
             return
         try:
             ipaddress.ip_address(bare)

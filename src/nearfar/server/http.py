@@ -171,36 +171,32 @@ class HttpResponse:
         self.status = 0
         self.done = False
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Prepare status and headers; they leave with the first bytes of the body."""
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
+        """Prepare status and headers; they leave with the first bytes of the body.
+
+        ``lines``: headers that are written out already, each with its line break.
+        """
         assert not self.status, "a reply starts once"
         self.status = status
         connection = self._connection
-        parts = [_STATUS[status], connection.edge.date]
-        sized = False
         shown = (*headers, *self.extra) if self.extra else headers
-        for name, value in shown:
-            parts += (name, b": ", value, b"\r\n")
-            if name == b"content-length":
-                sized = True
-        lines = 2 + len(shown)
+        text = b"".join([b"%b: %b\r\n" % header for header in shown])
+        if text.count(b"\n") != len(shown):
+            # Values come from upstreams too. One that breaks out of its line would be a header of its own.
+            raise ValueError("a response header holds a line break")
+        parts = [_STATUS[status], connection.edge.date, text, lines]
         close = connection.closing or connection.edge.stopping or not self._request.keep_alive
-        if not sized:
+        if b"content-length" not in dict(shown):
             if self._request.version_1_0:
                 close = True
             else:
                 self._chunked = True
-                lines += 1
                 parts.append(b"transfer-encoding: chunked\r\n")
         if close:
             connection.closing = True
-            lines += 1
             parts.append(b"connection: close\r\n")
-        head = b"".join(parts)
-        if head.count(b"\n") != lines:
-            # Values come from upstreams too. One that breaks out of its line would be a header of its own.
-            raise ValueError("a response header holds a line break")
-        self._head = head + b"\r\n"
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; waits while the client reads slowly."""
@@ -243,8 +239,10 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_body_since",
         "_body_size",
+        "_counted",
         "_deadline_kind",
         "_head_lines",
+        "_head_most",
         "_head_size",
         "_headers",
         "_parser",
@@ -285,10 +283,13 @@ class HttpConnection(asyncio.Protocol):
         self._refused = False
         self._waiting: deque[HttpRequest] = deque()
         self._waiting_bytes = 0
+        self._counted = 0
+        """Bytes of the body being answered."""
         self._upgrade = False
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._head_size = 0
+        self._head_most = edge.limits.header_bytes
         self._head_lines = 0
         self._body: list[bytes] = []
         self._body_size = 0
@@ -318,6 +319,7 @@ class HttpConnection(asyncio.Protocol):
             self.edge.buffered -= len(self._waiting.popleft().body)
         self.resume_writing()
         if self.task is not None:
+            self._forget_body()
             self.task.cancel()
 
     def eof_received(self) -> bool:
@@ -385,17 +387,21 @@ class HttpConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._url += url
-        self._grow(len(url))
+        self._head_size += len(url)
+        if self._head_size > self._head_most:
+            raise self._too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""
         self._head_lines += 1
-        self._grow(len(name) + len(value) + 4)
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > self._head_most or self._head_lines > MAX_HEADERS:
+            raise self._too_large()
         if self._request is None:
             key = name.lower()
-            before = self._headers.get(key)
+            headers = self._headers
             # Two values are no value: a class, a key or a host that is said twice must not be chosen from.
-            self._headers[key] = value if before is None else b"%b, %b" % (before, value)
+            headers[key] = b"%b, %b" % (headers[key], value) if key in headers else value
 
     def on_headers_complete(self) -> None:
         """Decide whether the body may come at all."""
@@ -512,13 +518,13 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             self.edge.buffered -= len(request.body)
             return
-        response = HttpResponse(self, request)
-        task = self.edge.loop.create_task(self._run(request, response))
-        task.add_done_callback(lambda _: self._answered(request))
-        self.task = task
+        self._counted = len(request.body)
+        self.task = self.edge.loop.create_task(self._run(request, HttpResponse(self, request)))
 
-    def _answered(self, request: HttpRequest) -> None:
-        self.edge.buffered -= len(request.body)
+    def _forget_body(self) -> None:
+        """The request being answered is no longer held; a task that is cancelled before it began never says so."""
+        self.edge.buffered -= self._counted
+        self._counted = 0
 
     async def _run(self, request: HttpRequest, response: HttpResponse) -> None:
         try:
@@ -536,6 +542,7 @@ class HttpConnection(asyncio.Protocol):
             raise
         finally:
             self.task = None
+            self._forget_body()
         if not response.done:
             self.cut = True
         if self.cut:
@@ -586,11 +593,6 @@ class HttpConnection(asyncio.Protocol):
     def _wait_for(self, kind: str, seconds: float) -> None:
         self._deadline_kind = kind
         self.deadline = self.edge.now + seconds
-
-    def _grow(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self.edge.limits.header_bytes or self._head_lines > MAX_HEADERS:
-            raise self._too_large()
 
     def _too_large(self) -> HeadersTooLargeError:
         return HeadersTooLargeError(
