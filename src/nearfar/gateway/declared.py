@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from nearfar.core.places import Place
 from nearfar.providers.base import Provider, address, door
 from nearfar.settings.errors import Problem, refuse
 from nearfar.settings.model import Settings
@@ -45,7 +46,7 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tu
             yield dotted((*path, "operations")), f"{provider.title} transcribes nothing", 'Leave "transcription" out.'
         if "embeddings" in item.operations and not provider.embeddings_wire:
             yield dotted((*path, "operations")), f"{provider.title} has no embeddings", 'Leave "embeddings" out.'
-        if provider.name == "embedded":
+        if provider.place is Place.DEVICE:
             if item.base_url:
                 yield dotted((*path, "base_url")), "the embedded engine has no address", "Leave it out."
         elif not (item.base_url or provider.base_url):

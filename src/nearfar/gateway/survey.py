@@ -130,7 +130,11 @@ class Survey:
 
     def _declared(self, name: str, setting: DeploymentSetting, provider: Provider) -> Deployment:
         provider = door(provider, setting.options)
-        embedded = provider.name == "embedded"
+        embedded = provider.place is Place.DEVICE  # an engine in a child: nothing else is there by itself
+        local = {found.model: found for found in self._library()} if embedded else {}
+        known = local.get(setting.model)
+        if known is not None:  # the engine that really runs it
+            provider = self._providers.get(known.provider, provider)
         place, source = provider.place, "default"
         if embedded:
             place, source = Place.DEVICE, "embedded"
@@ -142,8 +146,6 @@ class Survey:
         capabilities = dict(provider.capabilities)
         for what, can in setting.capabilities.items():
             capabilities[what] = Capability(can=can, source="declared", date=self._today)
-        local = {found.model: found for found in self._library()} if embedded else {}
-        known = local.get(setting.model)
         return Deployment(
             name=name,
             provider=provider.name,
@@ -174,10 +176,12 @@ class Survey:
         return self._keys.get(provider.name, "")
 
     def _embedded(self) -> Iterable[Deployment]:
-        provider = self._providers.get("embedded")
-        if provider is None or not self._settings.engine.enabled:
+        if not self._settings.engine.enabled:
             return
         for found in self._library():
+            provider = self._providers.get(found.provider)
+            if provider is None:
+                continue
             yield Deployment(
                 name=found.model,
                 provider=provider.name,

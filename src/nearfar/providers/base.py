@@ -21,6 +21,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     operations: frozenset[str] = frozenset({"chat"})
     capabilities: dict[str, Capability] = {}
     loaded: bool | None = None
+    provider: str = "embedded"
+    """Of a model of this machine's own: the record of the engine that runs it in a child."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
