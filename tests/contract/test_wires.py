@@ -29,6 +29,7 @@ MARKERS = {
     "anthropic.messages": b'"message_stop"',
     "ollama.chat": b'"done":true',
     "gemini.generate": b'"finishReason"',
+    "vertex.anthropic": b'"message_stop"',
     "ollama.generate": b'"done":true',
     "azure.chat": b'"finish_reason":"',
     "huggingface.chat": b'"finish_reason":"',
@@ -45,6 +46,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "asked", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
     "embeddings": {"model": "asked", "input": ["a", "b"]},
     "gemini.generate": {"model": "asked", "contents": [{"parts": [{"text": "hi"}]}]},
+    "gemini.embed": {"model": "asked", "content": {"parts": [{"text": "a"}]}},
+    "count": {"model": "asked", "contents": [{"parts": [{"text": "hi"}]}]},
     "generate": {"model": "asked", "prompt": "hi"},
     "embed": {"model": "asked", "input": ["a", "b"]},
     "responses": {"model": "asked", "input": "hi"},
@@ -54,11 +57,11 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 """A request of each kind, by the name of its client wire or the last word of it."""
 
-LIKE_ONLY = {"openai.responses", "openai.completions", "anthropic.count_tokens"}
+LIKE_ONLY = {"openai.responses", "openai.completions", "anthropic.count_tokens", "gemini.count"}
 """Provider wires that only clients of the same dialect use; how their chunks look in others has tests of its own."""
 
 
-NAMELESS = {"bedrock.converse"}
+NAMELESS = {"bedrock.converse", "gemini.embed", "vertex.embed"}
 """Wires whose replies do not say which model answered."""
 
 

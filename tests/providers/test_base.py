@@ -28,3 +28,11 @@ def test_an_option_chooses_another_door() -> None:
     assert door(both, {}) is door(both, {"wire": "native"}) is both
     default = msgspec.structs.replace(both, options={"wire": "other"})
     assert door(default, {}) is other
+
+
+def test_a_value_of_an_option_may_have_an_address_of_its_own() -> None:
+    some = msgspec.structs.replace(ASKED, addresses={"region=all": "https://{name}.example.com"})
+    assert address(some, {"name": "n", "region": "all"}) == "https://n.example.com"
+    assert address(some, {"name": "n"}) == "https://n.eu.example.com"
+    with pytest.raises(LookupError, match=r"^name$"):
+        address(some, {"region": "all"})

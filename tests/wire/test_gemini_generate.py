@@ -19,10 +19,37 @@ THERE = Deployment(
     provider="gemini",
     model="gemini-3-flash",
     wire="gemini.generate",
-    base_url="https://x",
+    base_url="https://x/v1beta",
     place=Place.CLOUD,
 )
-VERTEX = replace(THERE, options={"project": "p-1", "location": "europe-west1"})
+VERTEX = replace(THERE, base_url="https://x/v1/projects/p-1/locations/europe-west1")
+WORDS = [
+    "role",
+    "parts",
+    "text",
+    "inlineData",
+    "mime_type",
+    "data",
+    "functionCall",
+    "name",
+    "args",
+    "id",
+    "thought",
+    "functionResponse",
+    "response",
+    "functionDeclarations",
+    "parameters",
+    "mode",
+    "type",
+    "properties",
+    "thoughtSignature",
+    "thinkingConfig",
+    "responseSchema",
+    "responseMimeType",
+    "topK",
+    "stopSequences",
+]
+"""Members that a hostile body mixes."""
 BODY: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 
@@ -53,44 +80,34 @@ def test_bytes_of_the_same_dialect_travel_as_they_came() -> None:
     request = read(body, "r", model="near", stream=False)
     out = encode(request, THERE, None)
     assert out.body is body
-    assert (out.method, out.path, out.deviations) == ("POST", "/v1beta/models/gemini-3-flash:generateContent", ())
+    assert (out.method, out.path, out.deviations) == ("POST", "/models/gemini-3-flash:generateContent", ())
     named = read(b'{"model":"models/near",' + body[1:], "r", model="near", stream=True)
     out = encode(named, THERE, None)
     assert "model" not in json.loads(out.body)
-    assert out.path == "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse"
+    assert out.path == "/models/gemini-3-flash:streamGenerateContent?alt=sse"
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "path"),
+    ("model", "there", "path"),
     [
-        ("gemini-3-flash", {}, "/v1beta/models/gemini-3-flash"),
-        ("models/gemini-3-flash", {"api_version": "v1"}, "/v1/models/gemini-3-flash"),
-        ("tunedModels/x y", {}, "/v1beta/tunedModels/x%20y"),
-        (
-            "gemini-3-flash",
-            {"project": "example.com:p", "location": "global"},
-            "/v1/projects/example.com:p/locations/global/publishers/google/models/gemini-3-flash",
-        ),
-        ("endpoints/12", {"project": "p", "location": "us"}, "/v1/projects/p/locations/us/endpoints/12"),
-        ("m?x#y", {}, "/v1beta/models/m%3Fx%23y"),
+        ("gemini-3-flash", THERE, "/models/gemini-3-flash"),
+        ("models/gemini-3-flash", THERE, "/models/gemini-3-flash"),
+        ("tunedModels/x y", THERE, "/tunedModels/x%20y"),
+        ("m?x#y", THERE, "/models/m%3Fx%23y"),
+        ("gemini-3-flash", VERTEX, "/publishers/google/models/gemini-3-flash"),
+        ("publishers/google/models/x", VERTEX, "/publishers/google/models/x"),
+        ("endpoints/12", VERTEX, "/endpoints/12"),
     ],
 )
-def test_paths(model: str, options: dict[str, str], path: str) -> None:
-    found = gemini_generate.model_path(replace(THERE, model=model, options=options))
-    assert found == path
-
-
-def test_a_project_without_a_location_is_told() -> None:
-    with pytest.raises(BadRequestError) as caught:
-        gemini_generate.model_path(replace(THERE, options={"project": "p"}))
-    assert "location" in caught.value.message
+def test_paths(model: str, there: Deployment, path: str) -> None:
+    assert gemini_generate.model_path(replace(there, model=model)) == path
 
 
 def test_requests_of_another_dialect() -> None:
     body = {"model": "near", "messages": [{"role": "user", "content": "hi"}], "seed": 1, "top_p": 0.5, "stream": True}
     request = openai_chat.parse(json.dumps(body).encode(), "r")
     out = encode(request, VERTEX, conversation(request))
-    assert out.path.startswith("/v1/projects/p-1/locations/europe-west1/")
+    assert out.path == "/publishers/google/models/gemini-3-flash:streamGenerateContent?alt=sse"
     assert json.loads(out.body) == {**BODY, "generationConfig": {"topP": 0.5, "seed": 1}}
     out = encode(request, replace(THERE, drop=("seed", "labels")), conversation(request))
     assert json.loads(out.body)["generationConfig"] == {"topP": 0.5}
@@ -119,11 +136,7 @@ _json = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "role parts text inlineData mime_type data functionCall name args id thought functionResponse response "
-                "functionDeclarations parameters mode type properties thoughtSignature thinkingConfig responseSchema "
-                "responseMimeType topK stopSequences".split()
-            ),
+            st.sampled_from(WORDS),
             inner,
             max_size=4,
         )

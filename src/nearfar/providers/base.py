@@ -104,6 +104,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Further provider wires for chat, taken when the client's dialect may travel on them as it came."""
     base_url: str = ""
     """Its own address; ``{region}`` and the like are filled from the deployment's options."""
+    addresses: dict[str, str] = {}
+    """Addresses that a value of an option has of its own (``location=global``), in the shape of ``base_url``."""
     options: dict[str, str] = {}
     """Options a deployment may set (region, api_version, …) → their defaults; without a default, the address and the
     wire cannot do without them."""
@@ -150,7 +152,8 @@ def address(provider: Provider, options: Mapping[str, str]) -> str:
     Raises LookupError with the option's name when one is missing.
     """
     known = {name: value for name, value in {**provider.options, **options}.items() if value}
+    own = (where for choice, where in provider.addresses.items() if _chooses(choice, known))
     try:
-        return provider.base_url.format_map(known)
+        return next(own, provider.base_url).format_map(known)
     except KeyError as error:
         raise LookupError(str(error.args[0])) from error

@@ -14,7 +14,6 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation
-from nearfar.core.errors import BadRequestError
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
@@ -107,26 +106,18 @@ def _drop(value: dict[str, Any], name: str) -> bool:
     return value.pop(name, None) is not None or inner.pop(name, None) is not None
 
 
+def is_vertex(deployment: Deployment) -> bool:
+    """Whether the deployment lies in a project at Vertex AI; else it is one at the Gemini API."""
+    return "/projects/" in deployment.base_url
+
+
 def model_path(deployment: Deployment) -> str:
-    """The path of the deployment's model: Vertex AI's if it lies in a project, else the Gemini API's."""
-    options = deployment.options
+    """The path of the deployment's model below the base URL, which holds the version (and the project)."""
     model = quote(deployment.model, safe="/@:.-_~")
-    version = options.get("api_version", "")
-    project = options.get("project", "")
-    if not project:
-        named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-        return f"/{version or 'v1beta'}/{named}"
-    named = model if model.startswith(("publishers/", "endpoints/")) else f"publishers/google/models/{model}"
-    return f"/{version or 'v1'}/{location_path(deployment)}/{named}"
-
-
-def location_path(deployment: Deployment) -> str:
-    """``projects/P/locations/L`` of a deployment at Vertex AI. Raises BadRequestError when one is not configured."""
-    project, location = (deployment.options.get(name, "") for name in ("project", "location"))
-    if not project or not location:
-        message = f"The deployment {deployment.name} lacks its project or location."
-        raise BadRequestError(message, code="unsupported", hint="Set them under its options.")
-    return f"projects/{quote(project, safe=':.')}/locations/{quote(location, safe='')}"
+    if is_vertex(deployment):
+        whole = model.startswith(("publishers/", "endpoints/"))
+        return f"/{model}" if whole else f"/publishers/google/models/{model}"
+    return f"/{model}" if model.startswith(("models/", "tunedModels/")) else f"/models/{model}"
 
 
 CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, conversation=conversation_of, error=error_body)

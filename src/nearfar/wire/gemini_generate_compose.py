@@ -283,7 +283,9 @@ class _Turns:
             self._note.add("dropped:reasoning")
             return []
         signed = {"thoughtSignature": block.signature} if block.signature else {}
-        return [{"text": block.text, "thought": True, **signed}]
+        # A signature without a thought stood on the last text: its place in the turn is all that is left of that.
+        thought = {"thought": True} if block.text or not signed else {}
+        return [{"text": block.text, **thought, **signed}]
 
     def _media(self, block: Media) -> dict[str, Any]:
         if block.url:

@@ -62,15 +62,15 @@ def read_body(values: dict[str, Any]) -> Body:
     values = camel(values)
     for name in _ELSEWHERE & values.keys():
         if values[name] is not None:
-            raise _elsewhere(name)
-    contents = _many(values.get("contents"), "contents")
+            raise elsewhere(name)
+    contents = many(values.get("contents"), "contents")
     if not contents:
         raise wrong("contents", values.get("contents"), "a list with at least one content")
     for at, content in enumerate(contents):
-        _read_content(content, f"contents[{at}]", found)
+        read_content(content, f"contents[{at}]", found)
     system = values.get("systemInstruction")
     if system is not None:
-        _read_content(system, "systemInstruction", found, roles=False)
+        read_content(system, "systemInstruction", found, roles=False)
     _read_tools(values.get("tools"), found)
     _read_choice(values.get("toolConfig"), found)
     config = values.get("generationConfig")
@@ -81,12 +81,13 @@ def read_body(values: dict[str, Any]) -> Body:
     return found
 
 
-def _elsewhere(param: str) -> BadRequestError:
+def elsewhere(param: str) -> BadRequestError:
+    """The refusal of what no scan has seen."""
     message = f"{param} reaches for content elsewhere, which this gateway cannot see."
     return BadRequestError(message, code="unsupported", param=param, hint="Send the content itself.")
 
 
-def _many(value: object, where: str) -> list[Any]:
+def many(value: object, where: str) -> list[Any]:
     """A list, or the only one of its items."""
     if value is None:
         return []
@@ -97,14 +98,15 @@ def _many(value: object, where: str) -> list[Any]:
     return value
 
 
-def _read_content(content: object, where: str, found: Body, *, roles: bool = True) -> None:
+def read_content(content: object, where: str, found: Body, *, roles: bool = True) -> None:
+    """Check one content. Raises BadRequestError."""
     if not isinstance(content, dict):
         raise wrong(where, content, "an object with parts")
     content = camel(content, f"{where}.")
     role = content.get("role")
     if roles and role is not None and (not isinstance(role, str) or (role and role not in _ROLES)):
         raise BadRequestError(f"{where}.role must be user or model.", code="invalid_value", param=f"{where}.role")
-    for at, part in enumerate(_many(content.get("parts"), f"{where}.parts")):
+    for at, part in enumerate(many(content.get("parts"), f"{where}.parts")):
         _read_part(part, f"{where}.parts[{at}]", found)
 
 
@@ -125,14 +127,14 @@ def _read_part(part: object, where: str, found: Body) -> None:
     if kind and not isinstance(value, dict):
         raise wrong(f"{where}.{kind}", value, "an object")
     if kind == "fileData":
-        raise _elsewhere(f"{where}.fileData")
+        raise elsewhere(f"{where}.fileData")
     if kind == "inlineData":
         assert isinstance(value, dict)
         _read_blob(camel(value, f"{where}.inlineData."), f"{where}.inlineData", found)
     elif kind == "functionResponse":
         assert isinstance(value, dict)
         inner = camel(value, f"{where}.functionResponse.")
-        for at, item in enumerate(_many(inner.get("parts"), f"{where}.functionResponse.parts")):
+        for at, item in enumerate(many(inner.get("parts"), f"{where}.functionResponse.parts")):
             _read_part(item, f"{where}.functionResponse.parts[{at}]", found)
 
 
@@ -149,7 +151,7 @@ def _read_blob(blob: dict[str, Any], where: str, found: Body) -> None:
 
 
 def _read_tools(tools: object, found: Body) -> None:
-    for at, tool in enumerate(_many(tools, "tools")):
+    for at, tool in enumerate(many(tools, "tools")):
         where = f"tools[{at}]"
         if not isinstance(tool, dict):
             raise wrong(where, tool, 'an object such as {"functionDeclarations": […]}')
@@ -160,7 +162,7 @@ def _read_tools(tools: object, found: Body) -> None:
                 message = f"The tool {name!r} is run by its provider: a further place that this gateway cannot see."
                 hint = "Give the model functions that you run yourself."
                 raise BadRequestError(message, code="unsupported", param=f"{where}.{name}", hint=hint)
-            if name == "functionDeclarations" and _many(value, f"{where}.{name}"):
+            if name == "functionDeclarations" and many(value, f"{where}.{name}"):
                 found.needs.add("tools")
 
 
