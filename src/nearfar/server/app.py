@@ -51,6 +51,8 @@ _EXPOSED = (
     b"x-nearfar-attempts, x-nearfar-deviations, x-nearfar-cost-usd, x-nearfar-error, retry-after, retry-after-ms"
 )
 
+_HOSTS_SEEN = 64
+
 
 class Application:
     """Finds the route of a request, admits its caller, and answers."""
