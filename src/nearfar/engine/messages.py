@@ -26,6 +26,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     batch: int
     threads: int
     embedding: bool
+    pooling: str = ""
     checkpoints: int
     prompt_cache_mb: int
     data_limit: int

@@ -21,6 +21,7 @@ import msgspec
 import nearfar
 from nearfar.core.errors import EngineError
 from nearfar.engine.messages import Config, Ready
+from nearfar.engine.runtimes import LLAMA_CPP, Runtime
 
 PASSED = frozenset(
     {
@@ -169,10 +170,16 @@ class Drain:
         self._tail.clear()
 
 
-async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -> Child:  # noqa: ASYNC109 (the text of the error needs the number)
-    """Start a child and wait until it answers, at most ``timeout`` seconds. Raises EngineError."""
+async def spawn(
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    timeout: float,  # noqa: ASYNC109 (the text of the error needs the number)
+    runtime: Runtime = LLAMA_CPP,
+) -> Child:
+    """Start a child of ``runtime`` and wait until it answers, at most ``timeout`` seconds. Raises EngineError."""
     socket = Path(config.socket)
-    process = await _execute(environ, socket.parent)
+    process = await _execute(child_environment(environ, runtime.variables), socket.parent, runtime)
     assert process.stdin is not None
     assert process.stdout is not None
     child = _Process(process, socket)
@@ -206,23 +213,23 @@ async def spawn(config: Config, *, environ: Mapping[str, str], timeout: float) -
     raise _refusal(config, ready, child.drain.words, ending(code) if not line else "it sent an unreadable report")
 
 
-async def _execute(environ: Mapping[str, str], folder: Path) -> asyncio.subprocess.Process:
+async def _execute(environ: Mapping[str, str], folder: Path, runtime: Runtime) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # nothing is imported from the current folder
             "-m",
-            "nearfar.engine.child",
+            runtime.program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=child_environment(environ),
+            env=environ,
             cwd=folder,
             start_new_session=True,  # an interrupt at the terminal is the gateway's to handle
         )
     except OSError as exc:
         raise EngineError(
-            f"No process can be started for the embedded engine: {exc.strerror}.", code="engine_start_failed"
+            f"No process can be started for an engine: {exc.strerror}.", code="engine_start_failed"
         ) from exc
 
 
@@ -231,9 +238,9 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The child's whole environment: ``PASSED`` of ours, and where this package lies."""
-    kept = {name: value for name, value in environ.items() if name in PASSED}
+def child_environment(environ: Mapping[str, str], more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The child's whole environment: ``PASSED`` of ours, where this package lies, and what its engine needs."""
+    kept = {name: value for name, value in environ.items() if name in PASSED} | dict(more or {})
     home = str(Path(nearfar.__file__).parents[1])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (home, kept.get("PYTHONPATH"))))
     return kept

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import secrets
 import socket
@@ -22,8 +21,9 @@ from nearfar.engine.admission import Tenant, admit
 from nearfar.engine.estimate import Plan, plan
 from nearfar.engine.header import Header
 from nearfar.engine.library import Library
-from nearfar.engine.messages import INSTALL, Config
+from nearfar.engine.messages import Config
 from nearfar.engine.process import Child, new_key, spawn
+from nearfar.engine.runtimes import check, runtime
 from nearfar.settings.model import Engine
 
 _SOCKET_PATH_LIMIT = 103  # bytes of a Unix socket's path on the strictest system
@@ -207,9 +207,8 @@ class Supervisor:
         except NotFoundError as exc:
             del self._entries[entry.name]  # asked for by name alone: do not collect such names
             raise EngineError(exc.message, code="engine_model_missing", hint=exc.hint) from exc
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise EngineError("The embedded engine is not installed.", code="engine_missing", hint=INSTALL)
         assert model.header is not None
+        check(runtime(model.header.engine))
         return model.header, model.path
 
     async def _spawn(self, entry: _Entry, path: Path, header: Header, planned: Plan) -> None:
@@ -217,6 +216,7 @@ class Supervisor:
         config = Config(
             name=entry.name,
             path=str(path),
+            files=_files(path),
             socket=str(self._runtime_dir / f"engine-{secrets.token_hex(4)}.sock"),
             key=new_key(),
             context=planned.context,
@@ -224,12 +224,18 @@ class Supervisor:
             batch=planned.batch,
             threads=self._settings.threads or machine.default_threads(),
             embedding=header.embedding,
+            pooling=header.pooling,
             checkpoints=planned.checkpoints,
             prompt_cache_mb=planned.prompt_cache_mb,
             data_limit=planned.data_limit,
         )
         try:
-            child = await spawn(config, environ=self._environ, timeout=self._settings.start_timeout)
+            child = await spawn(
+                config,
+                environ=self._environ,
+                timeout=self._settings.start_timeout,
+                runtime=runtime(header.engine),
+            )
         except EngineError as exc:
             self._note_failure(entry, exc.message, free=0)
             raise
@@ -391,6 +397,13 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # told to those who waited; perhaps nobody waits any more
+
+
+def _files(path: Path) -> tuple[str, ...]:
+    """The files of a model folder, by their names in it; none of a file."""
+    if not path.is_dir():
+        return ()
+    return tuple(sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()))
 
 
 def _now() -> float:
