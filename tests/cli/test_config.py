@@ -56,7 +56,29 @@ def test_check_knows_the_providers(cli: Cli) -> None:
 def test_check_of_a_sound_configuration(cli: Cli) -> None:
     file = cli.write("offline = true\n")
     assert cli("config", "check", "-c", file).out.startswith(f"ok: 1 settings from {file}")
-    assert cli("config", "check", "-c", file, "--json").json == {"ok": True, "files": [file], "set": ["offline"]}
+    told = cli("config", "check", "-c", file, "--json").json
+    assert told == {"ok": True, "files": [file], "set": ["offline"], "problems": [], "warnings": []}
+
+
+def test_check_warns_of_what_one_deployment_lacks(cli: Cli) -> None:
+    file = cli.write('[deployments.a]\nprovider = "openai"\nmodel = "m"\nkey = "env:NO_SUCH_KEY"\n')
+    result = cli("config", "check", "-c", file)
+    assert result.code == 0
+    assert result.out.startswith("ok: ")
+    assert result.err.splitlines() == [
+        f"warning: deployments.a.key: the key at env:NO_SUCH_KEY is empty or not set (file {file}:4)",
+        "  Set the variable: export NO_SUCH_KEY=…",
+    ]
+    assert cli("config", "check", "-c", file, NO_SUCH_KEY="k").err == ""
+
+
+def test_check_as_json_tells_the_problems(cli: Cli) -> None:
+    file = cli.write("[engine]\nslots = 0\n")
+    result = cli("config", "check", "-c", file, "--json")
+    assert result.code == 2
+    (problem,) = result.json["problems"]
+    assert (problem["key"], problem["origin"]) == ("engine.slots", f"file {file}:2")
+    assert result.json["ok"] is False
 
 
 def test_schema_is_json(cli: Cli) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from nearfar.gateway.declared import check
+from nearfar.gateway.declared import check, lacking
+from nearfar.gateway.declared import problems as listed
 from nearfar.providers import registry
 from nearfar.providers.base import Provider
+from nearfar.settings.environ import Environ
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import DeploymentSetting, Settings
 
@@ -25,6 +28,35 @@ def test_an_unknown_provider_names_the_nearest() -> None:
     (problem,) = problems(provider="opnai")
     assert problem.startswith("deployments.\"a.b\".provider: there is no provider 'opnai' (file /c.toml:2)")
     assert "'openai'" in problem
+
+
+def test_what_one_deployment_lacks_stops_no_other() -> None:
+    def lacks(settings: Settings, **environ: str) -> list[tuple[str, str]]:
+        found = lacking(settings, {}, registry.load_all(), Environ(environ))
+        return [(problem.key, problem.message) for problem in found]
+
+    keyed = DeploymentSetting(provider="openai", model="m", key="env:MINE", headers={"x-team": "a", "x-token": "env:T"})
+    settings = Settings(deployments={"a": keyed})
+    assert lacks(settings) == [
+        ("deployments.a.key", "the key at env:MINE is empty or not set"),
+        ("deployments.a.headers.x-token", "the key at env:T is empty or not set"),
+    ]
+    assert lacks(settings, MINE="k", T="t") == []
+    assert lacks(msgspec.structs.replace(settings, offline=True)) == [], "offline it is not called"
+    bare = Settings(deployments={"a": DeploymentSetting(provider="openai", model="m")})
+    assert "OPENAI_API_KEY is not set" in lacks(bare)[0][1]
+    assert lacks(bare, OPENAI_API_KEY="k") == []
+    near = Settings(
+        deployments={"a": DeploymentSetting(provider="openai-compatible", model="m", base_url="http://h/v1")}
+    )
+    assert lacks(near) == [], "one's own server may need none"
+
+
+def test_who_wrote_a_deployment_down_is_named_when_nobody_set_what_is_missing() -> None:
+    settings = Settings(deployments={"a": DeploymentSetting(provider="openai-compatible", model="m")})
+    origins = {"deployments.a.provider": "file /c.toml:2", "deployments.a.base_url": "default"}
+    (problem,) = listed(settings, origins, registry.load_all())
+    assert problem.origin == "file /c.toml:2"
 
 
 def test_an_address_where_one_is_needed_and_none_where_there_is_none() -> None:

@@ -67,6 +67,18 @@ def test_a_more_sensitive_class_never_reaches_further() -> None:
     assert keys(Settings(policy=Policy(public="lan", internal="lan", confidential="lan", restricted="device"))) == []
 
 
+def test_a_route_may_point_at_what_cannot_be_read() -> None:
+    """The deployment's own mistake is told; that the route leads nowhere would be a second error about the same."""
+    settings = Settings(routes={"r": RouteSetting(deployments=("broken", "missing"))})
+    (problem,) = check(settings, lambda _: "", ["broken"])
+    assert "'missing'" in problem.message
+
+
+def test_a_folder_is_a_path() -> None:
+    (problem,) = check(Settings(state_dir="a\0b"), lambda _: "")
+    assert (problem.key, problem.message) == ("state_dir", "not a path")
+
+
 def test_routes_point_at_what_is_there() -> None:
     settings = msgspec.structs.replace(deployed(), routes={"r": RouteSetting(deployments=("a",))})
     assert keys(settings) == []

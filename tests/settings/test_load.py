@@ -247,7 +247,7 @@ def test_a_bad_variable_is_an_error_never_ignored(home: Home, environ: dict[str,
         ("[deployments.a]\nprovider = 'o'\nmodel = 'm'\nheaders = {Host = 'x'}", "set by the transport"),
         ('[deployments.a]\nprovider = "o"\nmodel = "m"\nheaders = {X-A = "a\\nb"}', "no header may carry"),
         ("a = 1\na = 2", "not valid TOML"),
-        ("a = \n", "line 1"),
+        ("b = 1\na = \n", "named.toml:2"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(home: Home, text: str, told: str) -> None:

@@ -23,7 +23,7 @@ import msgspec
 
 from nearfar import __version__
 from nearfar.cli.client import Gateway, served_at
-from nearfar.settings.load import Loaded
+from nearfar.settings.load import Draft, Loaded
 from nearfar.settings.secrets import hide_credentials
 
 State = Literal["ok", "warn", "fail"]
@@ -52,15 +52,23 @@ def versions() -> Iterator[Check]:
     yield Check(name="versions", state="ok", detail=f"{detail}; {', '.join(parts)}")
 
 
-def configuration(loaded: Loaded) -> Iterator[Check]:
-    """The files that were read, how many settings are not defaults, and whether deployments can exist."""
-    from nearfar.gateway import declared
-    from nearfar.providers import registry
+def configuration(draft: Draft) -> Iterator[Check]:
+    """The files that were read, everything that is wrong with what they say, and what single deployments lack."""
+    from nearfar.cli import findings
 
+    loaded = draft.loaded
     given = sum(origin != "default" for origin in loaded.origins.values())
     files = ", ".join(loaded.files) or f"no file ({loaded.folders.user_config} would be read)"
-    declared.check(loaded.settings, loaded.origins, registry.load_all())
-    yield Check(name="configuration", state="ok", detail=f"{files}; {given} settings given")
+    found = findings.look(draft)
+    for problem in found.problems:
+        yield Check(
+            name="configuration", state="fail", detail=problem.text, next=problem.hint or "nearfar config check"
+        )
+    if not found.problems:
+        yield Check(name="configuration", state="ok", detail=f"{files}; {given} settings given")
+    for problem in found.warnings:
+        told = f"{problem.text}; the gateway starts without it"
+        yield Check(name="deployment", state="warn", detail=told, next=problem.hint)
 
 
 def folders(loaded: Loaded) -> Iterator[Check]:
@@ -91,7 +99,7 @@ def _room(name: str, path: Path, there: Path) -> Check:
 
 
 def edge(loaded: Loaded) -> Iterator[Check]:
-    """The listening address: free, or already a gateway's; TLS files readable."""
+    """The listening address: free, or already a gateway's."""
     server = loaded.settings.server
     gateway = Gateway(served_at(loaded))
     where = f"{server.host}:{server.port}"
@@ -104,12 +112,6 @@ def edge(loaded: Loaded) -> Iterator[Check]:
         yield Check(
             name="port", state="fail", detail=f"{where} cannot be used: {error}", next="nearfar serve --port 8643"
         )
-    for name in ("tls_cert", "tls_key"):
-        path = getattr(server, name)
-        if path and not os.access(path, os.R_OK):
-            yield Check(
-                name="TLS", state="fail", detail=f"server.{name}: {path} cannot be read", next="Mend the path or mode."
-            )
 
 
 def _bind(host: str, port: int) -> str | None:
@@ -170,23 +172,6 @@ def provider_keys(loaded: Loaded) -> Iterator[Check]:
         else "For cloud models: export OPENAI_API_KEY=… (or ANTHROPIC_API_KEY)."
     )
     yield Check(name="provider keys", state=state, detail=detail, next=hint)
-    yield from _references(loaded)
-
-
-def _references(loaded: Loaded) -> Iterator[Check]:
-    from nearfar.settings.errors import SettingsError
-    from nearfar.settings.secrets import resolve
-
-    for name, deployment in loaded.settings.deployments.items():
-        if not deployment.key:
-            continue
-        try:
-            resolve(deployment.key, loaded.environ)
-        except SettingsError as error:
-            # A gateway that may call it does not start without its key.
-            near = deployment.place in {"device", "lan"}
-            state: State = "warn" if loaded.settings.offline and not near else "fail"
-            yield Check(name=f"key of {name}", state=state, detail=error.message, next=error.hint)
 
 
 def engine(loaded: Loaded) -> Iterator[Check]:

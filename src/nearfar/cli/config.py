@@ -25,7 +25,10 @@ def show(
     sets: Sets = None,
     json: Json = False,
 ) -> None:
-    """Print every setting with its value; secrets are references and stay so."""
+    """Print every setting with its value; secrets are references and stay so.
+
+    These are the settings of a gateway that starts now: one that runs already has those it was started with.
+    """
     loaded = of(ctx).load(config, sets)
     settings = public(loaded.settings)
     if json:
@@ -46,17 +49,36 @@ def show(
 
 @app.command()
 def check(ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False) -> None:
-    """Read the whole configuration and say everything that is wrong with it."""
-    from nearfar.gateway import declared
-    from nearfar.providers import registry
+    """Read the whole configuration and say everything that is wrong with it, at once.
 
-    loaded = of(ctx).load(config, sets)
-    declared.check(loaded.settings, loaded.origins, registry.load_all())
+    A warning is about one deployment, which nobody can use until it is mended; the gateway serves the others. Exits
+    with 2 when the gateway would not start. What is running learns of a changed configuration when it is restarted.
+    """
+    from nearfar.cli import errors, findings
+
+    draft = of(ctx).examine(config, sets)
+    found = findings.look(draft)
     if json:
-        output.json({"ok": True, "files": loaded.files, "set": _set(loaded)})
-        return
-    files = ", ".join(loaded.files) or "no file"
-    output.line(f"ok: {len(_set(loaded))} settings from {files}, environment and flags; the rest are defaults")
+        output.json(
+            {
+                "ok": not found.problems,
+                "files": draft.loaded.files,
+                "set": _set(draft.loaded),
+                "problems": found.problems,
+                "warnings": found.warnings,
+            }
+        )
+    else:
+        for problem in found.problems:
+            errors.say(problem.text, problem.hint)
+        for problem in found.warnings:
+            errors.say(problem.text, problem.hint, warning=True)
+        if not found.problems:
+            files = ", ".join(draft.loaded.files) or "no file"
+            count = len(_set(draft.loaded))
+            output.line(f"ok: {count} settings from {files}, environment and flags; the rest are defaults")
+    if found.problems:
+        raise typer.Exit(errors.USAGE)
 
 
 @app.command()

@@ -45,17 +45,13 @@ def doctor(
 
 
 def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
-    """All checks, one after the other; with a broken configuration the rest looks at the defaults."""
+    """All checks, one after the other; where the configuration is broken, they look at what is sound in it."""
     from nearfar.cli import checkup
 
     yield from checkup.versions()
-    try:
-        loaded = state.load(config, sets)
-    except SettingsError as error:
-        yield from _failed("configuration", error)
-        loaded = State({name: state.environ[name] for name in ("HOME",) if name in state.environ}).load(None, None)
-    else:
-        yield from _kept("configuration", checkup.configuration, loaded)
+    draft = state.examine(config, sets)
+    loaded = draft.loaded
+    yield from checkup.configuration(draft)
     for name, check in (
         ("folders", checkup.folders),
         ("port", checkup.edge),

@@ -45,14 +45,16 @@ def report(error: NearfarError) -> int:
     """Say what went wrong, why, and what to do next; returns the exit code."""
     if isinstance(error, SettingsError) and error.problems:
         for problem in error.problems:
-            _say(problem.text, problem.hint)
+            say(problem.text, problem.hint)
     else:
-        _say(error.message, error.hint)
+        say(error.message, error.hint)
     return exit_code(error)
 
 
-def _say(what: str, hint: str) -> None:
-    mark = "\x1b[31merror:\x1b[0m" if output.styled(sys.stderr) else "error:"
+def say(what: str, hint: str, *, warning: bool = False) -> None:
+    """What is wrong, and the next step, on standard error."""
+    word, colour = ("warning:", "33") if warning else ("error:", "31")
+    mark = f"\x1b[{colour}m{word}\x1b[0m" if output.styled(sys.stderr) else word
     sys.stderr.write(f"{mark} {output.clean(what)}\n")
     if hint:
         sys.stderr.write(f"  {output.clean(hint)}\n")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli.errors import UsageError
-from nearfar.settings.load import Loaded, load
+from nearfar.settings.load import Draft, Loaded, examine, load
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration file, above your own one.")
@@ -38,16 +38,24 @@ class State:
         self, config: Path | None, sets: Sequence[str] | None, flags: Mapping[str, object] | None = None
     ) -> Loaded:
         """The settings for this command. ``flags`` maps dotted keys to values; None means "not given"."""
-        overrides: dict[str, str] = {}
-        for item in sets or ():
-            key, separator, value = item.partition("=")
-            if not separator or not key.strip():
-                raise UsageError(f"--set {item!r} is not KEY=VALUE.", hint="Example: --set engine.slots=2")
-            overrides[key.strip()] = value
-        for key, given in (flags or {}).items():
-            if given is not None:
-                overrides[key] = str(given).lower() if isinstance(given, bool) else str(given)
-        return load(config=config, overrides=overrides, environ=self.environ)
+        return load(config=config, overrides=_overrides(sets, flags or {}), environ=self.environ)
+
+    def examine(self, config: Path | None, sets: Sequence[str] | None) -> Draft:
+        """The settings as far as they are sound, with everything that is wrong."""
+        return examine(config=config, overrides=_overrides(sets, {}), environ=self.environ)
+
+
+def _overrides(sets: Sequence[str] | None, flags: Mapping[str, object]) -> dict[str, str]:
+    overrides: dict[str, str] = {}
+    for item in sets or ():
+        key, separator, value = item.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(f"--set {item!r} is not KEY=VALUE.", hint="Example: --set engine.slots=2")
+        overrides[key.strip()] = value
+    for key, given in flags.items():
+        if given is not None:
+            overrides[key] = str(given).lower() if isinstance(given, bool) else str(given)
+    return overrides
 
 
 def of(ctx: typer.Context) -> State:

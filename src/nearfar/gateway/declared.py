@@ -1,6 +1,6 @@
 """Checks declared deployments against the providers there are: what the settings alone cannot know.
 
-It opens nothing; whether an address answers or a key is right only a request can tell.
+It opens nothing but files that hold keys; whether an address answers or a key is right only a request can tell.
 """
 
 from __future__ import annotations
@@ -8,53 +8,108 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nearfar.core.places import Place
+from nearfar.gateway.credentials import signs
+from nearfar.core.places import Place
 from nearfar.providers.base import Provider, address, door
-from nearfar.settings.errors import Problem, refuse
+from nearfar.settings.environ import Environ
+from nearfar.settings.errors import Problem, SettingsError, refuse
 from nearfar.settings.model import Settings
-from nearfar.settings.shape import did_you_mean, dotted
+from nearfar.settings.secrets import is_reference, resolve
+from nearfar.settings.shape import Path, did_you_mean, dotted
+
+Found = Iterator[tuple[Path, str, str]]
+"""(path, what is wrong, next step)"""
 
 
 def check(settings: Settings, origins: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
     """Raise SettingsError with everything that is wrong; ``origins`` says who set a dotted key."""
-    found = [
-        Problem(key=key, origin=origins.get(key, ""), message=message, hint=hint)
-        for key, message, hint in _wrong(settings, providers)
-    ]
+    found = problems(settings, origins, providers)
     if found:
         raise refuse(found)
 
 
-def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Iterator[tuple[str, str, str]]:
+def problems(settings: Settings, origins: Mapping[str, str], providers: Mapping[str, Provider]) -> list[Problem]:
+    """Everything that is wrong, so that a gateway cannot start; ``origins`` as for ``check``."""
+    return [
+        Problem(key=dotted(path), origin=_origin(path, origins), message=message, hint=hint)
+        for path, message, hint in _wrong(settings, providers)
+    ]
+
+
+def lacking(
+    settings: Settings, origins: Mapping[str, str], providers: Mapping[str, Provider], environ: Environ
+) -> list[Problem]:
+    """What single deployments lack, so that they cannot be used and the others can: keys, mostly."""
+    return [
+        Problem(key=dotted(path), origin=_origin(path, origins), message=message, hint=hint)
+        for path, message, hint in _lacking(settings, providers, environ)
+    ]
+
+
+def _origin(path: Path, origins: Mapping[str, str]) -> str:
+    """Who set it, or else who wrote the deployment down."""
+    said = origins.get(dotted(path), "default")
+    return said if said != "default" else origins.get(dotted((*path[:2], "provider")), "")
+
+
+def _lacking(settings: Settings, providers: Mapping[str, Provider], environ: Environ) -> Found:
     for name, item in settings.deployments.items():
-        path = ("deployments", name)
+        path: Path = ("deployments", name)
         provider = providers.get(item.provider)
         if provider is None:
-            hint = did_you_mean(item.provider, providers)
-            yield dotted((*path, "provider")), f"there is no provider {item.provider!r}", hint
+            continue
+        provider = door(provider, item.options)
+        place = provider.place if item.place is None else Place.parse(item.place)
+        if settings.offline and not place.near:
+            continue  # it is not called, so it needs nothing
+        references = [((*path, "key"), item.key)] if item.key else []
+        references += [((*path, "headers", header), value) for header, value in item.headers.items()]
+        for at, reference in references:
+            if not is_reference(reference):
+                continue
+            try:
+                resolve(reference, environ)
+            except SettingsError as error:
+                yield at, error.message[:1].lower() + error.message[1:].rstrip("."), error.hint
+        if not item.key and not item.base_url and provider.key_env and not environ.present(provider.key_env):
+            if provider.place.near or signs(provider.auth):
+                continue  # a runtime of one's own may need none, and a signature has other sources
+            variables = " or ".join(provider.key_env)
+            hint = 'Set the variable, or name another one: key = "env:NAME".'
+            yield (*path, "key"), f"is missing, and {variables} is not set: {provider.title} will refuse it", hint
+
+
+def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Found:
+    for name, item in settings.deployments.items():
+        path: Path = ("deployments", name)
+        provider = providers.get(item.provider)
+        if provider is None:
+            hint = did_you_mean(item.provider, providers, "`nearfar providers ls` lists all.")
+            yield (*path, "provider"), f"there is no provider {item.provider!r}", hint
             continue
         for option, value in item.options.items():
             if option not in provider.options:
                 hint = did_you_mean(option, provider.options)
-                yield dotted((*path, "options", option)), f"{provider.title} knows no option {option!r}", hint
+                yield (*path, "options", option), f"{provider.title} knows no option {option!r}", hint
                 continue
             doors = [choice.partition("=")[2] for choice in provider.doors if choice.startswith(f"{option}=")]
             if doors and value not in {provider.options[option], *doors}:
                 hint = did_you_mean(value, doors)
-                yield dotted((*path, "options", option)), f"{provider.title} has no {option} {value!r}", hint
+                yield (*path, "options", option), f"{provider.title} has no {option} {value!r}", hint
         provider = door(provider, item.options)
         if "transcription" in item.operations and "transcription" not in provider.other_wires:
-            yield dotted((*path, "operations")), f"{provider.title} transcribes nothing", 'Leave "transcription" out.'
+            yield (*path, "operations"), f"{provider.title} transcribes nothing", 'Leave "transcription" out.'
         if "embeddings" in item.operations and not provider.embeddings_wire:
-            yield dotted((*path, "operations")), f"{provider.title} has no embeddings", 'Leave "embeddings" out.'
+            yield (*path, "operations"), f"{provider.title} has no embeddings", 'Leave "embeddings" out.'
         if provider.place is Place.DEVICE:
             if item.base_url:
-                yield dotted((*path, "base_url")), "the embedded engine has no address", "Leave it out."
+                yield (*path, "base_url"), "the embedded engine has no address", "Leave it out."
         elif not (item.base_url or provider.base_url):
             hint = "Add the server's address, such as http://127.0.0.1:8000/v1."
-            yield dotted((*path, "base_url")), f"is missing: {provider.title} has no address of its own", hint
+            yield (*path, "base_url"), f"is missing: {provider.title} has no address of its own", hint
         elif not item.base_url:
             try:
                 address(provider, item.options)
             except LookupError as missing:
                 hint = f"Its address needs it: {provider.base_url}"
-                yield dotted((*path, "options")), f"lacks {missing.args[0]!r}", hint
+                yield (*path, "options"), f"lacks {missing.args[0]!r}", hint

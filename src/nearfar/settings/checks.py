@@ -7,8 +7,9 @@ no secret can stand.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from urllib.parse import urlsplit
 
 import msgspec
@@ -58,14 +59,17 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
 )
 
 
-def check(settings: Settings, origin: Callable[[Path], str]) -> list[Problem]:
-    """Everything wrong with ``settings``; ``origin`` says who set a path."""
+def check(settings: Settings, origin: Callable[[Path], str], named: Iterable[str] = ()) -> list[Problem]:
+    """Everything wrong with ``settings``; ``origin`` says who set a path.
+
+    ``named``: deployments that somebody wrote down, but so that they cannot be read. Routes may point at them.
+    """
     found: list[Problem] = []
-    for part in (_ranges, _server, _network, _policy, _ledger, _responses, _deployments, _routes):
-        found += [
-            Problem(key=dotted(path), origin=origin(path), message=message, hint=hint)
-            for path, message, hint in part(settings)
-        ]
+    targets = frozenset(settings.deployments).union(named)
+    routes = _routes(settings, targets)
+    parts = (_ranges, _folders, _server, _network, _policy, _ledger, _responses, _deployments)
+    for path, message, hint in itertools.chain(*(part(settings) for part in parts), routes):
+        found.append(Problem(key=dotted(path), origin=origin(path), message=message, hint=hint))
     return found
 
 
@@ -75,6 +79,16 @@ def _ranges(settings: Settings) -> Found:
         for part in path:
             value = getattr(value, part)
         yield from _range(path, value, lowest, highest)
+
+
+def _folders(settings: Settings) -> Found:
+    for path, text in (
+        (("state_dir",), settings.state_dir),
+        (("models_dir",), settings.models_dir),
+        (("ledger", "journal"), settings.ledger.journal),
+    ):
+        if "\0" in text:
+            yield path, "not a path", ""
 
 
 def _range(path: Path, value: object, lowest: float, highest: float | None = None) -> Found:
@@ -215,15 +229,15 @@ def _headers(path: Path, item: DeploymentSetting) -> Found:
             yield at, "holds characters that no header may carry", ""
 
 
-def _routes(settings: Settings) -> Found:
+def _routes(settings: Settings, targets: Collection[str]) -> Found:
     for name, item in settings.routes.items():
         path: Path = ("routes", name)
         if not NAME.fullmatch(name):
             yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
-        yield from _targets(path, item, settings)
+        yield from _targets(path, item, targets)
 
 
-def _targets(path: Path, item: RouteSetting, settings: Settings) -> Found:
+def _targets(path: Path, item: RouteSetting, targets: Collection[str]) -> Found:
     at = (*path, "deployments")
     if not item.deployments:
         yield at, "names no deployment", "List at least one."
@@ -231,7 +245,7 @@ def _targets(path: Path, item: RouteSetting, settings: Settings) -> Found:
     for target in item.deployments:
         if target in seen:
             yield at, f"names {target!r} twice", ""
-        elif target not in settings.deployments:
-            known = did_you_mean(target, settings.deployments)
+        elif target not in targets:
+            known = did_you_mean(target, targets)
             yield at, f"there is no deployment {target!r}", known or "Add a [deployments.NAME] table."
         seen.add(target)

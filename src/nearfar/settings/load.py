@@ -7,7 +7,9 @@ cloned and entered must not be able to move anybody's requests.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 
 import msgspec
@@ -19,6 +21,8 @@ from nearfar.settings.model import Settings
 from nearfar.settings.paths import SYSTEM_CONFIG, Folders, folders
 from nearfar.settings.secrets import is_reference, resolve
 from nearfar.settings.shape import Layer, Leaf, Path, dotted
+
+_ANYTHING: typing.Final = types.MappingProxyType({str: "anything", float: 0.0, tuple: ()})
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,15 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return FilePath(folder) if folder else self.folders.journal
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration as it was found, whether it can be used or not."""
+
+    loaded: Loaded
+    """What is sound in it: a setting that is wrong stands at its default, a table that cannot be read is left out."""
+    problems: tuple[Problem, ...] = ()
+    """Everything that is wrong with it."""
+
+
 def load(
     *,
     config: FilePath | None = None,
@@ -59,37 +72,57 @@ def load(
     ``config`` is the file of ``--config``; without it ``NEARFAR_CONFIG`` may name one. ``overrides`` maps dotted
     keys to text, as flags give them. Raises SettingsError with everything that is wrong, not only the first.
     """
+    draft = examine(config=config, overrides=overrides, environ=environ, system=system)
+    if draft.problems:
+        raise refuse(draft.problems)
+    return draft.loaded
+
+
+def examine(
+    *,
+    config: FilePath | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str],
+    system: FilePath = SYSTEM_CONFIG,
+) -> Draft:
+    """As ``load``, for whoever wants to see all of it at once: nothing that is wrong hides anything else."""
     snapshot = Environ(environ)
-    named, optional = _files(config, snapshot, system)
+    named, optional, problems = _files(config, snapshot, system)
     layers = [sources.from_standard(snapshot)]
     read: list[FilePath] = []
     for path in (*optional, *named):
         if path in named or path.exists():
-            layers.append(sources.from_file(path))
-            read.insert(0, path)
+            try:
+                layers.append(sources.from_file(path))
+            except SettingsError as error:
+                problems += error.problems
+            else:
+                read.insert(0, path)
     merged = _merge(layers)
     for late in (sources.from_environ(snapshot, merged.tables), sources.from_flags(overrides or {})):
         merged = _merge([merged, late], whole=False)
-    problems = merged.problems + _missing(merged)
-    if problems:
-        raise refuse(problems)
-    settings = msgspec.convert(_tree(merged.leaves), Settings, strict=True)
 
     def origin(path: Path) -> str:
         if path in merged.leaves:
             return merged.leaves[path].origin
-        return next((leaf.origin for at, leaf in merged.leaves.items() if at[: len(path)] == path), "default")
+        below = (leaf.origin for at, leaf in merged.leaves.items() if at[: len(path)] == path)
+        return merged.opened.get(path) or next(below, "default")
 
-    problems = checks.check(settings, origin)
-    if problems:
-        raise refuse(problems)
-    return Loaded(
+    problems += merged.problems + _missing(merged)
+    told = [problem.key for problem in problems]
+    for problem in checks.check(_sound(merged, problems, whole=False), origin, _named(merged)):
+        # What was said about a setting, or about a table it lies in, is not said again in other words.
+        if not any(problem.key == key or problem.key.startswith(f"{key}.") for key in told):
+            problems.append(problem)
+    settings = _sound(merged, problems)
+    loaded = Loaded(
         settings=settings,
         origins={dotted(path): origin(path) for path, _ in shape.leaves_of(settings)},
         environ=snapshot,
         folders=folders(snapshot, settings),
         files=tuple(str(path) for path in read),
     )
+    return Draft(loaded=loaded, problems=tuple(problems))
 
 
 def inherited(settings: Settings) -> Loaded:
@@ -100,15 +133,16 @@ def inherited(settings: Settings) -> Loaded:
 
 def _files(
     config: FilePath | None, environ: Environ, system: FilePath
-) -> tuple[tuple[FilePath, ...], tuple[FilePath, ...]]:
-    """(files that were asked for by name, files that may be there), the weakest first."""
+) -> tuple[tuple[FilePath, ...], tuple[FilePath, ...], list[Problem]]:
+    """(files that were asked for by name, files that may be there, what is wrong with the names), weakest first."""
     named = config or (FilePath(environ.get("NEARFAR_CONFIG")) if environ.has("NEARFAR_CONFIG") else None)
+    problems = []
     if named is not None and not named.exists():
         origin = "flag --config" if config else "env NEARFAR_CONFIG"
-        problem = Problem(key="", origin=origin, message=f"there is no file {named}", hint="Check the path.")
-        raise SettingsError(problem.text, problems=[problem], hint=problem.hint)
+        problems = [Problem(key="", origin=origin, message=f"there is no file {named}", hint="Check the path.")]
+        named = None
     user = folders(environ).user_config
-    return ((named,) if named else ()), tuple(path for path in (system, user) if path != named)
+    return ((named,) if named else ()), tuple(path for path in (system, user) if path != named), problems
 
 
 def _merge(layers: list[Layer], *, whole: bool = True) -> Layer:
@@ -123,8 +157,10 @@ def _merge(layers: list[Layer], *, whole: bool = True) -> Layer:
             entries = {path[:2] for path in layer.tables if len(path) >= 2 and path[0] in {"deployments", "routes"}}
             merged.leaves = {path: leaf for path, leaf in merged.leaves.items() if path[:2] not in entries}
             merged.tables = {path: kind for path, kind in merged.tables.items() if path[:2] not in entries}
+            merged.opened = {path: who for path, who in merged.opened.items() if path[:2] not in entries}
         merged.leaves |= layer.leaves
         merged.tables |= layer.tables
+        merged.opened |= layer.opened
         merged.problems += layer.problems
     return merged
 
@@ -138,9 +174,45 @@ def _missing(layer: Layer) -> list[Problem]:
             given = any(leaf[: len(at)] == at for leaf in layer.leaves)
             refused = any(problem.key == dotted(at) for problem in layer.problems)
             if field.required and not given and not refused:
-                origin = next((leaf.origin for key, leaf in layer.leaves.items() if key[: len(path)] == path), "")
+                below = (leaf.origin for key, leaf in layer.leaves.items() if key[: len(path)] == path)
+                origin = layer.opened.get(path) or next(below, "")
                 problems.append(Problem(key=dotted(at), origin=origin, message="is missing and has no default"))
     return problems
+
+
+def _sound(layer: Layer, problems: Sequence[Problem], *, whole: bool = True) -> Settings:
+    """The settings that ``problems`` say nothing against.
+
+    A table that lacks what it must have is left out. Unless ``whole``: then it is completed by anything of the right
+    type, so that the rest of it can be checked.
+    """
+    wrong = [_path(problem.key) for problem in problems if problem.key]
+    leaves = {path: leaf for path, leaf in layer.leaves.items() if not any(path[: len(at)] == at for at in wrong)}
+    # The innermost first: what is left of a table may leave out the one around it.
+    for path, kind in sorted(layer.tables.items(), key=lambda item: -len(item[0])):
+        for name, field in shape.fields(kind).items():
+            need = (*path, name)
+            if not field.required or any(at[: len(need)] == need for at in leaves):
+                continue
+            if whole:
+                leaves = {at: leaf for at, leaf in leaves.items() if at[: len(path)] != path}
+                break
+            anything = _ANYTHING.get(typing.get_origin(field.type) or field.type, "")
+            leaves[need] = Leaf(value=anything, origin="")
+    return msgspec.convert(_tree(leaves), Settings, strict=True)
+
+
+def _named(layer: Layer) -> set[str]:
+    """Deployments that somebody wrote down, readable or not."""
+    paths = [*layer.tables, *(_path(problem.key) for problem in layer.problems if problem.key)]
+    return {path[1] for path in paths if len(path) > 1 and path[0] == "deployments"}
+
+
+def _path(key: str) -> Path:
+    try:
+        return shape.parse_key(key)
+    except ValueError:
+        return (key,)  # what a flag or a variable named, and no setting is named like
 
 
 def _tree(leaves: Mapping[Path, Leaf]) -> dict[str, object]:

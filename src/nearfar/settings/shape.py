@@ -32,6 +32,8 @@ class Layer(msgspec.Struct, kw_only=True):
 
     leaves: dict[Path, Leaf] = {}
     tables: dict[Path, type[msgspec.Struct]] = {}
+    opened: dict[Path, str] = {}
+    """Table → who opened it, for those that somebody did."""
     problems: list[Problem] = []
 
 
@@ -81,13 +83,17 @@ def element_of(kind: object) -> object | None:
     return typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest of ``known``, or all of them when they are few."""
+FEW = 12
+"""Names that a hint may list."""
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint that names the nearest of ``known``, or all of them when they are few, or else says ``otherwise``."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {near[0]!r}?"
-    return f"Known here: {', '.join(names)}." if names else ""
+    return f"Known here: {', '.join(names)}." if 0 < len(names) <= FEW else otherwise
 
 
 def read(
@@ -144,6 +150,7 @@ def _visit(kind: object, value: object, path: Path, layer: Layer, origin: Callab
         return
     if struct is not None:
         layer.tables[path] = struct
+        layer.opened[path] = origin(path)
     for name, item in value.items():
         inner = _step(kind, name, (*path, name), layer, origin)
         if inner is not None:

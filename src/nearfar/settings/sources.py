@@ -47,7 +47,9 @@ def from_file(path: FilePath) -> Layer:
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(path, f"not valid TOML: {error}") from error
+        line = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        why = str(error).removesuffix(line[0]) if line else str(error)
+        raise _unreadable(path, f"not valid TOML: {why}", line=line[1] if line else "") from error
     except RecursionError as error:
         raise _unreadable(path, "its tables are nested too deeply") from error
     lines = _lines(text)
@@ -62,9 +64,12 @@ def from_file(path: FilePath) -> Layer:
     return shape.read(tree, origin=origin)
 
 
-def _unreadable(path: FilePath, why: str) -> SettingsError:
+def _unreadable(path: FilePath, why: str, line: str = "") -> SettingsError:
     problem = Problem(
-        key="", origin=f"file {path}", message=f"the file cannot be used: {why}", hint="Mend it or name another one."
+        key="",
+        origin=f"file {path}:{line}" if line else f"file {path}",
+        message=f"the file cannot be used: {why}",
+        hint="Mend it or name another one; what else it says is not known until then.",
     )
     return SettingsError(problem.text, problems=[problem], hint=problem.hint)
 

@@ -1,0 +1,56 @@
+"""Everything that can be found wrong with a configuration in one go. It opens no connection and mends nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from nearfar.core.errors import NearfarError
+from nearfar.settings.errors import Problem, SettingsError
+from nearfar.settings.load import Draft, Loaded
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """``problems`` keep a gateway from starting; ``warnings`` keep a deployment from being used."""
+
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+def look(draft: Draft) -> Findings:
+    """Whatever is wrong with ``draft``, in the order of its files."""
+    from nearfar.gateway import declared
+    from nearfar.providers import registry
+
+    loaded = draft.loaded
+    settings, origins, providers = loaded.settings, loaded.origins, registry.load_all()
+    problems = [*draft.problems, *declared.problems(settings, origins, providers), *_outside(loaded)]
+    warnings = declared.lacking(settings, origins, providers, loaded.environ)
+    return Findings(problems=sorted(problems, key=_where), warnings=sorted(warnings, key=_where))
+
+
+def _outside(loaded: Loaded) -> Iterator[Problem]:
+    """What settings and variables name and a gateway cannot do without: certificates, the ledger's address."""
+    from nearfar.server.run import tls
+
+    try:
+        _ = loaded.environ.ollama_url
+    except SettingsError as error:
+        yield from error.problems
+    for key, look_up in (
+        ("server.tls_cert", lambda: tls(loaded.settings.server)),
+        ("ledger.url", lambda: loaded.ledger_url),
+    ):
+        try:
+            look_up()
+        except NearfarError as error:
+            told = error.message[:1].lower() + error.message[1:].rstrip(".")
+            yield Problem(key=key, origin=loaded.origins.get(key, ""), message=told, hint=error.hint)
+
+
+def _where(problem: Problem) -> tuple[str, int]:
+    """By file and line; what files do not say comes last."""
+    found = re.fullmatch(r"file (.*?)(?::(\d+))?", problem.origin)
+    return (found[1], int(found[2] or 0)) if found else ("\uffff", 0)
