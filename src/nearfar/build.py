@@ -16,6 +16,7 @@ from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
 from nearfar.core.places import Class, Place
 from nearfar.engine.estimate import plan
+from nearfar.engine.header import LLAMA_CPP, ONNX, TRANSFORMERS
 from nearfar.engine.library import Library, LocalModel
 from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway import credentials, declared
@@ -44,6 +45,10 @@ from nearfar.store.database import connect
 from nearfar.store.ids import Ids
 from nearfar.store.keyring import KeyRing
 from nearfar.wire import registry as wires
+
+
+_SYSTEMS = {LLAMA_CPP: "embedded", TRANSFORMERS: "transformers", ONNX: "onnx-runtime"}
+"""Engine of a model of this machine → the provider record that describes it."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +243,7 @@ def supervisor(loaded: Loaded) -> Supervisor:
 
 
 def library(loaded: Loaded) -> Library:
-    """The GGUF files of this machine."""
+    """The model files and folders of this machine."""
     return Library(loaded.folders.models)
 
 
@@ -342,6 +347,7 @@ def _found(model: LocalModel, engine: Engine) -> Found:
         # What a request really gets, which may be less than the model was trained for.
         context=plan(model.header, engine).context or None,
         operations=model.operations,
+        provider=_SYSTEMS[model.header.engine],
     )
 
 
