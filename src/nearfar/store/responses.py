@@ -10,13 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
-from nearfar.store.cipher import Cipher
 from nearfar.store.connection import Connection, Row
 from nearfar.store.database import Migration, connect, migrate
 
@@ -77,11 +76,25 @@ class _Content(msgspec.Struct):
     input: msgspec.Raw
 
 
+class Encrypts(Protocol):
+    """What makes the content unreadable: ``cipher.Cipher``, which needs an extra."""
+
+    id: str
+
+    def encrypt(self, plain: bytes, beside: str) -> str:
+        """``plain`` as text that can be read only beside the same words."""
+        ...
+
+    def decrypt(self, text: str, beside: str) -> bytes:
+        """The inverse; raises StoreUnavailable for anything else."""
+        ...
+
+
 class Responses:
     """Keeps responses in the database. Every call may block: call it from another thread than the event loop's."""
 
     def __init__(
-        self, url: str, cipher: Cipher, *, keep_seconds: int, highest: Class, clock: Callable[[], float] = time.time
+        self, url: str, cipher: Encrypts, *, keep_seconds: int, highest: Class, clock: Callable[[], float] = time.time
     ) -> None:
         """``highest``: responses of a higher class are not kept."""
         self.highest = highest
