@@ -44,6 +44,7 @@ from nearfar.store import keys
 from nearfar.store.database import connect
 from nearfar.store.ids import Ids
 from nearfar.store.keyring import KeyRing
+from nearfar.store.responses import Responses
 from nearfar.wire import registry as wires
 
 
@@ -94,6 +95,7 @@ class Gateway:
         lives: Lives,
         health: Health,
         ids: Ids,
+        responses: Responses | None,
         burst: Burst,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
@@ -108,6 +110,8 @@ class Gateway:
         self.lives = lives
         self.health = health
         self.ids = ids
+        self.responses = responses
+        """Where responses are kept; None when they are not."""
         self.burst = burst
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
@@ -128,6 +132,8 @@ class Gateway:
         await self._transport.close()
         if self.engines is not None:
             await self.engines.close()
+        if self.responses is not None:
+            self.responses.close()
         self._ring.close()
         self._ledger.close()
 
@@ -231,6 +237,7 @@ def gateway(
         lives=lives,
         health=health,
         ids=ids,
+        responses=_responses(loaded, url),
         burst=burst,
         other_metrics=other_metrics,
     )
@@ -291,6 +298,20 @@ def _force(settings: Settings) -> bool | None:
     if settings.server.require_key is None and not is_loopback(settings.server.host):
         return True
     return settings.server.require_key
+
+
+def _responses(loaded: Loaded, url: str) -> Responses | None:
+    setting = loaded.settings.responses
+    if not setting.keep_hours:
+        return None
+    from nearfar.store.cipher import Cipher, key_in, read_key  # it needs an extra
+
+    if setting.key:
+        key = read_key(secrets.resolve(setting.key, loaded.environ).reveal())
+    else:
+        key = key_in(private(loaded.folders.state) / "responses.key")
+    highest = Class.parse(setting.highest_class)
+    return Responses(url, Cipher(key), keep_seconds=round(setting.keep_hours * 3600), highest=highest)
 
 
 def _transport(loaded: Loaded, sealer: Sealer, burst: Burst) -> Transport:
