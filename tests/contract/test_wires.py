@@ -1,5 +1,6 @@
 """What every wire promises, over every wire and every file of golden bytes."""
 
+import base64
 import itertools
 import json
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ MARKERS = {
     "openai.responses": b'"type":"response.',
     "openai.completions": b'"finish_reason":"',
     "bedrock.converse": b"messageStop",
+    "bedrock.anthropic": base64.b64encode(b'{"type":"message_stop"')[:28],
+    "sagemaker.invoke": b'"finish_reason":"',
+    "sagemaker.invoke.tgi": b'"finish_reason":"',
+    "sagemaker.invoke.lines": b'"finish_reason":"',
+    "sagemaker.openai": b'"finish_reason":"',
 }
 """Bytes in the piece that completes a stream; before its end no stream may end clean."""
 
@@ -61,7 +67,14 @@ LIKE_ONLY = {"openai.responses", "openai.completions", "anthropic.count_tokens",
 """Provider wires that only clients of the same dialect use; how their chunks look in others has tests of its own."""
 
 
-NAMELESS = {"bedrock.converse", "gemini.embed", "vertex.embed"}
+NAMELESS = {
+    "bedrock.converse",
+    "bedrock.embed",
+    "sagemaker.invoke.lines",
+    "sagemaker.invoke.tgi",
+    "gemini.embed",
+    "vertex.embed",
+}
 """Wires whose replies do not say which model answered."""
 
 
@@ -161,8 +174,8 @@ def end_of(data: bytes, marker: bytes, *, framed: bool) -> int:
     end, said = 0, b""
     for message in aws_event_stream.Messages().feed(data):
         end += len(message.raw)
-        said += message.header(":event-type").encode() + message.payload
-        if marker in said:
+        said += message.payload
+        if marker in said or marker == message.header(":event-type").encode():
             return end
     raise AssertionError("no marker")
 

@@ -21,7 +21,7 @@ from nearfar.wire.bedrock_converse_decode import decoder
 from nearfar.wire.patch import JSON_HEADERS
 
 NAME = "bedrock.converse"
-_STREAM_HEADERS = (*JSON_HEADERS, ("accept", "application/vnd.amazon.eventstream"))
+STREAM_HEADERS = (*JSON_HEADERS, ("accept", "application/vnd.amazon.eventstream"))
 
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
@@ -39,7 +39,7 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
         body = msgspec.json.encode(value)
     return Outgoing(
         path=model_path(deployment.model, "converse-stream" if request.stream else "converse"),
-        headers=_STREAM_HEADERS if request.stream else JSON_HEADERS,
+        headers=STREAM_HEADERS if request.stream else JSON_HEADERS,
         body=body,
         deviations=deviations,
     )
