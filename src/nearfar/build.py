@@ -6,7 +6,7 @@ import ipaddress
 import secrets as randomness
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import msgspec
 
 from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
+from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class, Place
 from nearfar.engine.estimate import plan
 from nearfar.engine.header import LLAMA_CPP, ONNX, TRANSFORMERS
@@ -40,16 +41,19 @@ from nearfar.settings import secrets
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Engine, Policy, Proxy, Settings
 from nearfar.settings.paths import private
-from nearfar.store import keys
+from nearfar.store import capabilities, keys
+from nearfar.store.capabilities import Finding
 from nearfar.store.database import connect
 from nearfar.store.ids import Ids
 from nearfar.store.keyring import KeyRing
 from nearfar.store.responses import Responses
 from nearfar.wire import registry as wires
 
-
 _SYSTEMS = {LLAMA_CPP: "embedded", TRANSFORMERS: "transformers", ONNX: "onnx-runtime"}
 """Engine of a model of this machine → the provider record that describes it."""
+
+
+_SQLITE = "sqlite:///"
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,11 +184,13 @@ def gateway(
     engines: Engines | None = None,
     publish: Callable[[CoolDown], None] | None = None,
     other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None = None,
+    probed: Callable[[], Sequence[Finding]] | None = None,
 ) -> Gateway:
     """Everything one process needs to answer requests.
 
     ``engines``: the parent's engines in a worker; unset, this process runs its own. ``publish`` tells other workers
-    of cool-downs; ``other_metrics`` asks what they have counted.
+    of cool-downs; ``other_metrics`` asks what they have counted. ``probed``: what earlier probes found out; unset, what
+    the state database knows of it.
     """
     settings = loaded.settings
     ids = Ids()
@@ -199,7 +205,7 @@ def gateway(
     rules = rules_from(settings)
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
-    survey = _survey(loaded, transport, sealer)
+    survey = _survey(loaded, transport, sealer, probed or findings(loaded))
     fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew)
     ring = KeyRing(url)
     metrics = Metrics()
@@ -334,7 +340,23 @@ def _proxies(proxy: Proxy) -> Proxies:
     return Proxies(https=origin(proxy.https), http=origin(proxy.http), no_proxy=proxy.no_proxy)
 
 
-def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
+def findings(loaded: Loaded) -> Callable[[], Sequence[Finding]]:
+    """Reads what probes found out. A database that is not there, or not now, knows nothing: it is not made for this."""
+    url = loaded.ledger_url
+
+    def read() -> Sequence[Finding]:
+        if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
+            return ()
+        try:
+            with closing(connect(url, wait=1.0)) as connection:
+                return capabilities.load(connection)
+        except StoreUnavailable:
+            return ()
+
+    return read
+
+
+def _survey(loaded: Loaded, transport: Transport, sealer: Sealer, probed: Callable[[], Sequence[Finding]]) -> Survey:
     known = providers.load_all()
     settings = loaded.settings
     declared.check(settings, loaded.origins, known)
@@ -357,6 +379,7 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer) -> Survey:
         transport=transport,
         sealer=sealer,
         today=time.strftime("%Y-%m-%d"),
+        probed=probed,
     )
 
 

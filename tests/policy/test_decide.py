@@ -214,3 +214,11 @@ def test_nothing_ranked_is_further_than_its_class_may_reach(
     assert all(r.candidate.deployment.place <= RULES.reach(class_) for r in decision.ranked)
     assert len(decision.ranked) + len(decision.rejected) == len(known)
     assert decision == run(strategy, *known, class_=class_, input_tokens=tokens)
+
+
+def test_a_probe_is_not_kept_from_what_is_believed_to_be_impossible() -> None:
+    cannot = Capability(can=False, source="catalogue", date="2026-01-01")
+    there = deployment("d", Place.LAN, capabilities={"tools": cannot, "media_urls": cannot})
+    assert not run("local-first", there, needs=frozenset({"tools"})).ranked
+    assert run("local-first", there, needs=frozenset({"tools"}), purpose="probe").ranked
+    assert not run("local-first", there, needs=frozenset({"media_urls"}), purpose="probe").ranked, "a further place"

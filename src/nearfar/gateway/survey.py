@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,11 +19,13 @@ from nearfar.core.routing import Candidate, Capability, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.discovery import Discovery, Runtimes
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, parse_base, routes_over
+from nearfar.gateway.probed import believe
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
 from nearfar.providers.base import Found, Provider, address, door
 from nearfar.settings.model import DeploymentSetting, PriceSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
+from nearfar.store.capabilities import Finding
 from nearfar.wire.base import ProviderWire
 
 DEMO = "demo-tiny"
@@ -49,9 +51,11 @@ class Survey:
         transport: Transport,
         sealer: Sealer,
         today: str,
+        probed: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
         """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
         ``library``: the GGUF models of this machine. ``addresses``: provider → addresses to probe on loopback.
+        ``probed``: what earlier probes found out; it may take a moment.
         ``signer``: (authorisation, options) → who signs.
         """
         self._settings = settings
@@ -64,6 +68,8 @@ class Survey:
         self._discovery = Discovery(providers=providers, addresses=addresses, transport=transport, sealer=sealer)
         self._signer = signer
         self._today = today
+        self._probed = probed
+        self._findings: Sequence[Finding] | None = None
         self._asked = 0.0
         self._looked_once = False
         self._found: Runtimes = {}
@@ -72,10 +78,16 @@ class Survey:
 
     def snapshot(self) -> Snapshot:
         """What is known now: no socket is opened, only the models folder is read."""
+        if self._findings is None:
+            self._findings = self._probed()
+        findings: dict[str, list[Finding]] = {}
+        for item in self._findings:
+            findings.setdefault(item.deployment, []).append(item)
         deployments: dict[str, Deployment] = {}
         for deployment in (*self._configured(), *self._embedded(), *self._keyed(), *self._running_ones()):
             # The first one keeps its name: what is found must not take the place of what the owner declared.
-            deployments.setdefault(deployment.name, deployment)
+            if deployment.name not in deployments:
+                deployments[deployment.name] = believe(deployment, findings.get(deployment.name, ()))
         targets: dict[str, Target] = {}
         unusable: dict[str, Candidate] = {}
         for name, deployment in deployments.items():
@@ -116,6 +128,7 @@ class Survey:
     async def _look(self) -> Snapshot:
         if self._settings.discovery.loopback:
             self._found = await self._discovery.look(self._found)
+        self._findings = await asyncio.to_thread(self._probed)
         return self.snapshot()
 
     def found(self) -> Runtimes:
@@ -272,7 +285,9 @@ class Survey:
                 secret = (*secret, (name, self._secret(value)))
         if plain != deployment.headers:
             deployment = msgspec.structs.replace(deployment, headers=plain)
-        return Target(deployment, wires, secret, also=also, signer=signer)
+        # Clouds refuse what does not fit. Runtimes that people start themselves, wherever that is, may cut it.
+        may_cut = deployment.place.near or bool(provider.ports)
+        return Target(deployment, wires, secret, also=also, signer=signer, may_cut=may_cut)
 
 
 def _operations(provider: Provider, found: Found | None) -> frozenset[str]:

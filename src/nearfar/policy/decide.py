@@ -14,6 +14,8 @@ from nearfar.policy.rules import Rules
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
+PROBE = "probe"
+"""The purpose of a request that tries what a deployment can do."""
 _FETCHING = "media_urls"
 LONG = 2.0
 """Seconds of loading that are worth answering elsewhere for; a smaller model is simply waited for."""
@@ -72,7 +74,9 @@ def capability(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -
     """A known "no" excludes; "unknown" does not, except where the deployment itself would reach further."""
     known = candidate.deployment.capabilities
     bounded = rules.offline or rules.reach(facts.class_) < Place.CLOUD
-    for need in sorted(facts.needs):
+    # A probe asks what is not known yet, or not any more.
+    needs = facts.needs & {_FETCHING} if facts.purpose == PROBE else facts.needs
+    for need in sorted(needs):
         found = known.get(need)
         settled = found is not None and (found.can is False or found.source == "declared")
         if need == _FETCHING and bounded and not settled:
