@@ -53,3 +53,10 @@ def test_replies_that_count_nothing(body: bytes, kind: type[Exception]) -> None:
     assert decoder.feed(body) == []
     with pytest.raises(kind):
         decoder.close()
+
+
+def test_who_cannot_count_may_still_chat() -> None:
+    for status in (404, 405, 501):
+        error = PROVIDER.error(status, {}, b"")
+        assert (type(error), error.code, error.cools_down) == (BadRequestError, "unsupported", False)
+    assert PROVIDER.error(529, {}, b"").cools_down

@@ -297,7 +297,7 @@ class Attempts:
 
 def output_limit(request: Request, deployment: Deployment) -> int:
     """The most output tokens a request can cost at ``deployment``, over all its choices."""
-    if request.operation == "embeddings":
+    if request.operation in {"embeddings", "count_tokens"}:
         return 0
     limit = request.max_output or deployment.max_output or OUTPUT_FALLBACK
     return limit * request.choices

@@ -19,7 +19,7 @@ from nearfar.core.errors import (
     PermissionDeniedError,
 )
 from nearfar.gateway.exchange import error_headers
-from nearfar.server import chat, models, operations
+from nearfar.server import anthropic, chat, model_lists, operations
 from nearfar.server.dialects import ERRORS, dialect_of, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.routes import Route
@@ -31,9 +31,10 @@ log = logging.getLogger("nearfar.access")
 ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/v1/chat/completions", handler=chat.completions),
     Route(method="POST", path="/v1/embeddings", handler=chat.embeddings),
-    Route(method="GET", path="/v1/models", handler=models.all_models),
-    Route(method="GET", path="/v1/models/", handler=models.one_model),
-    # One line per further dialect: *anthropic.ROUTES, …
+    Route(method="GET", path="/v1/models", handler=model_lists.all_models),
+    Route(method="GET", path="/v1/models/", handler=model_lists.one_model),
+    # One line per further dialect.
+    *anthropic.ROUTES,
     Route(method="GET", path="/", handler=operations.welcome, open=True),
     Route(method="GET", path="/livez", handler=operations.livez, open=True),
     Route(method="GET", path="/readyz", handler=operations.readyz, open=True),

@@ -29,7 +29,12 @@ async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse
 async def answer(
     gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire, request: Request
 ) -> None:
-    """The way of every dialect's request into the pipeline: who asks, and what the headers say about it."""
+    """The way of every dialect's request into the pipeline."""
+    await gateway.pipeline.answer(request, wire, introduce(request, http), response)
+
+
+def introduce(request: Request, http: HttpRequest) -> Said:
+    """Write into ``request`` who asks and when; what key and header say about its class."""
     request.received = int(time.time())
     caller = http.admitted
     floor = None
@@ -40,8 +45,7 @@ async def answer(
     if retries is not None and retries.isdigit():
         request.client_retry = int(retries)
     header = http.headers.get(b"x-nearfar-class")
-    said = Said(caller=floor, header=None if header is None else _class(header))
-    await gateway.pipeline.answer(request, wire, said, response)
+    return Said(caller=floor, header=None if header is None else _class(header))
 
 
 def _class(header: bytes) -> Class:

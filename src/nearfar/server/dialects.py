@@ -11,13 +11,14 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 from nearfar.core.errors import NearfarError
+from nearfar.wire.anthropic_messages_reply import error_body as anthropic_error
 from nearfar.wire.openai_chat_render import error_body as openai_error
 
 Dialect = Literal["openai", "anthropic", "gemini", "ollama", "bedrock"]
 ErrorBody = Callable[[NearfarError, str], bytes]
 """(error, request id) → a whole error body."""
 
-ERRORS: dict[Dialect, ErrorBody] = {"openai": openai_error}
+ERRORS: dict[Dialect, ErrorBody] = {"openai": openai_error, "anthropic": anthropic_error}
 """How a refusal looks to each; a dialect without an entry gets OpenAI's shape."""
 
 

@@ -6,11 +6,13 @@ Message tokens", read 2026-11-22.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from nearfar.core.chat import Chunk, Request, Usage
 from nearfar.core.conversation import Conversation
-from nearfar.core.errors import BadRequestError, UpstreamError
+from nearfar.core.errors import BadRequestError, NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire.anthropic_messages import like
 from nearfar.wire.anthropic_messages_parse import read
@@ -63,6 +65,14 @@ def _read(body: bytes) -> Chunk:
     return Chunk(raw=body, usage=Usage(input=0, output=0), content=True, end=True)
 
 
+def error(status: int, headers: Mapping[str, str], body: bytes) -> NearfarError:
+    """The error of a reply. Many that speak this dialect cannot count: that says nothing against their chat."""
+    if status in {404, 405, 501}:
+        message = f"The upstream cannot count tokens ({status})."
+        return BadRequestError(message, code="unsupported", upstream_status=status, upstream_body=body)
+    return upstream_error(status, headers, body)
+
+
 def renderer(request: Request, like: bool) -> Renderer:  # noqa: ARG001  the contract's signature
     """The upstream's reply is the client's."""
     return LikePlain(request)
@@ -76,5 +86,5 @@ PROVIDER = ProviderWire(
     operations=frozenset({OPERATION}),
     encode=encode,
     decoder=decoder,
-    error=upstream_error,
+    error=error,
 )
