@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import traceback
+from contextlib import closing
 
 import psycopg
 import pytest
 
 from nearfar.core.errors import StoreUnavailable
+from nearfar.store import keys
+from nearfar.store.database import connect
 from nearfar.store.postgres import PostgresConnection
 
 
@@ -51,6 +56,41 @@ def test_missing_rights_say_what_to_grant(postgres_url: str) -> None:
     guest.close()
     owner.execute("DROP ROLE guest")
     owner.close()
+
+
+def test_a_schema_that_is_not_there_says_what_to_create(postgres_url: str) -> None:
+    mark = "&" if "?" in postgres_url else "?"
+    url = f"{postgres_url}{mark}options=-csearch_path%3Dnowhere"
+    with (
+        closing(connect(url)) as connection,
+        pytest.raises(StoreUnavailable, match="no schema has been selected") as caught,
+    ):
+        keys.prepare(connection)
+    assert "CREATE SCHEMA" in caught.value.hint
+
+
+def test_tables_of_somebody_else_are_said_to_be_that(postgres_url: str) -> None:
+    connection = PostgresConnection(postgres_url, wait=1)
+    connection.execute("CREATE TABLE nearfar_migrations (strange TEXT)")
+    with pytest.raises(StoreUnavailable, match="does not exist") as caught:
+        keys.prepare(connection)
+    assert "of its own" in caught.value.hint
+    connection.close()
+
+
+def test_a_database_that_is_not_there(postgres_url: str) -> None:
+    url = re.sub(r"(/)[^/?]+(\?|$)", r"\1no_such_database\2", postgres_url, count=0)
+    with pytest.raises(StoreUnavailable, match="no_such_database") as caught:
+        PostgresConnection(url, wait=1)
+    assert "exists" in caught.value.hint
+
+
+@pytest.mark.parametrize("rest", ["bo:s3cret%zz@127.0.0.1/x", "bo:s3cret@[::1/x", "bo:s3cret@127.0.0.1/x?nonsense=1"])
+def test_an_address_that_is_none_is_not_repeated(rest: str) -> None:
+    with pytest.raises(StoreUnavailable, match="address is not one") as caught:
+        PostgresConnection(f"postgresql://{rest}", wait=1)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in shown.replace(rest, "")
 
 
 def test_without_the_driver_the_error_says_what_to_install() -> None:

@@ -20,6 +20,23 @@ except ImportError as error:
 
 _CONNECT_SECONDS = 5
 
+_ADDRESS_HINT = "Use postgresql://USER@HOST/NAME; characters such as @ : / % in a password are written %40 %3A %2F %25."
+_CONNECT_HINT = "Check that the server runs there, that the database exists, and that it lets this user in."
+_OUTAGE_HINT = "Check that the server runs and that nobody locks its tables."
+_FOREIGN_HINT = "Its tables are not those of this nearfar: give it a database or a schema of its own."
+_HINTS: tuple[tuple[type[psycopg.Error], str], ...] = (
+    (psycopg.errors.InsufficientPrivilege, "Grant the user of the address the right to create and write tables."),
+    (psycopg.errors.InvalidSchemaName, "Create the schema that its search_path names: CREATE SCHEMA name."),
+    (psycopg.errors.ReadOnlySqlTransaction, "It can only be read, as a standby: name the server that takes writes."),
+    (psycopg.errors.DiskFull, "Make room on its disk."),
+    (psycopg.errors.TooManyConnections, "Raise its max_connections, or use fewer workers."),
+    (psycopg.NotSupportedError, "nearfar is tested with PostgreSQL 18; this one lacks something it needs."),
+    (psycopg.ProgrammingError, _FOREIGN_HINT),
+)
+"""What to do, by what the server says; the first that fits."""
+_OURS = (psycopg.errors.SyntaxError, psycopg.IntegrityError, psycopg.DataError)
+"""Not the database's fault: a broken statement, a value or a rule that the caller deals with."""
+
 
 class PostgresConnection:
     """An open PostgreSQL session. After a lost connection every call fails: open another."""
@@ -29,7 +46,7 @@ class PostgresConnection:
     def __init__(self, url: str, *, wait: float) -> None:
         self._where = redacted(url)
         self._translations: dict[str, str] = {}
-        with self._translated():
+        try:
             # No server-side prepared statements: poolers in transaction mode do not keep them.
             self._raw = psycopg.connect(
                 url,
@@ -38,6 +55,11 @@ class PostgresConnection:
                 connect_timeout=_CONNECT_SECONDS,
                 application_name="nearfar",
             )
+        except psycopg.ProgrammingError as error:
+            # The driver's text repeats the address, password included: neither it nor its cause is shown.
+            raise self._unavailable("its address is not one", _ADDRESS_HINT) from _nameless(error)
+        except psycopg.Error as error:
+            raise self._unavailable(_words(error), _CONNECT_HINT) from error
         try:
             self.execute(f"SET lock_timeout = {max(1, round(wait * 1000))}")
         except BaseException:
@@ -93,13 +115,19 @@ class PostgresConnection:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise self._unavailable(
-                error, "Grant the user of the address the right to create and write tables."
-            ) from error
-        except (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError) as error:
-            raise self._unavailable(error, "Check that the server runs and that nobody locks its tables.") from error
+        except _OURS:
+            raise
+        except psycopg.Error as error:
+            hint = next((text for kind, text in _HINTS if isinstance(error, kind)), _OUTAGE_HINT)
+            raise self._unavailable(_words(error), hint) from error
 
-    def _unavailable(self, error: psycopg.Error, hint: str) -> StoreUnavailable:
-        why = " ".join(str(error).split()) or type(error).__name__
+    def _unavailable(self, why: str, hint: str) -> StoreUnavailable:
         return StoreUnavailable(f"The database {self._where} cannot be used: {why}.", hint=hint)
+
+
+def _words(error: psycopg.Error) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _nameless(error: psycopg.Error) -> psycopg.Error:
+    return type(error)("the driver could not read it")
