@@ -203,6 +203,13 @@ def test_a_key_in_the_environment_makes_no_deployment_of_an_address_that_lacks_s
     assert not surveying(providers={"signed": SIGNED}, keys={"signed": "env:SIGNED_KEY"}).deployments()
 
 
+def test_clouds_are_not_suspected_of_cutting_prompts_and_local_runtimes_are() -> None:
+    assert not signed()[1].may_cut
+    assert signed(place="lan")[1].may_cut
+    settings = Settings(deployments={"d": DeploymentSetting(provider="ollama", model="m")})
+    assert surveying(settings).survey.snapshot().targets["d"].may_cut, "wherever it runs"
+
+
 def test_a_client_travels_on_the_wire_that_is_like_its_own() -> None:
     _, target = signed()
     asked: dict[str, Any] = {"id": "req-1", "operation": "chat", "model": "m", "body": b"", "fields": {}}

@@ -222,7 +222,7 @@ class Attempts:
 
     async def _guard(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, seen: Seen) -> None:
         """See that the runtime read the whole prompt. One that cut it is told of, or left for the next candidate."""
-        least = suspicious(exchange.request, seen.usage)
+        least = suspicious(exchange.request, seen.usage) if target.may_cut else 0
         if not least:
             return
         room = None if self._room is None else await self._room(target)

@@ -42,6 +42,7 @@ class Target:
         "base_path",
         "deployment",
         "engine_model",
+        "may_cut",
         "origin",
         "ready",
         "secret_headers",
@@ -57,16 +58,18 @@ class Target:
         *,
         also: Iterable[ProviderWire] = (),
         signer: Signer | None = None,
+        may_cut: bool = True,
     ) -> None:
         """``wires``: operation → wire. ``secret_headers`` authorise; they live here and in the sealed head alone.
 
         ``also``: further wires, for clients whose dialect travels on them as it came. ``signer`` authorises each
-        attempt by its bytes.
+        attempt by its bytes. ``may_cut``: its runtime may be one that cuts prompts in silence.
         """
         self.deployment = deployment
         self.wires = wires
         self.secret_headers = secret_headers
         self.signer = signer
+        self.may_cut = may_cut
         self._also = {client: wire for wire in also for client in wire.like}
         self.ready = Candidate(deployment=deployment)
         """The candidate of every moment in which nothing is held against the deployment."""
