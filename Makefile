@@ -8,9 +8,11 @@ PIP_INSTALL = $(PYTHON) -m pip --disable-pip-version-check --no-input --python $
 FROM_LOCK = $(PIP_INSTALL) --require-hashes --only-binary :all:
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
-SDKS := .build/sdk/openai-2/.installed
+# One folder for each lock file of a previous major.
+SDKS := $(patsubst requirements/sdk-%.lock,.build/sdk/%/.installed,$(wildcard requirements/sdk-*.lock))
 # The engine's wheel links to OpenMP's runtime, which comes with gcc but not with a bare Debian.
 HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
+TRANSFORMERS := .build/live/transformers/.installed
 UV := .build/lock/bin/uv
 LITELLM := .build/peers/litellm/bin/litellm
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -23,7 +25,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk lint test test-quick test-all soak bench bench-peers docs lock clean
+.PHONY: help demo serve install dev sdk live lint test test-quick test-all soak bench bench-peers docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -38,6 +40,7 @@ serve: $(RUN) ## Start the gateway (ARGS="--port 8642 …")
 install: $(RUN) ## Set up .venv with what running needs
 dev: $(DEV) $(SDKS) ## Set up .venv with what developing needs
 sdk: $(SDKS) ## Set up the previous majors of the official clients, for the tests
+live: $(TRANSFORMERS) ## Set up the real servers that the slow tests ask: transformers serve, with torch for the CPU
 
 lint: $(DEV) ## Style, types, layers
 	$(BIN)/ruff check .
@@ -50,7 +53,7 @@ test-quick: $(DEV) $(SDKS)
 
 test: lint test-quick ## Style, types, layers and every quick test (minutes)
 
-test-all: lint test-quick ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
+test-all: lint test-quick $(TRANSFORMERS) ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
 	$(BIN)/python -m pytest -m slow --durations 10 $(ARGS)
 
 soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
@@ -68,7 +71,7 @@ docs: $(DEV) ## Write the generated parts of README and docs anew
 lock: $(UV) ## Write requirements/*.lock anew
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev -o requirements/dev.lock
 	$(COMPILE) pyproject.toml requirements/build.in --extra local -c requirements/dev.lock -o requirements/run.lock
-	$(COMPILE) requirements/sdk-openai-2.in -o requirements/sdk-openai-2.lock
+	for name in requirements/sdk-*.in; do $(COMPILE) "$$name" -o "$${name%.in}.lock" || exit; done
 
 clean: ## Remove what these commands made: .venv, .build, caches
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -94,9 +97,17 @@ $(DEV): requirements/dev.lock $(RUN) | $(BIN)/python
 	$(FROM_LOCK) -r requirements/dev.lock
 	@touch $@
 
-$(SDKS): requirements/sdk-openai-2.lock | $(BIN)/python
+.build/sdk/%/.installed: requirements/sdk-%.lock | $(BIN)/python
 	rm -rf $(@D)
 	$(FROM_LOCK) --target $(@D) -r $<
+	@touch $@
+
+# torch has no build for the CPU alone under one name everywhere, so this environment has no lock of hashes.
+$(TRANSFORMERS): requirements/live-transformers.in | $(BIN)/python
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --disable-pip-version-check --no-input --python $(@D)/bin/python install --quiet \
+		--only-binary :all: -r $<
 	@touch $@
 
 $(LITELLM): | $(BIN)/python

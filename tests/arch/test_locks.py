@@ -56,7 +56,10 @@ def test_both_pin_the_same_versions() -> None:
     assert {(name, version) for name, version, _ in entries("run")} <= dev
 
 
-@pytest.mark.parametrize("lock", ["run", "dev", "sdk-openai-2"])
+SDKS = sorted(path.stem for path in (ROOT / "requirements").glob("sdk-*.in"))
+
+
+@pytest.mark.parametrize("lock", ["run", "dev", *SDKS])
 def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
     assert len(entries(lock)) > 5
     assert [name for name, _, block in entries(lock) if "--hash=sha256:" not in block] == []
