@@ -405,9 +405,9 @@ def test_an_operation_has_the_wire_that_speaks_it() -> None:
     }
     assert wires["mine"] == {"chat": "openai.chat"}
     openai = next(wires[name] for name in wires if name.startswith("openai/"))
-    assert openai == {"chat": "openai.chat", "embeddings": "openai.embeddings"}
+    assert openai == {"chat": "openai.chat", "embeddings": "openai.embeddings", "transcription": "openai.audio"}
     anthropic = next(wires[name] for name in wires if name.startswith("anthropic/"))
-    assert anthropic == {"chat": "anthropic.messages"}
+    assert anthropic == {"chat": "anthropic.messages", "count_tokens": "anthropic.count_tokens"}
 
 
 # ---------------------------------------------------------------- loopback
