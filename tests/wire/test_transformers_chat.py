@@ -13,7 +13,7 @@ from nearfar.core.places import Place
 from nearfar.core.routing import Capability, Deployment
 from nearfar.wire import openai_chat
 from nearfar.wire.openai_chat_conversation import conversation
-from nearfar.wire.transformers_chat import PROVIDER, decoder
+from nearfar.wire.transformers_chat import PROVIDER, decoder, error
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "transformers_chat"
 THERE = Deployment(
@@ -146,6 +146,12 @@ def test_an_error_in_mid_stream_keeps_its_words_even_when_they_break_the_json(na
     assert len(found.feed((GOLDEN / name).read_bytes())) == 2
     with pytest.raises(UpstreamError, match=words):
         found.close()
+
+
+def test_a_server_with_one_model_blames_the_deployment_and_not_the_request() -> None:
+    pinned = error(400, {}, b"""{"detail":"Server is pinned to 'org/a'; requested 'org/b'."}""")
+    assert (type(pinned), pinned.code, pinned.moves_on) == (UpstreamError, "upstream_not_found", True)
+    assert isinstance(error(400, {}, b'{"detail":"temperature"}'), BadRequestError)
 
 
 def test_an_end_without_a_finish_reason_is_a_cut() -> None:

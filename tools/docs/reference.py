@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import typer
 from tools.docs.blocks import ROOT
-from tools.docs.words import COMMANDS, EVIDENCE, HEADS, LIVE, PLACES, STRUCTS
+from tools.docs.words import COMMANDS, EVIDENCE, HEADS, PLACES, PROVEN, ROWS, STRUCTS
 
 from nearfar.cli.app import app
 from nearfar.core import errors, places
 from nearfar.gateway.metrics import Metrics
-from nearfar.providers import registry
+from nearfar.providers import presets, registry
 from nearfar.settings import model, shape
 from nearfar.settings.schema import documentation
 from nearfar.settings.sources import FLAGS
@@ -32,15 +32,23 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def providers(language: str) -> str:
-    """Every provider: its wires, its place, its key, and what stands behind the claim that it works."""
+    """Every provider: its wires, its place, its key, and what stands behind the claim that it works.
+
+    Those that are rows of data have one sentence together.
+    """
+    known = registry.load_all()
+    data = set(presets.names())
     rows = []
-    for name, item in registry.load_all().items():
-        wires = item.wire + (f", {item.embeddings_wire}" if item.embeddings_wire else "")
-        place = PLACES[language]["proven" if item.probes else item.place.label]
+    for name, item in known.items():
+        if name in data:
+            continue
+        wires = ", ".join(wire for wire in (item.wire, item.embeddings_wire, *item.other_wires.values()) if wire)
+        place = PLACES[language]["proven" if name in PROVEN else item.place.label]
         keys = ", ".join(f"`{key}`" for key in item.key_env) or "–"
-        evidence = EVIDENCE[language]["live" if name in LIVE else "docs"]
+        evidence = f"{EVIDENCE[language][item.evidence.label]}: {item.evidence.what}"
         rows.append((f"`{name}`", item.title, wires, place, keys, evidence))
-    return table(HEADS[language]["providers"], rows)
+    listed = ", ".join(f"{known[name].title} (`{name}`)" for name in sorted(data))
+    return f"{table(HEADS[language]['providers'], rows)}\n\n{ROWS[language].format(listed=listed)}"
 
 
 def leaves() -> Iterator[tuple[str, Any]]:

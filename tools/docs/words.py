@@ -1,15 +1,21 @@
-"""Words of the generated parts in both languages, and which provider has met the real system in the tests."""
+"""Words of the generated parts in both languages, and which runtimes report where their weights lie."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 
-LIVE = frozenset({"embedded"})
-"""Providers whose real system answers in the test suite (tests/sdk, tests/engine)."""
+PROVEN = frozenset({"llama-cpp", "ollama"})
+"""Providers whose probes can tell that weights lie on this machine."""
 
 EVIDENCE = {
-    "en": {"live": "**live**: the real engine answers in the tests", "docs": "docs: written from its documentation"},
-    "zh": {"live": "**live**：測試中由真正的引擎回答", "docs": "docs：依其官方文件撰寫"},
+    "en": {"live": "**live**", "recorded": "**recorded**", "schema": "schema", "docs": "docs"},
+    "zh": {"live": "**live**", "recorded": "**recorded**", "schema": "schema", "docs": "docs"},
+}
+
+ROWS = {
+    "en": "Rows of data, all in OpenAI's dialect, all with the evidence *docs* (addresses and differences from their "
+    "documentation, nothing was sent there): {listed}.",
+    "zh": "資料列：皆使用 OpenAI 格式，證據皆為 *docs*（位址與差異依其官方文件，未曾送出任何內容）：{listed}。",
 }
 
 PLACES = {

@@ -17,13 +17,14 @@ images, sound, video                  refused until the owner says that the mode
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation, Media, Message, Opaque, Reasoning, Refusal, Text, ToolCall
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire import sse
 from nearfar.wire.base import Decoder, Outgoing, ProviderWire
@@ -60,6 +61,7 @@ TAKES = Takes(
 
 _NEEDS = {"image": "images", "audio": "audio", "document": "documents"}
 _THINKING = "openai.thinking_block"
+_PINNED = "Server is pinned to "
 
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
@@ -118,4 +120,14 @@ def _unreadable(event: sse.Event) -> NearfarError | None:
     return stream_error(text[len(start) : -len(end)], event.data)
 
 
-PROVIDER = ProviderWire(name="transformers.chat", encode=encode, decoder=decoder, error=upstream_error)
+def error(status: int, headers: Mapping[str, str], body: bytes) -> NearfarError:
+    """As everybody's, but a server started with one model answers 400 to every other name: the owner's mistake."""
+    found = upstream_error(status, headers, body)
+    if status == 400 and found.message.startswith(_PINNED):
+        message = "transformers serve was started with another model than this deployment names."
+        hint = "Give the deployment the model's name as it stands in the server's command line."
+        return UpstreamError(message, code="upstream_not_found", hint=hint, upstream_status=status, upstream_body=body)
+    return found
+
+
+PROVIDER = ProviderWire(name="transformers.chat", encode=encode, decoder=decoder, error=error)
