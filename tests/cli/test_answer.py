@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.cli.answer import Answer, summary
+from nearfar.cli.answer import COST, UNKNOWN, Answer, facts, summary, together
 from nearfar.core.errors import InternalServerError, NearfarError, StreamCut
 
 
@@ -74,4 +74,26 @@ def test_the_summary_tells_where_why_and_what_it_took() -> None:
     assert summary(answer, headers, 12.4) == (
         "near (device) · local first · 3 → 2 tokens · $0.000012 · 12 ms · deviations: failover:far:rate_limit_exceeded"
     )
-    assert summary(Answer(), {}, 1) == "? (?) · ? → ? tokens · 1 ms"
+    assert summary(Answer(), {}, 1) == "? (?) · ? → ? tokens · cost: in the ledger · 1 ms"
+    assert "cost unknown" in summary(Answer(), {COST: UNKNOWN}, 1)
+    assert facts(Answer(), {COST: UNKNOWN}, 1)["cost_usd"] is None
+
+
+@given(st.lists(st.integers(min_value=0, max_value=200), max_size=12))
+def test_what_is_said_beside_the_stream_is_heard(cuts: list[int]) -> None:
+    notes = (
+        b": x-nearfar-place: cloud; x-nearfar-reason: far (near: busy; other: cold); x-nearfar-deviations: a\n\n"
+        b": x-nearfar-deviations: b\n\n: x-nearfar-cost-usd: 0.5\n\n"
+    )
+    answer = Answer()
+    edges = [0, *sorted(min(cut, len(notes)) for cut in cuts), len(notes)]
+    for a, b in itertools.pairwise(edges):
+        answer.feed(notes[a:b])
+    assert answer.told == {
+        "x-nearfar-place": "cloud",
+        "x-nearfar-reason": "far (near: busy; other: cold)",
+        "x-nearfar-deviations": "a, b",
+        "x-nearfar-cost-usd": "0.5",
+    }
+    told = together({"x-nearfar-place": "pending", "x-nearfar-deviations": "z"}, answer.told)
+    assert (told["x-nearfar-place"], told["x-nearfar-deviations"]) == ("cloud", "z, a, b")

@@ -44,8 +44,13 @@ def test_the_answer_is_on_standard_output_and_the_account_on_standard_error(aske
     assert result.code == 0
     assert result.out == "This is the stand-in for a cloud model, not a real one. You asked: “hello”\n"
     assert result.err.startswith("far (cloud) · ")
-    assert " → 15 tokens" in result.err
+    assert " → 15 tokens · $0.000" in result.err
     assert asked("run", "far", "hello").err == ""
+
+
+def test_a_gateway_tells_what_a_stream_cost(asked: Cli) -> None:
+    told = asked("run", "far", "hello", "--json").json
+    assert told["cost_usd"] == pytest.approx(told["input_tokens"] * 2.5e-6 + told["output_tokens"] * 1e-5)
 
 
 def test_as_json(asked: Cli) -> None:

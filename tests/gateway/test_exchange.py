@@ -139,6 +139,22 @@ def test_a_stream_says_no_length_and_wants_no_cache() -> None:
     assert not {"content-length", "x-nearfar-cost-usd"} & client.out.headers.keys()
 
 
+@pytest.mark.parametrize(("cost", "told"), [(27_500, "0.000027500"), (0, "0.000000000"), (None, "unknown")])
+def test_a_stream_tells_its_cost_at_its_end_to_whoever_asked(cost: int | None, told: str) -> None:
+    def streamed() -> Client:
+        client = Client(stream=True)
+        client.attempt()
+        client.deliver(CONTENT, END)
+        return client
+
+    silent, asked = streamed(), streamed()
+    silent.finish(cost)
+    asked.exchange.request.tell_cost = True
+    asked.finish(cost)
+    assert asked.out.body == silent.out.body + f": x-nearfar-cost-usd: {told}\n".encode()
+    assert (asked.out.ended, b"nearfar" in silent.out.body) == (True, False)
+
+
 # ---------------------------------------------------------------- waiting and failing
 
 

@@ -69,6 +69,19 @@ def test_a_class_that_cannot_be_read_is_refused(tmp_path: Path, stand_in: stand_
     run(scenario())
 
 
+def test_a_stream_tells_what_it_cost_to_whoever_asks(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, running.far("far", stand_in.url))) as app:
+            body = {"model": "far", "messages": running.HELLO, "stream": True}
+            plain = await app.ask("/v1/chat/completions", body)
+            asked = await app.ask("/v1/chat/completions", body, headers={"x-nearfar-tell": "cost"})
+            assert b"x-nearfar-cost-usd" not in plain.body
+            assert asked.body.rstrip().rpartition(b"\n")[2].startswith(b": x-nearfar-cost-usd: 0.000")
+            assert asked.text == plain.text
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("count", ["0", "2", "many", "-1", ""])
 def test_a_retry_count_of_any_kind_is_no_obstacle(tmp_path: Path, stand_in: stand_in.Running, count: str) -> None:
     async def scenario() -> None:

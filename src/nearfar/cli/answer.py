@@ -5,11 +5,17 @@ It does not know where the bytes come from: a socket, or a gateway in this proce
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from nearfar.core.errors import InternalServerError, NearfarError, StreamCut
+
+DEVIATIONS = "x-nearfar-deviations"
+COST = "x-nearfar-cost-usd"
+UNKNOWN = "unknown"
+"""The cost of what has no known price."""
 
 
 class _Delta(msgspec.Struct):
@@ -51,13 +57,24 @@ class Answer:
         """Input tokens as the upstream reported them; None when it did not."""
         self.output: int | None = None
         self.done = False
+        self.told: dict[str, str] = {}
+        """What the gateway said beside the stream, by header name: what it could not know when it sent the headers."""
         self._rest = b""
         self._decode = msgspec.json.Decoder(_Event).decode
 
     def feed(self, data: bytes) -> str:
         """The visible text that ``data`` completes. Raises the gateway's error if it sent one in the stream."""
         *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.startswith(b": x-nearfar-"):
+                self._note(line[2:].decode("ascii", "replace"))
         return "".join([self._line(line) for line in lines if line.startswith(b"data:")])
+
+    def _note(self, text: str) -> None:
+        for part in re.split(r"; (?=x-nearfar-)", text.strip()):
+            name, _, value = part.partition(": ")
+            before = self.told.get(name, "")
+            self.told[name] = f"{before}, {value}" if before and name == DEVIATIONS else value
 
     def close(self) -> None:
         """The stream is over; raises StreamCut when its end was missing."""
@@ -88,9 +105,14 @@ class Answer:
         return shown
 
 
+def together(headers: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """What the headers said and what came later, which knows better; deviations add up."""
+    deviations = ", ".join(filter(None, (headers.get(DEVIATIONS), told.get(DEVIATIONS))))
+    return {**headers, **told, **({DEVIATIONS: deviations} if deviations else {})}
+
+
 def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> dict[str, object]:
     """What happened, by name; what is not known is None."""
-    cost = headers.get("x-nearfar-cost-usd", "")
     return {
         "request": headers.get("x-nearfar-request", ""),
         "route": headers.get("x-nearfar-route", ""),
@@ -99,12 +121,12 @@ def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> di
         "class": headers.get("x-nearfar-class", ""),
         "reason": headers.get("x-nearfar-reason", ""),
         "attempts": int(headers.get("x-nearfar-attempts", "0") or 0),
-        "deviations": [item.strip() for item in headers.get("x-nearfar-deviations", "").split(",") if item.strip()],
+        "deviations": [item.strip() for item in headers.get(DEVIATIONS, "").split(",") if item.strip()],
         "model": answer.model,
         "finish_reason": answer.finish,
         "input_tokens": answer.input,
         "output_tokens": answer.output,
-        "cost_usd": float(cost) if cost else None,
+        "cost_usd": _usd(headers),
         "milliseconds": round(milliseconds, 1),
     }
 
@@ -116,11 +138,11 @@ def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> 
         f"{where} ({headers.get('x-nearfar-place', '?')})",
         headers.get("x-nearfar-reason", ""),
         f"{_count(answer.input)} → {_count(answer.output)} tokens",
-        _cost(headers.get("x-nearfar-cost-usd", "")),
+        _cost(headers),
         f"{milliseconds:,.0f} ms",
     ]
-    if headers.get("x-nearfar-deviations"):
-        parts.append(f"deviations: {headers['x-nearfar-deviations']}")
+    if headers.get(DEVIATIONS):
+        parts.append(f"deviations: {headers[DEVIATIONS]}")
     if answer.finish == "length":
         parts.append("cut at the output limit")
     return " · ".join(part for part in parts if part)
@@ -130,8 +152,15 @@ def _count(tokens: int | None) -> str:
     return "?" if tokens is None else str(tokens)
 
 
-def _cost(usd: str) -> str:
+def _usd(headers: Mapping[str, str]) -> float | None:
     try:
-        return f"${float(usd):.6f}" if usd else ""
-    except ValueError:
-        return ""
+        return float(headers[COST])
+    except (KeyError, ValueError):
+        return None
+
+
+def _cost(headers: Mapping[str, str]) -> str:
+    usd = _usd(headers)
+    if usd is not None:
+        return f"${usd:.6f}"
+    return "cost unknown" if headers.get(COST) == UNKNOWN else "cost: in the ledger"

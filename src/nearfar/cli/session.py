@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import msgspec
 
 from nearfar.cli import client
-from nearfar.cli.answer import Answer
+from nearfar.cli.answer import COST, UNKNOWN, Answer, together
 from nearfar.core.errors import NearfarError
 from nearfar.settings.load import Loaded
 
@@ -83,15 +83,16 @@ class Remote:
         """See Session."""
         began = time.perf_counter()
         answer = Answer()
-        extra = {"x-nearfar-class": class_} if class_ else {}
+        extra = {"x-nearfar-tell": "cost", **({"x-nearfar-class": class_} if class_ else {})}
         with self._gateway.stream("/v1/chat/completions", body, extra) as (headers, pieces):
             for piece in pieces:
                 show(answer.feed(piece))
         answer.close()
-        return Turn(text=answer.text, headers=headers, answer=answer, milliseconds=(time.perf_counter() - began) * 1000)
+        elapsed = (time.perf_counter() - began) * 1000
+        return Turn(text=answer.text, headers=together(headers, answer.told), answer=answer, milliseconds=elapsed)
 
     def account(self, turn: Turn) -> Turn:
-        """See Session. The gateway's ledger knows the cost; this side cannot ask it."""
+        """See Session. The gateway told the cost at the end of the stream."""
         return turn
 
 
@@ -127,9 +128,10 @@ class Here:
         with contextlib.closing(query.open_ledger(self._loaded.ledger_url)) as connection:
             costs = [entry.cost for entry in query.request(connection, turn.headers.get("x-nearfar-request", ""))]
         known = [cost for cost in costs if cost is not None]
-        if not costs or len(known) < len(costs):
+        if not costs:
             return turn
-        return msgspec.structs.replace(turn, headers={**turn.headers, "x-nearfar-cost-usd": f"{sum(known) / NANO:.9f}"})
+        told = f"{sum(known) / NANO:.9f}" if len(known) == len(costs) else UNKNOWN
+        return msgspec.structs.replace(turn, headers={**turn.headers, COST: told})
 
     async def _ask(self, body: dict[str, object], class_: str, show: Show) -> Turn:
         from nearfar import build
@@ -145,11 +147,13 @@ class Here:
         out = _Out(show)
         request = CLIENT.parse(msgspec.json.encode(body), gateway.ids.new("req-"))
         request.received = int(time.time())
+        request.tell_cost = True
         said = Said(header=Class.parse(class_) if class_ else None)
         await gateway.pipeline.answer(request, CLIENT, said, out)
         out.close()
         elapsed = (time.perf_counter() - began) * 1000
-        return Turn(text=out.answer.text, headers=out.headers, answer=out.answer, milliseconds=elapsed)
+        headers = together(out.headers, out.answer.told)
+        return Turn(text=out.answer.text, headers=headers, answer=out.answer, milliseconds=elapsed)
 
 
 class _Out:

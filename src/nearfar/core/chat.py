@@ -51,6 +51,8 @@ class Request(msgspec.Struct, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are a part of what the client's dialect says (``anthropic-beta``), lower-case: they go where its
     bytes go as they came."""
+    tell_cost: bool = False
+    """Whether the client wants to be told what a stream cost, at its end (``x-nearfar-tell: cost``)."""
     client_retry: int = 0
     """How often the client's own SDK has already retried this request (``x-stainless-retry-count``)."""
 

@@ -148,6 +148,9 @@ class Exchange:
         data += renderer.finish()
         if not self.heads_sent:
             await self._send_head(renderer.content_type, cost=cost, length=len(data))
+        elif self.request.tell_cost:
+            # Only its end knows what a stream cost. Whoever did not ask gets the dialect's own bytes alone.
+            data += renderer.note(f"x-nearfar-cost-usd: {'unknown' if cost is None else f'{cost / NANO:.9f}'}")
         await self._out.end(data)
 
     async def fail(self, error: NearfarError) -> None:

@@ -44,6 +44,7 @@ def introduce(request: Request, http: HttpRequest) -> Said:
     retries = http.headers.get(b"x-stainless-retry-count")
     if retries is not None and retries.isdigit():
         request.client_retry = int(retries)
+    request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"
     header = http.headers.get(b"x-nearfar-class")
     return Said(caller=floor, header=None if header is None else _class(header))
 
