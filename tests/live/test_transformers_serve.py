@@ -55,7 +55,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     subprocess.run([PYTHON, script, model], env=environment, check=True, capture_output=True, timeout=120)
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    command = [PYTHON.with_name("transformers"), "serve", model, "--host", "127.0.0.1", "--port", str(port)]
+    program = str(PYTHON.with_name("transformers"))
+    command = [program, "serve", str(model), "--host", "127.0.0.1", "--port", str(port)]
     with (home / "serve.log").open("w") as log:
         process = subprocess.Popen(
             [*command, "--device", "cpu"], env=environment, stdout=log, stderr=log, start_new_session=True
