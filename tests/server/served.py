@@ -16,7 +16,7 @@ from tests.running import Reply
 from nearfar import build
 from nearfar.core.engines import Engines
 from nearfar.server.app import Application
-from nearfar.server.http import Edge
+from nearfar.server.edge import Edge
 from nearfar.server.run import bind, limits
 from nearfar.settings.load import Loaded, load
 

@@ -23,8 +23,8 @@ from nearfar import build
 from nearfar.core.errors import NearfarError, PermissionDeniedError
 from nearfar.server.app import Application
 from nearfar.server.control import LINE, Hub
+from nearfar.server.edge import Edge, Limits
 from nearfar.server.harden import hide_memory
-from nearfar.server.http import Edge, Limits
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Server, Settings
 
