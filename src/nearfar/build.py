@@ -373,6 +373,7 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer, probed: Callab
         secret=lambda reference: secrets.resolve(reference, loaded.environ).reveal(),
         keys=found_keys if not settings.offline else {},
         library=lambda: [_found(model, settings.engine) for model in models.ls() if model.header is not None],
+        shelf=lambda: _changed(models.folder),
         price_for=price_for,
         addresses=_addresses(known, loaded),
         signer=lambda auth, options: credentials.signer(auth, options, loaded.environ.values()),
@@ -381,6 +382,14 @@ def _survey(loaded: Loaded, transport: Transport, sealer: Sealer, probed: Callab
         today=time.strftime("%Y-%m-%d"),
         probed=probed,
     )
+
+
+def _changed(folder: Path) -> int:
+    """When something last came into the folder or left it, in nanoseconds; 0 when there is none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _found(model: LocalModel, engine: Engine) -> Found:

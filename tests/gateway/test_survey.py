@@ -259,6 +259,32 @@ def test_the_demo_model_takes_part_in_auto_when_its_owner_declared_it() -> None:
     assert snapshot.targets["trial"].deployment.demo
 
 
+def test_a_model_that_comes_or_goes_is_known_without_waiting_for_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[Found] = []
+    settings = Settings(discovery=Discovery(loopback=False, refresh_seconds=3600))
+    made = surveying(settings, library=lambda: models, shelf=lambda: len(models))
+
+    async def asked() -> Snapshot | None:
+        return await made.survey.renew(known=True)
+
+    async def scenario() -> None:
+        made.survey.snapshot()
+        await asked()
+        await asked()  # what the first look found is told twice
+        monkeypatch.setattr(survey_module, "GLANCE_SECONDS", 0.0)
+        assert await asked() is None, "nothing changed, so nothing is read"
+        models.append(GGUF)
+        assert "mine" in deployments(await asked())
+        assert await asked() is None
+        models.clear()
+        assert "mine" not in deployments(await asked())
+        monkeypatch.setattr(survey_module, "GLANCE_SECONDS", 3600.0)
+        models.append(GGUF)
+        assert await asked() is None, "the folder is not glanced at for every request"
+
+    run(scenario())
+
+
 def test_a_declared_place_is_its_owners_word_and_without_it_the_provider_counts() -> None:
     here = declared(place="device")
     assert (here.place, here.place_source, here.price) == (Place.DEVICE, "declared", FREE)

@@ -31,6 +31,8 @@ from nearfar.wire.base import ProviderWire
 DEMO = "demo-tiny"
 UNKNOWN_SECONDS = 2.0
 """An unknown model makes the survey look again, at most this often."""
+GLANCE_SECONDS = 0.5
+"""How often the models folder is glanced at: a model that was added is known, and a removed one forgotten, so soon."""
 
 
 class Survey:
@@ -52,10 +54,12 @@ class Survey:
         sealer: Sealer,
         today: str,
         probed: Callable[[], Sequence[Finding]] = tuple,
+        shelf: Callable[[], object] = tuple,
     ) -> None:
         """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
         ``library``: the GGUF models of this machine. ``addresses``: provider → addresses to probe on loopback.
         ``probed``: what earlier probes found out; it may take a moment.
+        ``shelf``: cheap, and another value whenever a model file came or went.
         ``signer``: (authorisation, options) → who signs.
         """
         self._settings = settings
@@ -70,6 +74,9 @@ class Survey:
         self._today = today
         self._probed = probed
         self._findings: Sequence[Finding] | None = None
+        self._shelf = shelf
+        self._shelf_seen: object = None
+        self._glanced = 0.0
         self._asked = 0.0
         self._looked_once = False
         self._found: Runtimes = {}
@@ -78,6 +85,7 @@ class Survey:
 
     def snapshot(self) -> Snapshot:
         """What is known now: no socket is opened, only the models folder is read."""
+        self._shelf_seen = self._shelf()
         if self._findings is None:
             self._findings = self._probed()
         findings: dict[str, list[Finding]] = {}
@@ -107,8 +115,12 @@ class Survey:
         are answered from what is known while a new look runs beside them.
         """
         fresh, self._fresh = self._fresh, None
+        now = time.monotonic()
+        if now - self._glanced >= GLANCE_SECONDS:
+            self._glanced = now
+            if self._shelf() != self._shelf_seen:
+                fresh = self.snapshot()
         if self._running is None:
-            now = time.monotonic()
             age = now - self._asked if self._asked else float("inf")
             if age < (self._settings.discovery.refresh_seconds if known else UNKNOWN_SECONDS):
                 return fresh
