@@ -39,6 +39,7 @@ CLIENTS = frozenset(
 
 MAY_CONNECT = {
     "gateway/transport.py": "the only opener of sockets to models",
+    "gateway/credentials_google.py": "asks Google for the owner's token: no byte of a request is in it, never offline",
     "engine/process.py": "the Unix socket of a child that it started",
     "engine/supervisor.py": "asks whether a child's Unix socket is still answered",
     "engine/isolate.py": "tries, from inside the child, that the network is really gone",

@@ -19,8 +19,8 @@ from nearfar.core.errors import (
     PermissionDeniedError,
 )
 from nearfar.gateway.exchange import error_headers
-from nearfar.server import anthropic, chat, model_lists, operations
-from nearfar.server.dialects import ERRORS, dialect_of, secret_in
+from nearfar.server import anthropic, chat, gemini, model_lists, operations
+from nearfar.server.dialects import ERRORS, Dialect, dialect_of, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.routes import Route
 from nearfar.settings.model import Server
@@ -35,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     Route(method="GET", path="/v1/models/", handler=model_lists.one_model),
     # One line per further dialect.
     *anthropic.ROUTES,
+    *gemini.ROUTES,
     Route(method="GET", path="/", handler=operations.welcome, open=True),
     Route(method="GET", path="/livez", handler=operations.livez, open=True),
     Route(method="GET", path="/readyz", handler=operations.readyz, open=True),
@@ -156,7 +157,7 @@ class Application:
         for below in self._below:
             if below.method == method and path.startswith(below.path) and below.dialect in {None, dialect}:
                 return below
-        allowed = self._methods(request.path)
+        allowed = self._methods(path, dialect)
         if allowed:
             raise MethodNotAllowedError(
                 f"{request.path[:200]} does not answer to {request.method[:20]}.", allowed=allowed
@@ -167,11 +168,12 @@ class Application:
             hint="The base URL of OpenAI clients ends with /v1.",
         )
 
-    def _methods(self, path: str) -> str:
-        """What ``path`` answers to, as the Allow header writes it; empty when there is nothing."""
+    def _methods(self, path: str, dialect: Dialect) -> str:
+        """What ``path`` answers to in ``dialect``, as the Allow header writes it; empty when there is nothing."""
         found = {method for method, known in self._exact if known == path}
         found.update(method for method, known, _ in self._contested if known == path)
-        found.update(below.method for below in self._below if path.startswith(below.path))
+        below = [route for route in self._below if route.dialect in {None, dialect}]
+        found.update(route.method for route in below if path.startswith(route.path))
         if not found:
             return ""
         if "GET" in found:

@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl, unquote
 
 from nearfar.core.errors import NearfarError
 from nearfar.wire.anthropic_messages_reply import error_body as anthropic_error
+from nearfar.wire.gemini_generate_failures import error_body as gemini_error
 from nearfar.wire.openai_chat_render import error_body as openai_error
 
 Dialect = Literal["openai", "anthropic", "gemini", "ollama", "bedrock"]
 ErrorBody = Callable[[NearfarError, str], bytes]
 """(error, request id) → a whole error body."""
 
-ERRORS: dict[Dialect, ErrorBody] = {"openai": openai_error, "anthropic": anthropic_error}
+ERRORS: dict[Dialect, ErrorBody] = {"openai": openai_error, "anthropic": anthropic_error, "gemini": gemini_error}
 """How a refusal looks to each; a dialect without an entry gets OpenAI's shape."""
 
 
@@ -30,7 +31,7 @@ def dialect_of(path: str, query: bytes, headers: Mapping[bytes, bytes]) -> Diale
         return "ollama"
     if path.startswith("/model/"):
         return "bedrock"
-    if path.startswith(("/v1beta/", "/v1beta1/")) or is_verb(path):
+    if path.startswith(("/v1beta/", "/v1beta1/", "/v1/projects/")) or is_verb(path):
         return "gemini"
     if path == "/v1/models" or path.startswith("/v1/models/"):
         if b"anthropic-version" in headers:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from nearfar.build import Gateway
-from nearfar.server import anthropic, models
+from nearfar.server import anthropic, gemini, models
 from nearfar.server.dialects import Dialect, dialect_of
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.routes import Handler
 
-ALL: dict[Dialect, Handler] = {"anthropic": anthropic.all_models}
-ONE: dict[Dialect, Handler] = {"anthropic": anthropic.one_model}
+ALL: dict[Dialect, Handler] = {"anthropic": anthropic.all_models, "gemini": gemini.all_models}
+ONE: dict[Dialect, Handler] = {"anthropic": anthropic.one_model, "gemini": gemini.one_model}
 """A dialect without an entry gets OpenAI's shape."""
 
 
