@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from rich.cells import cell_len
 from tests.cli.conftest import Cli
+from tests.cli.serving import serving
+from tests.cli.terminal import terminal
+
+from nearfar.cli import models
 
 
 def test_add_list_remove(cli: Cli, tiny_gguf: Path) -> None:
@@ -54,3 +60,36 @@ def test_removing_what_is_not_there(cli: Cli) -> None:
     result = cli("models", "rm", "nothing")
     assert result.code == 1
     assert "models ls" in result.err
+
+
+def test_a_running_gateway_notices_at_once(cli: Cli, tiny_gguf: Path) -> None:
+    config = cli.write("[discovery]\nloopback = false\n")
+    with serving(cli.home, "--config", config) as running:
+        port = running.url.rpartition(":")[2]
+        asked = {"NEARFAR_URL": running.url, "NEARFAR_SERVER__PORT": port}
+        assert "fresh" not in cli("route", "ls", "-q", **asked).out.split()
+        added = cli("models", "add", str(tiny_gguf), "--name", "fresh", **asked)
+        assert f"The gateway at {running.url} knows it already." in added.err
+        assert "fresh" in cli("route", "ls", "-q", **asked).out.split()
+        removed = cli("models", "rm", "fresh", **asked)
+        assert "has forgotten it already" in removed.err
+        assert cli("run", "fresh", "hello", **asked).code == 1
+
+
+def test_a_gateway_with_another_folder_is_not_said_to_know(
+    cli: Cli, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "PATIENCE", 0.0)
+    with serving(cli.home, "--models-dir", str(cli.home / "other")) as running:
+        added = cli("models", "add", str(tiny_gguf), NEARFAR_SERVER__PORT=running.url.rpartition(":")[2])
+    assert added.code == 0
+    assert "another models folder" in added.err
+
+
+def test_on_eighty_columns_no_word_is_broken(cli: Cli, tiny_gguf: Path) -> None:
+    name = "meta-llama-3.3-70b-instruct-q4_k_m-of-somebody"
+    assert cli("models", "add", str(tiny_gguf), "--name", name).code == 0
+    with terminal("models", "ls", environ=cli.environ) as shown:
+        assert shown.ended() == 0
+    assert all(cell_len(line) <= 80 for line in shown.screen.splitlines())
+    assert name in shown.screen

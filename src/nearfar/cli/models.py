@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
 from nearfar.cli import output
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
+from nearfar.core.errors import NearfarError, NotFoundError
+from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the engine's room is only needed when a command runs
+    from nearfar.cli.client import Gateway
     from nearfar.engine.library import LocalModel
     from nearfar.settings.model import Engine
+
+PATIENCE = 2.0
+"""Seconds in which a gateway on this machine notices what came or went; it needs half of one."""
 
 app = typer.Typer(no_args_is_help=True, help="Model files on this machine: add, list, remove.")
 
@@ -41,6 +49,7 @@ def add(
         output.line(
             f"{model.name}: {described['memory']} of memory when loaded, {described['context']} tokens of context"
         )
+        _say_who_knows(loaded, model.name, there=True)
         output.progress(f'Try it: nearfar run {model.name} "Who are you?"')
 
 
@@ -112,6 +121,39 @@ def rm(
         output.line(
             f"{name} is removed{', and its data with it' if gone else '; its file is still where it came from'}"
         )
+        _say_who_knows(loaded, name, there=False)
+
+
+def _say_who_knows(loaded: Loaded, name: str, *, there: bool) -> None:
+    """Whether the gateway that runs here, if one does, has noticed. It looks at its folder every half second."""
+    from nearfar.cli.client import Gateway, served_at
+
+    gateway = Gateway(served_at(loaded), loaded.environ.get("NEARFAR_API_KEY"))
+    if not gateway.alive():
+        return
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            known = _knows(gateway, name)
+        except NearfarError as error:
+            output.note(f"The gateway at {gateway.url} looks at its models every half second ({error.message})")
+            return
+        if known is there:
+            output.note(f"The gateway at {gateway.url} {'knows it' if there else 'has forgotten it'} already.")
+            return
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    what = "does not see it" if there else "still has a model of this name"
+    output.note(f"The gateway at {gateway.url} {what}: does it use another models folder?")
+
+
+def _knows(gateway: Gateway, name: str) -> bool:
+    try:
+        gateway.get(f"/v1/models/{quote(name, safe='')}")
+    except NotFoundError:
+        return False
+    return True
 
 
 def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:
