@@ -20,11 +20,19 @@ NOW = "2026-08-04T08:52:19.385406455Z"
 class FakeOllama:
     """One server with ``models``: name → tokens of context it was trained for."""
 
-    def __init__(self, models: dict[str, int], *, cuts: bool = False, default_context: int = 4096) -> None:
+    def __init__(
+        self,
+        models: dict[str, int],
+        *,
+        cuts: bool = False,
+        default_context: int = 4096,
+        capabilities: tuple[str, ...] = ("completion", "tools"),
+    ) -> None:
         """``cuts``: an older version, which cuts a prompt that does not fit whatever the request says."""
         self.models = models
         self.cuts = cuts
         self.default_context = default_context
+        self.capabilities = capabilities
         self.loaded: dict[str, int] = {}
         """Model → context it is in memory with."""
         self.loads: list[tuple[str, int]] = []
@@ -80,7 +88,7 @@ class FakeOllama:
             return _send(writer, 404, {"error": f"model '{asked.get('model')}' not found"})
         if path == "/api/show":
             info = {"general.architecture": "fake", "fake.context_length": self.models[name]}
-            return _send(writer, 200, {"model_info": info, "capabilities": ["completion", "tools"], "details": {}})
+            return _send(writer, 200, {"model_info": info, "capabilities": self.capabilities, "details": {}})
         if self.fail:
             return _send(writer, self.fail, {"error": "the model could not be loaded: out of memory"})
         await self._speak(writer, path, name, asked)

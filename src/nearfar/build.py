@@ -224,7 +224,7 @@ def gateway(
         health=health,
         metrics=metrics,
         engines=engines,
-        room=lives.room,
+        lives=lives,
     )
     decider = Decider(fleet, health, rules)
     pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics, lives=lives)

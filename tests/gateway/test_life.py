@@ -184,6 +184,27 @@ def test_what_ollama_says_of_a_model_becomes_known() -> None:
     asyncio.run(scenario())
 
 
+def test_whoever_answered_is_in_memory() -> None:
+    async def scenario() -> None:
+        async with ollama(FAR, cold="wait") as (fake, living):
+            await living.decide()
+            assert living.state("near") == "cold"
+            known = living.fleet.snapshot.targets["near"]
+            living.lives.answered(known, 8192)
+            assert living.state("near") == "ready"
+            assert living.fleet.snapshot.targets["near"].deployment.loaded_context == 8192
+            before = living.fleet.snapshot
+            living.lives.answered(known, None)
+            living.lives.answered(known, 8192)
+            living.lives.answered(FAR, 8192)
+            assert living.fleet.snapshot is before, "nothing new"
+            living.lives.answered(known, 16_384)
+            assert living.fleet.snapshot.targets["near"].deployment.loaded_context == 16_384
+            assert [path for path, _ in fake.asked].count("/api/ps") == 1
+
+    asyncio.run(scenario())
+
+
 def test_what_the_owner_declared_stands() -> None:
     async def scenario() -> None:
         async with here({"big:latest": 32_768}) as fake, transport() as sending:

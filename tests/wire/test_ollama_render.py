@@ -95,6 +95,8 @@ def test_a_plain_reply_of_another_wire() -> None:
     assert value["message"]["thinking"] == "hm"
     assert [call["function"]["name"] for call in value["message"]["tool_calls"]] == ["f", "g"]
     assert len(value["logprobs"]) == 1
+    assert value["total_duration"] > 0
+    assert "eval_duration" not in value, "nobody saw when the answer began, and clients divide by it"
     assert value["done"] is True
     ChatResponse.model_validate(value)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -22,6 +21,7 @@ from nearfar.gateway.connection import StaleConnectionError
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
+from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
@@ -70,10 +70,9 @@ class Attempts:
         health: Health,
         metrics: Metrics,
         engines: Engines | None,
-        room: Callable[[Target], Awaitable[int | None]] | None = None,
+        lives: Lives | None = None,
     ) -> None:
-        """``room``: the tokens of context that a target's model is loaded with at this moment, None if nobody says."""
-        self._room = room
+        self._lives = lives
         self._sealer = sealer
         self._transport = transport
         self._ledger = ledger
@@ -133,6 +132,8 @@ class Attempts:
             self._settle(begin, deployment, seen, began, "error", "internal_error")
             raise
         self._health.succeeded(deployment.name, began=since)
+        if self._lives is not None:
+            self._lives.answered(target, outgoing.context)
         return self._settle(begin, deployment, seen, began, "ok", "")
 
     async def _send(
@@ -225,7 +226,7 @@ class Attempts:
         least = suspicious(exchange.request, seen.usage) if target.may_cut else 0
         if not least:
             return
-        room = None if self._room is None else await self._room(target)
+        room = None if self._lives is None else await self._lives.room(target)
         if not was_cut(least, room):
             return
         deployment = target.deployment

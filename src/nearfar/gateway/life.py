@@ -156,6 +156,19 @@ class Lives:
                 self._set(name, "loading")
             return
 
+    def answered(self, target: Target, context: int | None) -> None:
+        """``target`` has answered: its model is in memory now, and where it was asked for, with this much ``context``.
+
+        So the next request asks for no less, which would load the model anew, and goes where the model is.
+        """
+        name = target.deployment.name
+        fact = self._facts.get(name)
+        if fact is None or (fact.state == "loaded" and context in {None, fact.context}):
+            return
+        self._facts[name] = msgspec.structs.replace(fact, state="loaded", context=context or fact.context)
+        self._news = True
+        self._tell()
+
     async def room(self, target: Target) -> int | None:
         """Tokens of context that ``target``'s model is loaded with at this moment; None when nobody says."""
         life = self._life(target)
@@ -168,6 +181,11 @@ class Lives:
         return None if found is None else found.context
 
     # What people ask for.
+
+    def knows(self, name: str) -> bool:
+        """Whether the model of the deployment ``name`` can be loaded and unloaded."""
+        target = self._fleet.snapshot.targets.get(name)
+        return target is not None and bool(self._key(target))
 
     async def states(self) -> list[ModelState]:
         """Every model whose runtime can say what is in memory, asked now."""
@@ -236,10 +254,16 @@ class Lives:
 
     def _keys_of(self, route: Route, snapshot: Snapshot) -> tuple[str, ...]:
         targets = [snapshot.targets[name] for name in route.deployments if name in snapshot.targets]
-        self._used.update(target.deployment.name for target in targets)
         # The embedded engine is only asked where there is a choice: else its model is loaded and waited for anyway.
-        found = {self._key(target) for target in targets if len(targets) > 1 or not target.engine_model}
-        return tuple(sorted(found - {""}))
+        found = {target: self._key(target) for target in targets if len(targets) > 1 or not target.engine_model}
+        for target, key in found.items():
+            name, life = target.deployment.name, self._life(target)
+            if name not in self._used and life is not None and life.show is not None:
+                self._asked.pop(
+                    key, None
+                )  # what it says of its memory may be fresh, but not what it says of this model
+            self._used.add(name)
+        return tuple(sorted({key for key in found.values() if key}))
 
     def _wanted(self, name: str) -> Target:
         target = self._fleet.snapshot.targets.get(name)

@@ -22,6 +22,7 @@ from nearfar.gateway.exchange import error_headers
 from nearfar.server import anthropic, chat, gemini, model_lists, operations
 from nearfar.server.dialects import ERRORS, Dialect, dialect_of, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
+from nearfar.server.ollama import ROUTES as OLLAMA
 from nearfar.server.routes import Route
 from nearfar.settings.model import Server
 
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     # One line per further dialect.
     *anthropic.ROUTES,
     *gemini.ROUTES,
+    *OLLAMA,
     Route(method="GET", path="/", handler=operations.welcome, open=True),
     Route(method="GET", path="/livez", handler=operations.livez, open=True),
     Route(method="GET", path="/readyz", handler=operations.readyz, open=True),

@@ -13,13 +13,14 @@ from urllib.parse import parse_qsl, unquote
 from nearfar.core.errors import NearfarError
 from nearfar.wire.anthropic_messages_reply import error_body as anthropic_error
 from nearfar.wire.gemini_generate_failures import error_body as gemini_error
+from nearfar.wire.ollama_common import error_body as ollama_error
 from nearfar.wire.openai_chat_render import error_body as openai_error
 
 Dialect = Literal["openai", "anthropic", "gemini", "ollama", "bedrock"]
 ErrorBody = Callable[[NearfarError, str], bytes]
 """(error, request id) → a whole error body."""
 
-ERRORS: dict[Dialect, ErrorBody] = {"openai": openai_error, "anthropic": anthropic_error, "gemini": gemini_error}
+ERRORS: dict[Dialect, ErrorBody] = {"ollama": ollama_error, "openai": openai_error, "anthropic": anthropic_error, "gemini": gemini_error}
 """How a refusal looks to each; a dialect without an entry gets OpenAI's shape."""
 
 

@@ -27,6 +27,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     deviations: tuple[str, ...] = ()
     """What the encoder had to change or leave out, e.g. ``dropped:seed``; shown to the client and the ledger."""
+    context: int | None = None
+    """Tokens of context it asks the runtime for; None where a request says nothing about that."""
 
 
 class Decoder(Protocol):

@@ -159,7 +159,8 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
     for name in deployment.drop:
         if value.pop(name, None) is not None or value["options"].pop(name, None) is not None:
             deviations += (f"dropped:{name}",)
-    return Outgoing(path="/api/chat", headers=JSON_HEADERS, body=_encode(value), deviations=deviations)
+    context = value["options"].get("num_ctx")
+    return Outgoing(path="/api/chat", headers=JSON_HEADERS, body=_encode(value), deviations=deviations, context=context)
 
 
 def like(path: str, request: Request, deployment: Deployment) -> Outgoing:
@@ -182,7 +183,7 @@ def like(path: str, request: Request, deployment: Deployment) -> Outgoing:
     body, deviations = patch(
         fields, "" if name is None else msgspec.json.decode(name), deployment, extra, unchanged=request.body
     )
-    return Outgoing(path=path, headers=JSON_HEADERS, body=body, deviations=(*told, *deviations))
+    return Outgoing(path=path, headers=JSON_HEADERS, body=body, deviations=(*told, *deviations), context=context)
 
 
 def is_unsaid(fields: dict[str, msgspec.Raw], name: str) -> bool:

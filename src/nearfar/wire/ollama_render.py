@@ -167,7 +167,10 @@ class _Gathered:
         return [_call(index, call) for index, call in sorted(self._calls.items())]
 
     def done(self, said: dict[str, Any]) -> dict[str, Any]:
-        """The last line, or a whole plain reply that says ``said``."""
+        """The last line, or a whole plain reply that says ``said``.
+
+        Only a stream shows when the prompt was read, so only there the two durations are told apart.
+        """
         now = self.clock()
         first = self._first or now
         line = _line(self.request, self.model, said, now)
@@ -175,10 +178,11 @@ class _Gathered:
         usage = self._usage
         if usage is not None and usage.input is not None:
             line["prompt_eval_count"] = usage.input
-        line["prompt_eval_duration"] = max(1, first - self._began)
         if usage is not None and usage.output is not None:
             line["eval_count"] = usage.output
-        line["eval_duration"] = max(1, now - first)
+        if self.request.stream:
+            line["prompt_eval_duration"] = max(1, first - self._began)
+            line["eval_duration"] = max(1, now - first)
         return line
 
 
