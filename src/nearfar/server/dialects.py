@@ -20,7 +20,12 @@ Dialect = Literal["openai", "anthropic", "gemini", "ollama", "bedrock"]
 ErrorBody = Callable[[NearfarError, str], bytes]
 """(error, request id) → a whole error body."""
 
-ERRORS: dict[Dialect, ErrorBody] = {"ollama": ollama_error, "openai": openai_error, "anthropic": anthropic_error, "gemini": gemini_error}
+ERRORS: dict[Dialect, ErrorBody] = {
+    "ollama": ollama_error,
+    "openai": openai_error,
+    "anthropic": anthropic_error,
+    "gemini": gemini_error,
+}
 """How a refusal looks to each; a dialect without an entry gets OpenAI's shape."""
 
 
