@@ -1,4 +1,4 @@
-"""Google's dialect at the edge, in this process: paths, verbs, lists, counting, errors. What its SDK sees is in tests/sdk."""
+"""Google's dialect at the edge, in this process: paths, verbs, lists, counting, errors. Its SDK is run in tests/sdk."""
 
 from __future__ import annotations
 
