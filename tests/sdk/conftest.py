@@ -25,3 +25,11 @@ def served(
     assert made.returncode == 0, made.stderr
     with running.gateway(folder, "", base=running.BASE.replace("context = 512", "context = 4096")) as gateway:
         yield gateway, made.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def anthropic_previous() -> Path:
+    """The folder that holds a previous major of the anthropic client: PYTHONPATH for a child process."""
+    folder = Path(__file__).parents[2] / ".build" / "sdk" / "anthropic-0"
+    assert (folder / "anthropic").is_dir(), f"{folder} is missing: make sdk"
+    return folder
