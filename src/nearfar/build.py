@@ -86,6 +86,7 @@ class Gateway:
         self,
         *,
         settings: Settings,
+        digest: str,
         decider: Decider,
         fleet: Fleet,
         survey: Survey,
@@ -104,6 +105,8 @@ class Gateway:
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
+        self.digest = digest
+        """Stands for the configuration files it was started with."""
         self.decider = decider
         self.fleet = fleet
         self.survey = survey
@@ -230,6 +233,7 @@ def gateway(
     pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics, lives=lives)
     return Gateway(
         settings=settings,
+        digest=loaded.digest,
         decider=decider,
         fleet=fleet,
         survey=survey,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import Cli
+from tests.cli.serving import serving
 
 
 @pytest.fixture
@@ -124,3 +125,25 @@ def test_a_database_on_another_machine_is_not_asked(cli: Cli) -> None:
     found = report(cli, *QUICK, "--set", "ledger.url=postgresql://me:hunter2@db.example/x")
     assert "not asked" in found["ledger"]["detail"]
     assert "hunter2" not in found["ledger"]["detail"]
+
+
+def test_a_running_gateway_with_an_older_configuration(cli: Cli) -> None:
+    config = cli.write("[discovery]\nloopback = false\n")
+    key = cli("keys", "new", "me", "-q").out.strip()
+    with serving(cli.home, "--config", config, "--set", "engine.enabled=false") as running:
+        args = (*QUICK, "--config", config, "--set", f"server.port={running.url.rpartition(':')[2]}")
+        assert "not compared" in report(cli, *args)["running gateway"]["detail"]
+        same = report(cli, *args, NEARFAR_API_KEY=key)["running gateway"]
+        assert (same["state"], same["next"]) == ("ok", ""), "flags are no part of it"
+        cli.write("[discovery]\nloopback = false\n[engine]\nslots = 2\n")
+        changed = report(cli, *args, NEARFAR_API_KEY=key)["running gateway"]
+        assert changed["state"] == "warn"
+        assert "Restart" in changed["next"]
+
+
+@pytest.mark.slow
+def test_workers_know_their_configuration(cli: Cli) -> None:
+    config = cli.write("[discovery]\nloopback = false\n")
+    with serving(cli.home, "--config", config, "--workers", "2") as running:
+        args = (*QUICK, "--config", config, "--set", f"server.port={running.url.rpartition(':')[2]}")
+        assert report(cli, *args)["running gateway"]["state"] == "ok"

@@ -117,7 +117,9 @@ def test_unload(tmp_path: Path, body: bytes, status: int) -> None:
 def test_without_an_engine_nothing_is_loaded(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path, "", engine__enabled="false")) as app:
-            assert (await app.ask("/nearfar/v1/ps")).json == {"models": [], "cooling": [], "unusable": []}
+            told = (await app.ask("/nearfar/v1/ps")).json
+            assert told == {"models": [], "cooling": [], "unusable": [], "configuration": app.gateway.digest}
+            assert app.gateway.digest
             assert (await app.ask("/nearfar/v1/unload", {"model": "tiny"})).status == 404
 
     run(scenario())

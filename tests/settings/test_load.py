@@ -296,6 +296,15 @@ def test_all_problems_are_told_at_once(home: Home) -> None:
     assert "2 more" in caught.value.message
 
 
+def test_the_digest_stands_for_the_files_and_nothing_else(home: Home) -> None:
+    empty = home.load()
+    home.user.write_text("offline = true\n")
+    first = home.load()
+    assert first.digest == home.load(environ={"NEARFAR_SERVER__PORT": "1"}, flags={"engine.slots": "2"}).digest
+    home.user.write_text("offline = true\n# a remark\n")
+    assert len({empty.digest, first.digest, home.load().digest, home.load("").digest}) == 4
+
+
 def test_virtual_names_may_be_routes_of_ones_own(home: Home) -> None:
     text = "[deployments.a]\nprovider='openai'\nmodel='m'\n"
     loaded = home.load(text + "".join(f"[routes.{name}]\ndeployments=['a']\n" for name in ("auto", "local", "cloud")))

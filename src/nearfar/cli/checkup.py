@@ -23,6 +23,7 @@ import msgspec
 
 from nearfar import __version__
 from nearfar.cli.client import Gateway, served_at
+from nearfar.core.errors import NearfarError
 from nearfar.settings.load import Draft, Loaded
 from nearfar.settings.secrets import hide_credentials
 
@@ -108,10 +109,31 @@ def edge(loaded: Loaded) -> Iterator[Check]:
         yield Check(name="port", state="ok", detail=f"{where} is free")
     elif gateway.alive():
         yield Check(name="port", state="ok", detail=f"a nearfar gateway answers at {gateway.url}")
+        yield _same_configuration(loaded)
     else:
         yield Check(
             name="port", state="fail", detail=f"{where} cannot be used: {error}", next="nearfar serve --port 8643"
         )
+
+
+def _same_configuration(loaded: Loaded) -> Check:
+    """Whether the gateway that runs was started with the files as they are now: it reads them only then."""
+    gateway = Gateway(served_at(loaded), loaded.environ.get("NEARFAR_API_KEY"))
+    name = "running gateway"
+    try:
+        told = gateway.get("/nearfar/v1/ps")
+    except NearfarError as error:
+        return Check(
+            name=name, state="ok", detail=f"its configuration was not compared: {error.message}", next=error.hint
+        )
+    if not isinstance(told, dict) or told.get("configuration") != loaded.digest:
+        return Check(
+            name=name,
+            state="warn",
+            detail="it was started with other configuration files than there are now, or they have changed since",
+            next="Restart it, so that they count.",
+        )
+    return Check(name=name, state="ok", detail="it was started with these configuration files")
 
 
 def _bind(host: str, port: int) -> str | None:

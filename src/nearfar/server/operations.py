@@ -55,7 +55,7 @@ async def metrics(gateway: Gateway, http: HttpRequest, response: HttpResponse) -
 
 
 async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
-    """Models of the embedded engine, cool-downs, and deployments that cannot be called at all."""
+    """Models of the embedded engine, cool-downs, what cannot be called at all, and which configuration counts."""
     engines = [] if gateway.engines is None else await gateway.engines.status()
     cooling = [
         {"deployment": rest.deployment, "seconds": round(left, 1), "reason": rest.reason}
@@ -64,7 +64,10 @@ async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Non
     unusable = [
         {"deployment": name, "reason": candidate.trouble} for name, candidate in gateway.fleet.snapshot.unusable.items()
     ]
-    await reply(response, {"models": engines, "cooling": cooling, "unusable": unusable})
+    await reply(
+        response,
+        {"models": engines, "cooling": cooling, "unusable": unusable, "configuration": gateway.digest},
+    )
 
 
 async def unload(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:

@@ -45,6 +45,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     channel: int
     """File descriptor of the channel to the parent."""
     port: int
+    digest: str = ""
+    """The configuration's, see ``settings.load``."""
     warns: bool = False
     """Whether it is this one among all workers that says what cannot be used."""
 
@@ -312,6 +314,7 @@ async def _run_worker(
             listener=listener.fileno(),
             channel=theirs.fileno(),
             port=listener.getsockname()[1],
+            digest=loaded.digest,
             warns=number == 0,
         )
         process = await asyncio.create_subprocess_exec(

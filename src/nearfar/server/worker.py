@@ -31,7 +31,7 @@ def main() -> None:
 
 
 async def _run(start: Start) -> None:
-    loaded = inherited(start.settings)
+    loaded = inherited(start.settings, start.digest)
     signals = Signals()
     channel = socket.socket(fileno=start.channel)
     channel.setblocking(False)

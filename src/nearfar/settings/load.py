@@ -6,6 +6,8 @@ cloned and entered must not be able to move anybody's requests.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import types
 import typing
@@ -35,6 +37,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     folders: Folders
     files: tuple[str, ...] = ()
     """Configuration files that were read, the strongest first."""
+    digest: str = ""
+    """Stands for the names and the content of ``files``: another value means that they have changed."""
 
     @property
     def ledger_url(self) -> str:
@@ -121,14 +125,23 @@ def examine(
         environ=snapshot,
         folders=folders(snapshot, settings),
         files=tuple(str(path) for path in read),
+        digest=_digest(read),
     )
     return Draft(loaded=loaded, problems=tuple(problems))
 
 
-def inherited(settings: Settings) -> Loaded:
+def inherited(settings: Settings, digest: str = "") -> Loaded:
     """Settings that a parent process has loaded already, with this process's own environment."""
     snapshot = Environ(os.environ)
-    return Loaded(settings=settings, origins={}, environ=snapshot, folders=folders(snapshot, settings))
+    return Loaded(settings=settings, origins={}, environ=snapshot, folders=folders(snapshot, settings), digest=digest)
+
+
+def _digest(files: Sequence[FilePath]) -> str:
+    told = hashlib.sha256()
+    for path in files:
+        with contextlib.suppress(OSError):  # gone since it was read: changed, that is
+            told.update(os.fsencode(path) + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return told.hexdigest()[:16]
 
 
 def _files(
