@@ -12,6 +12,7 @@ PROVIDER = Provider(
     title="the embedded engine",
     wire="openai.chat",
     embeddings_wire="openai.embeddings",
+    also=("openai.completions",),
     place=Place.DEVICE,
     capabilities={
         "streaming": _YES,

@@ -7,6 +7,7 @@ PROVIDER = Provider(
     title="any OpenAI-compatible server",
     wire="openai.chat",
     embeddings_wire="openai.embeddings",
+    other_wires={"transcription": "openai.audio"},
     evidence=Evidence(
         label="live", what="llama.cpp's own server answers through it in the tests; every other server is its owner's."
     ),

@@ -19,7 +19,7 @@ from nearfar.core.errors import (
     PermissionDeniedError,
 )
 from nearfar.gateway.exchange import error_headers
-from nearfar.server import anthropic, chat, gemini, model_lists, operations
+from nearfar.server import anthropic, audio, chat, completions, gemini, model_lists, operations, responses
 from nearfar.server.dialects import ERRORS, Dialect, dialect_of, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.ollama import ROUTES as OLLAMA
@@ -32,6 +32,9 @@ log = logging.getLogger("nearfar.access")
 ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/v1/chat/completions", handler=chat.completions),
     Route(method="POST", path="/v1/embeddings", handler=chat.embeddings),
+    *responses.ROUTES,
+    *completions.ROUTES,
+    *audio.ROUTES,
     Route(method="GET", path="/v1/models", handler=model_lists.all_models),
     Route(method="GET", path="/v1/models/", handler=model_lists.one_model),
     # One line per further dialect.
