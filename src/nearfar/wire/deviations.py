@@ -41,6 +41,8 @@ class Deviations:
 
     def keep(self, extra: Extra, names: frozenset[str]) -> Extra:
         """The members of ``extra`` that the target has too; others are noted as dropped, unless they say nothing."""
+        if not extra:  # the common case
+            return {}
         for name, raw in extra.items():
             if name not in names and says_something(name, raw):
                 self.add(f"dropped:{name}")

@@ -118,7 +118,9 @@ def _message(message: Message, note: Deviations) -> Message:
     blocks: list[Block] = []
     moved: list[Block] = []
     for block in message.blocks:
-        if isinstance(block, ToolResult):
+        if isinstance(block, Text) and not block.extra:  # the common case
+            blocks.append(block)
+        elif isinstance(block, ToolResult):
             result, media = _tool_result(block, note)
             blocks.append(result)
             moved += media
