@@ -20,10 +20,11 @@ from typing import Any, Self
 
 from tests import running
 from tests.running import Gateway, Raw, Reply, ask
+from tests.stand_in import read_invoices
 
 from nearfar.ledger.query import Entry
 from nearfar.standin.program import READY
-from nearfar.standin.record import Invoice, read_invoices
+from nearfar.standin.record import Invoice
 
 BOUND = 20.0
 """Seconds in which every request must have ended, one way or the other."""

@@ -20,7 +20,7 @@ import msgspec
 
 from nearfar.standin.behaviour import Behaviour
 from nearfar.standin.program import READY
-from nearfar.standin.record import Report, Seen
+from nearfar.standin.record import Invoice, Report, Seen
 from nearfar.standin.server import StandIn
 
 T = TypeVar("T")
@@ -97,3 +97,9 @@ def program(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             child.communicate(timeout=WAIT)
         finally:
             child.kill()
+
+
+def read_invoices(path: Path) -> list[Invoice]:
+    """All invoices in ``path``, oldest first. Raises msgspec.DecodeError for a line that is not one."""
+    decoder = msgspec.json.Decoder(Invoice)
+    return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]

@@ -334,7 +334,7 @@ def test_a_client_that_leaves_cancels_and_is_settled(tmp_path: Path, streaming: 
             (entry,) = made.entries()
             assert (entry.outcome, entry.error) == ("cancelled", "client_gone")
             assert entry.cost is None, "what was used until then, nobody said"
-            assert made.transport.under_way == 0
+            assert not made.transport._active
             assert made.counted('nearfar_backend_inflight{deployment="far"} 0')
 
     run(scenario())

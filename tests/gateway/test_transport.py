@@ -272,7 +272,7 @@ def test_leaving_early_cancels_the_upstream() -> None:
                 await reply.head()
                 await reply.read()
             await server.gone.wait()
-            assert made.under_way == 0
+            assert not made._active
 
     run(scenario())
 

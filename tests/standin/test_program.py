@@ -11,10 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.stand_in import WAIT, program
+from tests.stand_in import WAIT, program, read_invoices
 
 from nearfar.standin.program import READY, main
-from nearfar.standin.record import read_invoices
 
 COMMAND = [sys.executable, "-m", "nearfar.standin"]
 CHAT = json.dumps({"messages": [{"role": "user", "content": "hello"}]}).encode()

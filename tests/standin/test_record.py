@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.stand_in import read_invoices
 
 from nearfar.core.chat import Usage
 from nearfar.core.money import cost
 from nearfar.standin.answers import PRICE
-from nearfar.standin.record import KEPT, Record, Seen, read_invoices
+from nearfar.standin.record import KEPT, Record, Seen
 
 IDS = {
     "x-request-id": "r1",

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stand_in import Running, running
+from tests.stand_in import Running, read_invoices, running
 
-from nearfar.standin.record import read_invoices
 from nearfar.standin.server import StandIn
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}

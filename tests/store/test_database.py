@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.store.connection import Connection, Value
-from nearfar.store.database import Migration, connect, migrate, sqlite_url
+from nearfar.store.database import Migration, connect, migrate
 
 STEPS = (
     Migration(
@@ -173,7 +173,7 @@ def test_other_addresses_are_refused_with_the_next_step(url: str) -> None:
 def test_sqlite_addresses_name_relative_and_absolute_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     connect("sqlite:///here.db").close()
-    connect(sqlite_url(tmp_path / "deep" / "er" / "there % ?.db")).close()
+    connect(f"sqlite:///{tmp_path / 'deep' / 'er' / 'there % ?.db'}").close()
     assert (tmp_path / "here.db").is_file()
     assert (tmp_path / "deep" / "er" / "there % ?.db").is_file()
 

@@ -205,11 +205,6 @@ class Transport:
         self._idle.clear()
         await asyncio.sleep(0)
 
-    @property
-    def under_way(self) -> int:
-        """Exchanges that have not ended."""
-        return len(self._active)
-
     def _head(self, sealed: Sealed) -> bytes:
         origin = sealed.origin
         if (

@@ -178,9 +178,3 @@ class Record:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def read_invoices(path: Path) -> list[Invoice]:
-    """All invoices in ``path``, oldest first. Raises msgspec.DecodeError for a line that is not one."""
-    decoder = msgspec.json.Decoder(Invoice)
-    return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]

@@ -40,11 +40,6 @@ def connect(url: str, *, wait: float = WAIT) -> Connection:
     )
 
 
-def sqlite_url(path: Path) -> str:
-    """The address of a SQLite file."""
-    return f"sqlite:///{path}"
-
-
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a schema. Once released it never changes; what comes later is another step."""
 
