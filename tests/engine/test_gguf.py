@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tiny_gguf import write_chat
 
-from nearfar.engine import gguf
 from nearfar.engine.cursor import MAX_HEADER_BYTES, ModelFileError
 from nearfar.engine.gguf import read_header
 from nearfar.engine.header import Header

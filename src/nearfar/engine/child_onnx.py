@@ -17,6 +17,7 @@ from nearfar.engine.child_chat import Ask, Logprob
 from nearfar.engine.child_serve import Model, Step, marked, run
 from nearfar.engine.child_start import begin
 from nearfar.engine.child_tools import MARKS, known_format
+from nearfar.engine.child_words import Words
 from nearfar.engine.messages import Config, Ready
 from nearfar.engine.runtimes import ONNX, missing
 
@@ -64,7 +65,9 @@ class Chat:
         self._batch = config.batch
         self.ends = frozenset(int(token) for token in self._tokenizer.eos_token_ids)
         folder = Path(config.path)
-        self.marks: Mapping[int, str] = marked(MARKS, _added(folder).get)
+        words = Words.read(folder / "tokenizer.json")
+        self.marks: Mapping[int, str] = marked(MARKS, words.special.get)
+        self._bytes = words.pieces
         self.tool_format = known_format(_template(folder))
 
     def prompt(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[int]:
@@ -73,11 +76,14 @@ class Chat:
         try:
             text = self._tokenizer.apply_chat_template(_encode(messages).decode(), add_generation_prompt=True, **more)
         except RuntimeError as exc:
-            raise BadRequestError(f"The model's template refuses this conversation: {exc}", param="messages") from exc
+            why = str(exc).partition("\n")[0]
+            raise BadRequestError(f"The model's template refuses this conversation: {why}", param="messages") from exc
         return [int(token) for token in self._tokenizer.encode(text)]
 
     def decode(self, tokens: list[int]) -> str:
         """Text of some tokens, without special ones."""
+        if self._bytes:
+            return b"".join(self._bytes.get(token, b"") for token in tokens).decode("utf-8", "replace")
         text: str = self._tokenizer.decode(tokens) if tokens else ""
         return self._mended(tokens) if _BROKEN in text else text
 
@@ -142,21 +148,6 @@ def _options(ask: Ask, length: int) -> dict[str, Any]:
     if greedy:
         options["temperature"] = 1.0
     return options | {"max_length": length, "do_sample": not greedy, "num_beams": 1, "num_return_sequences": 1}
-
-
-class _Added(msgspec.Struct):
-    id: int
-    content: str
-
-
-class _Tokenizer(msgspec.Struct):
-    added_tokens: list[_Added] = []
-
-
-def _added(folder: Path) -> dict[str, int]:
-    """Text → token of those added to the vocabulary."""
-    found = msgspec.json.decode((folder / "tokenizer.json").read_bytes(), type=_Tokenizer)
-    return {added.content: added.id for added in found.added_tokens}
 
 
 def _template(folder: Path) -> str:

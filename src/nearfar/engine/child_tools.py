@@ -38,8 +38,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Written(msgspec.Struct):
     name: str
-    arguments: msgspec.Raw | None = None
-    parameters: msgspec.Raw | None = None
+    arguments: msgspec.Raw = msgspec.Raw()
+    parameters: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Written).decode
@@ -127,14 +127,13 @@ def _read(form: str, text: str) -> list[Call]:
 
 
 def _call(written: _Written) -> Call:
-    raw = written.arguments if written.arguments is not None else written.parameters
-    value = msgspec.json.decode(raw) if raw is not None else {}
+    raw = written.arguments or written.parameters or msgspec.Raw(b"{}")
+    value = msgspec.json.decode(raw)
     if isinstance(value, str):  # JSON in a string, as in OpenAI's own shape
         raw, value = msgspec.Raw(value.encode()), msgspec.json.decode(value)
     if not isinstance(value, dict) or not written.name:
         raise ValueError("the arguments are no object")
-    arguments = bytes(raw).decode() if raw is not None else "{}"
-    return Call(id=new_id(), name=written.name, arguments=arguments)
+    return Call(id=new_id(), name=written.name, arguments=bytes(raw).decode())
 
 
 def new_id() -> str:

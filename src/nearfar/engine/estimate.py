@@ -129,9 +129,7 @@ def _one_at_a_time(header: Header, settings: Engine, costs: _Costs, context: int
         prompt_cache=0,
         overhead=costs.overhead + header.vocabulary * costs.per_token_of_vocabulary,
     )
-    return Plan(
-        context=context, slots=settings.slots, batch=batch, checkpoints=0, prompt_cache_mb=0, estimate=estimate
-    )
+    return Plan(context=context, slots=settings.slots, batch=batch, checkpoints=0, prompt_cache_mb=0, estimate=estimate)
 
 
 def advice(header: Header, settings: Engine, budget: int) -> str:
