@@ -104,6 +104,7 @@ def test_settings() -> None:
         temperature=0.5,
         top_p=1,
         user="u",
+        presence_penalty=0.5,
         top_logprobs=3,
         parallel_tool_calls=False,
         tools=[FUNCTION],
@@ -119,6 +120,7 @@ def test_settings() -> None:
     )
     values = found.settings
     assert (values.max_output, values.temperature, values.top_p, values.user) == (5, 0.5, 1.0, "u")
+    assert values.presence_penalty == 0.5
     assert (values.logprobs, values.top_logprobs, values.parallel_tools) == (True, 3, False)
     assert (values.tool_choice, values.reasoning_effort) == ("tool:f", "low")
     assert values.json_schema is not None

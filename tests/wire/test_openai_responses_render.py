@@ -127,6 +127,26 @@ def test_the_request_is_echoed() -> None:
     assert (value["store"], value["previous_response_id"]) == (True, "resp_0")
 
 
+REQUIRED = (
+    "id object created_at completed_at status incomplete_details model previous_response_id instructions output error "
+    "tools tool_choice truncation parallel_tool_calls text top_p presence_penalty frequency_penalty top_logprobs "
+    "temperature reasoning usage max_output_tokens max_tool_calls store background service_tier metadata "
+    "safety_identifier prompt_cache_key"
+)
+"""Members that the Open Responses specification of 2026-04-24 requires of a response."""
+NOT_NULL = (
+    "id object created_at status model output tools tool_choice truncation parallel_tool_calls text top_p "
+    "presence_penalty frequency_penalty top_logprobs temperature store background service_tier"
+)
+
+
+def test_open_responses_finds_every_member_it_requires() -> None:
+    value = json.loads(whole(made(stream=False, text={"verbosity": "low"}), ANSWER))
+    assert value.keys() >= set(REQUIRED.split())
+    assert all(value[name] is not None for name in NOT_NULL.split())
+    assert value["text"] == {"format": {"type": "text"}, "verbosity": "low"}
+
+
 def test_usage_is_none_when_it_is_not_known_and_merged_when_it_comes_in_parts() -> None:
     assert json.loads(whole(made(stream=False), [chunk(TextDelta("x"), usage=Usage(input=3))]))["usage"] is None
     parts = [chunk(TextDelta("x"), usage=Usage(input=3)), chunk(Finish("stop"), usage=Usage(output=2))]

@@ -274,6 +274,8 @@ def _settings(request: Request, members: Members, offered: Offer, note: Deviatio
         max_output=take(members, "max_output_tokens", int, "max_output_tokens"),
         temperature=take(members, "temperature", float, "temperature"),
         top_p=take(members, "top_p", float, "top_p"),
+        presence_penalty=take(members, "presence_penalty", float, "presence_penalty"),
+        frequency_penalty=take(members, "frequency_penalty", float, "frequency_penalty"),
         user=take(members, "user", str, "user"),
         logprobs=True if "logprobs" in request.needs else None,
         top_logprobs=top,

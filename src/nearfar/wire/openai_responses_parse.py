@@ -197,7 +197,7 @@ def _read_words(values: dict[str, Any]) -> None:
         value = values.get(name)
         if value is not None and not isinstance(value, dict):
             raise wrong(name, value, "an object")
-    for name in ("temperature", "top_p"):
+    for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         value = values.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise wrong(name, value, "a number")

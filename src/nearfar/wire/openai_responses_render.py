@@ -22,25 +22,29 @@ _encode = msgspec.json.Encoder().encode
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _ECHOED: dict[str, Any] = {
     "background": False,
+    "frequency_penalty": 0,
     "instructions": None,
     "max_output_tokens": None,
     "max_tool_calls": None,
     "metadata": {},
     "parallel_tool_calls": True,
+    "presence_penalty": 0,
     "prompt_cache_key": None,
     "reasoning": {"effort": None, "summary": None},
     "safety_identifier": None,
-    "service_tier": None,
-    "temperature": None,
+    "service_tier": "default",
+    "temperature": 1,
     "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
     "tools": [],
     "top_logprobs": 0,
-    "top_p": None,
+    "top_p": 1,
     "truncation": "disabled",
     "user": None,
 }
-"""Members of the request that stand in the response again, with what they mean when the client said nothing."""
+"""Members of the request that stand in the response again, with what the API says they are when the client said
+nothing: the Open Responses specification (2026-04-24) allows no null there. What a deployment really uses then is its
+own default."""
 _NULL = b"null"
 
 
@@ -89,6 +93,9 @@ class _Response:
         for name, otherwise in _ECHOED.items():
             raw = fields.get(name)
             self._echo[name] = otherwise if raw is None or bytes(raw) == _NULL else raw
+        if isinstance(self._echo["text"], msgspec.Raw):
+            text = msgspec.json.decode(self._echo["text"], type=dict[str, msgspec.Raw])
+            self._echo["text"] = {**_ECHOED["text"], **text}
         self._told = told
 
     def value(
