@@ -12,6 +12,7 @@ DEV := $(VENV)/.dev-installed
 SDKS := $(patsubst requirements/sdk-%.lock,.build/sdk/%/.installed,$(wildcard requirements/sdk-*.lock))
 # The engine's wheel links to OpenMP's runtime, which comes with gcc but not with a bare Debian.
 HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
+NODE := .build/node/.installed
 TRANSFORMERS := .build/live/transformers/.installed
 UV := .build/lock/bin/uv
 LITELLM := .build/peers/litellm/bin/litellm
@@ -25,7 +26,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk live lint test test-quick test-all soak bench bench-peers docs lock clean
+.PHONY: help demo serve install dev sdk node live lint test test-quick test-all soak bench bench-peers docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -40,6 +41,7 @@ serve: $(RUN) ## Start the gateway (ARGS="--port 8642 …")
 install: $(RUN) ## Set up .venv with what running needs
 dev: $(DEV) $(SDKS) ## Set up .venv with what developing needs
 sdk: $(SDKS) ## Set up the previous majors of the official clients, for the tests
+node: $(NODE) ## Set up the official JavaScript clients, for the tests
 live: $(TRANSFORMERS) ## Set up the real servers that the slow tests ask: transformers serve, with torch for the CPU
 
 lint: $(DEV) ## Style, types, layers
@@ -53,7 +55,7 @@ test-quick: $(DEV) $(SDKS)
 
 test: lint test-quick ## Style, types, layers and every quick test (minutes)
 
-test-all: lint test-quick $(TRANSFORMERS) ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
+test-all: lint test-quick $(NODE) $(TRANSFORMERS) ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
 	$(BIN)/python -m pytest -m slow --durations 10 $(ARGS)
 
 soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
@@ -100,6 +102,17 @@ $(DEV): requirements/dev.lock $(RUN) | $(BIN)/python
 .build/sdk/%/.installed: requirements/sdk-%.lock | $(BIN)/python
 	rm -rf $(@D)
 	$(FROM_LOCK) --target $(@D) -r $<
+	@touch $@
+
+# The machine's Node.js where it is new enough, or else one from a wheel. Packages run no scripts of their own.
+$(NODE): tests/sdk/node/package-lock.json requirements/node.in | $(BIN)/python
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp tests/sdk/node/package.json tests/sdk/node/package-lock.json $(@D)
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2>/dev/null && npm --version >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --without-pip $(@D)/venv && $(PYTHON) -m pip --disable-pip-version-check --no-input \
+		--python $(@D)/venv/bin/python install --quiet --only-binary :all: -r requirements/node.in; }
+	PATH="$(CURDIR)/$(@D)/venv/bin:$$PATH" npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	PATH="$(CURDIR)/$(@D)/venv/bin:$$PATH" command -v node > $(@D)/node
 	@touch $@
 
 # torch has no build for the CPU alone under one name everywhere, so this environment has no lock of hashes.
