@@ -378,6 +378,19 @@ def check_a_broken_stream_never_ends_clean(setting: Setting) -> None:
                 assert "content_block_delta" in kinds, "what had come was passed on"
 
 
+def check_waiting_is_bridged_by_pings(setting: Setting) -> None:
+    for door in DOORS:
+        asked: dict[str, Any] = {"model": f"{door}-late", "messages": ASK, "max_tokens": 9}
+        with setting.client.messages.with_streaming_response.create(**asked, stream=True) as raw:
+            assert raw.headers["x-nearfar-place"] == "pending", "the head left before anybody answered"
+            lines = list(raw.iter_lines())
+        assert lines[0] == "event: ping"
+        assert lines.index("event: message_start") > 1
+        assert any(line.startswith(": ") and f"{door}-late" in line for line in lines), "it is told in the stream"
+    with setting.client.messages.stream(model="o-late", messages=ASK, max_tokens=9) as stream:
+        assert text_of(stream.get_final_message()).startswith("Hello")
+
+
 def check_leaving_a_stream_ends_the_upstreams_work(setting: Setting) -> None:
     for door in DOORS:
         before = setting.seen()["left"]

@@ -17,7 +17,7 @@ from tests.tiny_gguf import write_chat
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("text", "tools", "cut", "unfinished", "endless", "400", "401", "404", "413", "429", "500", "529")
+NAMES = ("text", "tools", "cut", "unfinished", "endless", "late", "400", "401", "404", "413", "429", "500", "529")
 ONLY = {"a": ("thinking",), "o": ("reasoning_vllm",)}
 
 Served = tuple[running.Gateway, str, upstreams.Upstream]

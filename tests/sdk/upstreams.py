@@ -10,6 +10,7 @@ A fake. Its bytes are those of tests/golden, written from the vendors' documenta
 | ``cut`` | half of ``stream_text``, then a reset; of a plain body too |
 | ``unfinished`` | ``stream_text`` without what says that it is complete, and a clean end |
 | ``endless`` | text until the client hangs up |
+| ``late`` | ``text`` after so long a silence that a gateway must have kept its client's connection alive |
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +38,8 @@ ERRORS = {
     529: ("overloaded_error", "Overloaded"),
 }
 RETRY_AFTER = 7
+LATE = 5.5
+"""Seconds; a gateway's own patience is 5."""
 
 
 class Seen:
@@ -92,7 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(FOLDERS[self.path], model, stream=bool(body.get("stream")))
 
     def _answer(self, folder: str, model: str, *, stream: bool) -> None:
-        name = {"cut": "text", "unfinished": "text", "endless": "text"}.get(model, model)
+        name = {"cut": "text", "unfinished": "text", "endless": "text", "late": "text"}.get(model, model)
+        if model == "late":
+            time.sleep(LATE)
         path = GOLDEN / folder / (f"stream_{name}.sse" if stream else f"plain_{name}.json")
         data = path.read_bytes()
         if model == "cut":

@@ -105,6 +105,65 @@ def test_what_only_anthropic_knows_travels_there_and_is_told_elsewhere(tmp_path:
     run(scenario())
 
 
+AGENT: dict[str, Any] = {
+    "max_tokens": 32000,
+    "stream": True,
+    "system": [
+        {"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}} for text in ("a", "b", "c")
+    ],
+    "messages": [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "<reminder>x</reminder>"}, {"type": "text", "text": "hi"}],
+        },
+        {"role": "system", "content": "mind this"},
+    ],
+    "tools": [
+        {"name": f"tool_{number}", "description": "d", "input_schema": {"$schema": "s", "type": "object"}}
+        for number in range(24)
+    ],
+    "thinking": {"type": "adaptive"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "medium"},
+    "metadata": {"user_id": "user_1"},
+}
+"""The members that a coding agent of 2026-11 was seen to send, all at once."""
+
+
+@pytest.mark.parametrize("model", ["far", "claude"])
+def test_what_a_coding_agent_sends(tmp_path: Path, model: str) -> None:
+    folder, mark = ("anthropic_messages", b"x-api-key") if model == "claude" else ("openai_chat", b"authorization")
+    data = (GOLDEN.parent / folder / "stream_text.sse").read_bytes()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    async def scenario() -> None:
+        async with upstream(head + chunk(data) + b"0\r\n\r\n") as there:
+            url = f"http://127.0.0.1:{there.port}"
+            config = running.far("far", url) + claude("claude", url)
+            betas = {"anthropic-version": "2023-06-01", "anthropic-beta": "claude-code-20250219,effort-2025-11-24"}
+            async with served(loaded(tmp_path, config)) as app:
+                reply = await app.ask("/v1/messages?beta=true", {"model": model, **AGENT}, headers=betas)
+                assert reply.status == 200
+                assert text_of(reply).startswith("Hello")
+                top, sent = parts(there)
+                assert mark not in top, "no key was configured, and the client's own is not for others"
+                if model == "claude":
+                    assert sent == {"model": "stand-in-large", **AGENT}
+                    assert b"anthropic-beta: claude-code-20250219,effort-2025-11-24" in top
+                    return
+                assert [message["role"] for message in sent["messages"]] == ["system", "user", "system"]
+                assert len(sent["tools"]) == 24
+                assert (sent["reasoning_effort"], sent["max_completion_tokens"]) == ("medium", 32000)
+                assert set(reply.tried) == {
+                    "dropped:cache_control",
+                    "dropped:context_management",
+                    "adapted:thinking",
+                    "adapted:output_config",
+                }
+
+    run(scenario())
+
+
 def parts(there: Upstream) -> tuple[bytes, dict[str, Any]]:
     head, _, body = there.requests[-1].partition(b"\r\n\r\n")
     found: dict[str, Any] = json.loads(body)
