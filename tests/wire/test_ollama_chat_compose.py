@@ -8,7 +8,7 @@ from ollama._types import ChatRequest
 from nearfar.core.errors import BadRequestError, ContextTooLong
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability, Deployment
-from nearfar.wire import openai_chat
+from nearfar.wire import anthropic_messages, openai_chat
 from nearfar.wire.ollama_chat_compose import context_for, to_ollama
 from nearfar.wire.openai_chat_conversation import conversation
 
@@ -249,3 +249,38 @@ def test_what_may_not_get_lost_is_refused(value: dict[str, Any], param: str) -> 
     with pytest.raises(BadRequestError) as caught:
         compose(**value)
     assert (caught.value.code, caught.value.param) == ("unsupported", param)
+
+
+def test_what_comes_in_anthropics_dialect_is_told_too() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    found = {"type": "search_result", "title": "t", "source": "s", "content": [{"type": "text", "text": "x"}]}
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "q", **mark}, found]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}, **mark}]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "c", "content": "no", "is_error": True}],
+            },
+        ],
+    }
+    request = anthropic_messages.CLIENT.parse(json.dumps(body).encode(), "r")
+    assert anthropic_messages.CLIENT.conversation is not None
+    there = Deployment(name="d", provider="ollama", model="m", wire="ollama.chat", base_url="http://x", place=Place.LAN)
+    value, deviations = to_ollama(anthropic_messages.CLIENT.conversation(request), there, 10)
+    sent = json.loads(msgspec.json.encode(value["messages"]))
+    assert [(message["role"], message["content"]) for message in sent] == [
+        ("user", "q\nt\ns\nx"),
+        ("assistant", ""),
+        ("tool", "no"),
+    ]
+    assert set(deviations) == {
+        "dropped:cache_control",
+        "adapted:content",
+        "dropped:is_error",
+        "dropped:thinking",
+        "dropped:reasoning_effort",
+    }

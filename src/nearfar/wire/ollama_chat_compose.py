@@ -213,6 +213,9 @@ def _messages(messages: list[Message], note: Deviations) -> list[dict[str, Any]]
 
 def _result(result: ToolResult, names: dict[str, str], note: Deviations) -> dict[str, Any]:
     blocks: list[Block] = list(result.content)
+    note.keep(result.extra, _NOTHING)
+    if result.error:
+        note.add("dropped:is_error")
     value = _message("tool", blocks, names, note)
     name = result.name or names.get(result.id, "")
     return {**value, "tool_call_id": result.id, **({"tool_name": name} if name else {})}
@@ -235,10 +238,14 @@ def _message(role: str, blocks: list[Block], names: dict[str, str], note: Deviat
             thoughts.append(block.text)
         elif isinstance(block, ToolCall):
             names[block.id] = block.name
+            note.keep(block.extra, _NOTHING)
             function = {"index": len(calls), "name": block.name, "arguments": call_arguments(block, "Ollama")}
             calls.append({"id": block.id, "function": function})
         elif isinstance(block, Opaque) and block.vendor == "openai.thinking_block":
             note.add("dropped:reasoning")
+        elif isinstance(block, Opaque) and block.text:
+            note.add("adapted:content")
+            texts.append(block.text)
         else:
             raise _refuse("content of this type", "messages")
     value: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
