@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests import running, stand_in
+from tests.fake_ollama import here
 from tests.server.served import loaded, run, served
 
 from nearfar import __version__
@@ -114,11 +115,40 @@ def test_unload(tmp_path: Path, body: bytes, status: int) -> None:
     run(scenario())
 
 
+def test_models_of_other_runtimes_are_shown_loaded_and_unloaded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with here({"llama3.2:latest": 8192}) as fake:
+            near = f'[deployments.near]\nprovider = "ollama"\nmodel = "llama3.2"\nbase_url = "{fake.url}"\n'
+            config = near + running.far("far", "http://127.0.0.1:9")
+            async with served(loaded(tmp_path, config), engines=Engines()) as app:
+                (row,) = (await app.ask("/nearfar/v1/ps")).json["runtimes"]
+                assert (row["deployment"], row["state"]) == ("near", "cold")
+                reply = await app.ask("/nearfar/v1/load", {"model": "near"})
+                assert (reply.status, reply.json["state"], reply.json["context"]) == (200, "loaded", 4096)
+                (row,) = (await app.ask("/nearfar/v1/ps")).json["runtimes"]
+                assert (row["state"], row["context"]) == ("loaded", 4096)
+                assert (await app.ask("/nearfar/v1/unload", {"model": "near"})).status == 200
+                assert fake.loaded == {}
+                assert (await app.ask("/nearfar/v1/unload", {"model": "near"})).status == 404
+                refused = await app.ask("/nearfar/v1/load", {"model": "far"})
+                assert (refused.status, refused.error["code"]) == (400, "unsupported")
+                assert (await app.ask("/nearfar/v1/load", {"model": "none"})).status == 404
+                assert (await app.ask("/nearfar/v1/load", b"[")).status == 400
+
+    run(scenario())
+
+
 def test_without_an_engine_nothing_is_loaded(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path, "", engine__enabled="false")) as app:
             told = (await app.ask("/nearfar/v1/ps")).json
-            assert told == {"models": [], "cooling": [], "unusable": [], "configuration": app.gateway.digest}
+            assert told == {
+                "models": [],
+                "runtimes": [],
+                "cooling": [],
+                "unusable": [],
+                "configuration": app.gateway.digest,
+            }
             assert app.gateway.digest
             assert (await app.ask("/nearfar/v1/unload", {"model": "tiny"})).status == 404
 

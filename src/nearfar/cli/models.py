@@ -1,4 +1,4 @@
-"""``nearfar models``: the GGUF files of this machine."""
+"""``nearfar models``: the GGUF files of this machine, and which models a running gateway has loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from nearfar.cli import output
-from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
+from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.core.errors import NearfarError, NotFoundError
 from nearfar.settings.load import Loaded
 
@@ -154,6 +154,53 @@ def _knows(gateway: Gateway, name: str) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+LOADING_SECONDS = 900.0
+"""How long a runtime may take to load a model."""
+
+
+@app.command("load")
+def load(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A deployment from `nearfar ps`.")],
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a running gateway put a local model into memory. Exits with 3 when no gateway answers."""
+    from nearfar.cli.client import locate
+
+    gateway = locate(of(ctx).load(config, sets), url)
+    state = gateway.post("/nearfar/v1/load", {"model": name}, timeout=LOADING_SECONDS)
+    if json:
+        output.json(state)
+    elif not quiet:
+        context = f", {state['context']} tokens of context" if state.get("context") else ""
+        output.line(f"{name} is {state['state']}{context}")
+
+
+@app.command("unload")
+def unload(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A deployment or model from `nearfar ps`.")],
+    url: Url = "",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a running gateway take a local model out of memory. Exits with 3 when no gateway answers."""
+    from nearfar.cli.client import locate
+
+    gateway = locate(of(ctx).load(config, sets), url)
+    told = gateway.post("/nearfar/v1/unload", {"model": name}, timeout=LOADING_SECONDS)
+    if json:
+        output.json(told)
+    elif not quiet:
+        output.line(f"{name} is unloaded")
 
 
 def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:

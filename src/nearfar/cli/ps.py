@@ -1,4 +1,4 @@
-"""``nearfar ps``: what a running gateway holds in memory, and which deployments rest or cannot be used."""
+"""``nearfar ps``: what the gateway and local runtimes hold in memory, and which deployments rest or cannot be used."""
 
 from __future__ import annotations
 
@@ -26,10 +26,24 @@ class Unusable(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of another local runtime."""
+
+    deployment: str
+    provider: str
+    model: str
+    state: str
+    context: int | None = None
+    bytes: int = 0
+    expires: str = ""
+    load_seconds: float = 0.0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's answer."""
 
     models: list[EngineStatus] = []
+    runtimes: list[Runtime] = []
     cooling: list[Cooling] = []
     unusable: list[Unusable] = []
 
@@ -42,7 +56,7 @@ def ps(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show the embedded engine's models, and which deployments rest or cannot be used.
+    """Show the models of the embedded engine and of local runtimes, and which deployments rest or cannot be used.
 
     Exits with 3 when no gateway answers.
     """
@@ -58,13 +72,13 @@ def ps(
             hint="Use the same version of nearfar on both sides.",
         ) from error
     if json:
-        output.json(
-            {"url": gateway.url, "models": status.models, "cooling": status.cooling, "unusable": status.unusable}
-        )
+        output.json({"url": gateway.url, **{name: getattr(status, name) for name in status.__struct_fields__}})
         return
     if quiet:
         for item in status.models:
             output.line(item.model)
+        for other in status.runtimes:
+            output.line(other.deployment)
         return
     output.table(
         ("MODEL", "STATE", "PID", "MEMORY", "ESTIMATE", "REQUESTS", "RESTARTS", "IDLE", "NETWORK", "ERROR"),
@@ -75,10 +89,22 @@ def ps(
     )
     if not status.models:
         output.note("No model is known to the embedded engine. Add one: nearfar models add PATH")
+    if status.runtimes:
+        output.table(
+            ("DEPLOYMENT", "RUNTIME", "MODEL", "STATE", "MEMORY", "CONTEXT", "UNTIL"),
+            [_runtime(item) for item in status.runtimes],
+            right=(4, 5),
+            drop=("UNTIL", "MEMORY", "MODEL"),
+        )
     for rest in status.cooling:
         output.line(f"{rest.deployment} rests for {rest.seconds:.0f} s: {rest.reason}")
     for broken in status.unusable:
         output.line(f"{broken.deployment} cannot be used: {broken.reason}")
+
+
+def _runtime(item: Runtime) -> tuple[object, ...]:
+    memory = output.megabytes(item.bytes) if item.bytes else None
+    return (item.deployment, item.provider, item.model, item.state, memory, item.context, item.expires)
 
 
 def _row(item: EngineStatus) -> tuple[object, ...]:

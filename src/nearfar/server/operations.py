@@ -11,10 +11,11 @@ from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 
 
-class Unload(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of POST /nearfar/v1/unload."""
+class Named(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /nearfar/v1/load and /nearfar/v1/unload."""
 
     model: str
+    """A deployment's name, or a model's of the embedded engine."""
 
 
 async def welcome(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
@@ -57,6 +58,8 @@ async def metrics(gateway: Gateway, http: HttpRequest, response: HttpResponse) -
 async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
     """Models of the embedded engine, cool-downs, what cannot be called at all, and which configuration counts."""
     engines = [] if gateway.engines is None else await gateway.engines.status()
+    targets = gateway.fleet.snapshot.targets
+    runtimes = [state for state in await gateway.lives.states() if not targets[state.deployment].engine_model]
     cooling = [
         {"deployment": rest.deployment, "seconds": round(left, 1), "reason": rest.reason}
         for rest, left in gateway.cooling()
@@ -66,16 +69,37 @@ async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Non
     ]
     await reply(
         response,
-        {"models": engines, "cooling": cooling, "unusable": unusable, "configuration": gateway.digest},
+        {
+            "models": engines,
+            "runtimes": runtimes,
+            "cooling": cooling,
+            "unusable": unusable,
+            "configuration": gateway.digest,
+        },
     )
 
 
 async def unload(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
-    """POST /nearfar/v1/unload {"model": NAME}: stop a model's child process."""
+    """POST /nearfar/v1/unload {"model": NAME}: take a model out of memory."""
+    name = _named(http)
+    if gateway.lives.knows(name):
+        done = await gateway.lives.unload(name)
+    else:
+        done = gateway.engines is not None and await gateway.engines.unload(name)
+    if not done:
+        raise NotFoundError(f"{name!r} is not loaded.", hint="`nearfar ps` shows what is.")
+    await reply(response, {"unloaded": name})
+
+
+async def load(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
+    """POST /nearfar/v1/load {"model": NAME}: put a model into memory and wait until its runtime has answered."""
+    name = _named(http)
+    await gateway.fleet.refresh(known=name in gateway.fleet.snapshot.targets)
+    await reply(response, await gateway.lives.load(name))
+
+
+def _named(http: HttpRequest) -> str:
     try:
-        asked = msgspec.json.decode(http.body, type=Unload)
+        return msgspec.json.decode(http.body, type=Named).model
     except msgspec.DecodeError as error:
         raise BadRequestError(f"The body is not an object with a model: {error}.") from error
-    if gateway.engines is None or not await gateway.engines.unload(asked.model):
-        raise NotFoundError(f"{asked.model!r} is not loaded.", hint="`nearfar ps` shows what is.")
-    await reply(response, {"unloaded": asked.model})
