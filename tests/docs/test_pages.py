@@ -174,7 +174,7 @@ def test_a_strange_command_is_seen() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_http_api_has_every_path_and_no_other(language: str) -> None:
-    told = set(re.findall(r"`(GET|POST) (/\S*)`", text(f"docs/{language}/reference/http-api.md")))
+    told = set(re.findall(r"`(GET|POST|DELETE) (/\S*)`", text(f"docs/{language}/reference/http-api.md")))
     served = {(route.method, f"{route.path}NAME" if route.path.endswith("s/") else route.path) for route in ROUTES}
     assert told - {("GET", "/metrics")} == served - {("GET", "/metrics")}
 
@@ -184,7 +184,9 @@ def test_every_header_is_told(language: str) -> None:
     written = set()
     for path in (ROOT / "src" / "nearfar" / "gateway", ROOT / "src" / "nearfar" / "server"):
         for file in path.glob("*.py"):
-            written |= set(re.findall(r'b"(x-nearfar-[a-z-]+|retry-after[a-z-]*|x-should-retry)"', file.read_text()))
+            written |= set(
+                re.findall(r"\b(x-nearfar(?:-[a-z]+)+|retry-after(?:-ms)?|x-should-retry)\b", file.read_text())
+            )
     told = set(
         re.findall(
             r"`(x-nearfar-[a-z-]+|retry-after[a-z-]*|x-should-retry)`", text(f"docs/{language}/reference/headers.md")
