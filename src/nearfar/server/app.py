@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     Route(method="GET", path="/readyz", handler=operations.readyz, open=True),
     Route(method="GET", path="/metrics", handler=operations.metrics),
     Route(method="GET", path="/nearfar/v1/ps", handler=operations.ps),
+    Route(method="POST", path="/nearfar/v1/load", handler=operations.load),
     Route(method="POST", path="/nearfar/v1/unload", handler=operations.unload),
 )
 
