@@ -97,3 +97,17 @@ def test_what_is_said_beside_the_stream_is_heard(cuts: list[int]) -> None:
     }
     told = together({"x-nearfar-place": "pending", "x-nearfar-deviations": "z"}, answer.told)
     assert (told["x-nearfar-place"], told["x-nearfar-deviations"]) == ("cloud", "z, a, b")
+
+
+def test_tool_calls_are_put_together_from_their_pieces() -> None:
+    answer = Answer()
+    for call in (
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
+        {"index": 0, "function": {"arguments": '{"a":'}},
+        {"index": 0, "function": {"arguments": "1}"}},
+        {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}},
+    ):
+        event = {"choices": [{"delta": {"tool_calls": [call]}}]}
+        answer.feed(b"data: %b\n\n" % json.dumps(event).encode())
+    assert answer.calls == {0: ("f", '{"a":1}'), 1: ("g", "{}")}
+    assert answer.text == ""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from pathlib import Path
+
 from tests import stand_in
 from tests.cli import serving
 from tests.cli.conftest import Cli
 
+from nearfar.cli import look
+from nearfar.core.routing import Capability
 from nearfar.providers import registry
+from nearfar.settings.load import load
 
 
 def test_ls(cli: Cli) -> None:
@@ -16,6 +23,15 @@ def test_ls(cli: Cli) -> None:
     assert rows["anthropic"]["key_found"] == ["ANTHROPIC_API_KEY"]
     assert rows["openai"]["key_found"] == []
     assert rows["embedded"]["place"] == "device"
+    assert rows["embedded"]["evidence"]["label"] == "live"
+    assert rows["gpt4all"]["evidence"] == {
+        "label": registry.find("gpt4all").evidence.label,
+        "what": registry.find("gpt4all").evidence.what,
+    }
+    assert {"chat", "embeddings"} <= set(rows["openai"]["operations"])
+    assert rows["openai"]["wires"]["chat"] == "openai.chat"
+    assert rows["vllm"]["capabilities"]["seed"] == {"can": True, "source": "catalogue", "date": "2026-11-22"}
+    assert rows["tgi"]["ports"] == [8080, 3000]
     assert "hunter2" not in shown.out
     assert cli("providers", "ls", "-q").out.split() == registry.names()
     table = cli("providers", "ls", ANTHROPIC_API_KEY="sk-hunter2").out
@@ -52,9 +68,57 @@ def test_discover_finds_nothing(cli: Cli) -> None:
 
 
 def test_one_deployment(cli: Cli, server: serving.Server, cloud: stand_in.Running) -> None:
-    tested = cli("providers", "test", "far", "--url", server.url)
+    tested = cli("providers", "test", "far", "--quick", "--url", server.url)
     assert tested.out.startswith("ok: far (cloud)")
     cloud.behave("401", times=1)
     failed = cli("providers", "test", "far", "--url", server.url)
     assert failed.code == 1
     assert failed.err.startswith("error: ")
+
+
+def test_a_quick_try_keeps_nothing(cli: Cli, server: serving.Server, cloud: stand_in.Running) -> None:
+    cloud.behave()
+    tested = cli("providers", "test", "far", "--quick", "--json", "--url", server.url).json
+    assert tested["ok"]
+    assert tested["capabilities"].keys() == {"streaming", "stream_usage"}
+    assert not tested["kept"]
+
+
+def test_what_was_found_is_kept_and_the_next_decision_knows_it(cli: Cli, stand_in: stand_in.Running) -> None:
+    """The stand-in answers whatever it is asked, in words: it follows no schema and calls no tool."""
+    text = f"""
+[discovery]
+loopback = false
+keys = false
+[deployments.far]
+provider = "openai-compatible"
+model = "stand-in-large"
+base_url = "{stand_in.url}/v1"
+price = {{ input = 2.5, output = 10 }}
+"""
+    config = cli.write(text)
+    before = known(cli, config)
+    assert "json_schema" not in before
+    shown = cli("providers", "test", "far", "--config", config)
+    assert shown.code == 0, shown.err
+    assert "json_schema" in shown.out
+    assert "answered without following the schema" in shown.out
+    after = known(cli, config)
+    assert (after["json_schema"].can, after["json_schema"].source) == (False, "probed")
+    assert after["streaming"].can is True
+    assert "tools" not in after, "that it called none settles nothing"
+    entries = cli("usage", "--config", config, "--json", "--by", "purpose").json
+    assert "probe" in json.dumps(entries), "every probe stands in the ledger, under its purpose"
+    other = cli.write(text.replace("stand-in-large", "another"), "other.toml")
+    assert "json_schema" not in known(cli, other), "another model under the same name is another thing"
+
+
+def known(cli: Cli, config: str) -> dict[str, Capability]:
+    """What the next decision would believe of the deployment ``far``."""
+    loaded = load(config=Path(config), environ=cli.environ)
+
+    async def scenario() -> dict[str, Capability]:
+        async with look.gateway(loaded) as gateway:
+            return gateway.fleet.snapshot.targets["far"].deployment.capabilities
+
+    return asyncio.run(scenario())

@@ -10,6 +10,7 @@ from tests import running, stand_in
 from tests.server.served import loaded, run, served
 
 from nearfar.core.places import Class
+from nearfar.ledger import query
 from nearfar.store import keys
 from nearfar.store.database import connect
 
@@ -89,3 +90,16 @@ def test_a_retry_count_of_any_kind_is_no_obstacle(tmp_path: Path, stand_in: stan
             assert (await app.chat("far", headers={"x-stainless-retry-count": count})).status == 200
 
     run(scenario())
+
+
+def test_a_probe_says_that_it_is_one_and_nothing_else_can_be_said(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    settings = loaded(tmp_path, running.far("far", stand_in.url))
+
+    async def scenario() -> None:
+        async with served(settings) as app:
+            for purpose in ("probe", "judge", ""):
+                await app.chat("far", headers={"x-nearfar-purpose": purpose} if purpose else {})
+
+    run(scenario())
+    with closing(query.open_ledger(settings.ledger_url)) as connection:
+        assert sorted(entry.purpose for entry in query.entries(connection)) == ["probe", "serve", "serve"]

@@ -18,10 +18,21 @@ UNKNOWN = "unknown"
 """The cost of what has no known price."""
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    function: _Function = msgspec.field(default_factory=_Function)
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -56,6 +67,8 @@ class Answer:
         self.input: int | None = None
         """Input tokens as the upstream reported them; None when it did not."""
         self.output: int | None = None
+        self.calls: dict[int, tuple[str, str]] = {}
+        """Tool calls by their number: name and arguments as far as they came."""
         self.done = False
         self.told: dict[str, str] = {}
         """What the gateway said beside the stream, by header name: what it could not know when it sent the headers."""
@@ -100,6 +113,10 @@ class Answer:
         shown = ""
         for choice in event.choices:
             shown += (choice.delta.content or "") + (choice.delta.refusal or "")
+            for call in choice.delta.tool_calls or ():
+                name, arguments = self.calls.get(call.index, ("", ""))
+                made = (name + (call.function.name or ""), arguments + (call.function.arguments or ""))
+                self.calls[call.index] = made
             self.finish = choice.finish_reason or self.finish
         self.text += shown
         return shown

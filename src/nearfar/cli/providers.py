@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from nearfar.cli import output
+from nearfar.cli import client, output
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.settings.load import Loaded
 
-if TYPE_CHECKING:  # the providers' room is only needed when a command runs
-    from nearfar.providers.base import Found
+if TYPE_CHECKING:  # these rooms are only needed when a command runs
+    from nearfar.cli.trial import Trial
+    from nearfar.core.routing import Deployment
+    from nearfar.providers.base import Found, Provider
 
 app = typer.Typer(no_args_is_help=True, help="Systems that serve models: list them, find running ones, try one.")
 
@@ -33,15 +35,19 @@ def ls(
                     {
                         "name": item.name,
                         "title": item.title,
+                        "place": item.place.label,
                         "wire": item.wire,
                         "embeddings_wire": item.embeddings_wire,
+                        "wires": _wires(item),
+                        "operations": sorted(_wires(item)),
                         "base_url": item.base_url,
-                        "place": item.place.label,
+                        "options": item.options,
                         "key_env": item.key_env,
                         "key_found": list(environ.present(item.key_env)),
                         "ports": item.ports,
                         "default_models": item.default_models,
                         "capabilities": item.capabilities,
+                        "evidence": {"label": item.evidence.label, "what": item.evidence.what},
                     }
                     for item in known.values()
                 ]
@@ -58,8 +64,16 @@ def ls(
         key = f"{found[0]} found" if found else " or ".join(item.key_env) or "none needed"
         # A loopback address proves nothing; the runtime's own word about its weights does.
         place = "device if proven" if item.probes else item.place.label
-        rows.append((item.name, item.title, place, item.base_url, key))
-    output.table(("NAME", "SYSTEM", "PLACE", "ADDRESS", "KEY"), rows, drop=("ADDRESS", "SYSTEM"), flow=("KEY",))
+        rows.append((item.name, item.title, place, item.evidence.label, item.base_url, key))
+    output.table(
+        ("NAME", "SYSTEM", "PLACE", "EVIDENCE", "ADDRESS", "KEY"), rows, drop=("ADDRESS", "SYSTEM"), flow=("KEY",)
+    )
+
+
+def _wires(provider: Provider) -> dict[str, str]:
+    """Operation → the wire that speaks it."""
+    found = {"chat": provider.wire, "embeddings": provider.embeddings_wire, **provider.other_wires}
+    return {operation: wire for operation, wire in found.items() if wire}
 
 
 @app.command("discover")
@@ -110,23 +124,85 @@ async def ask_loopback(loaded: Loaded) -> dict[str, tuple[str, list[Found]]]:
 @app.command("test")
 def try_one(
     ctx: typer.Context,
-    deployment: Annotated[str, typer.Argument(help="A deployment or route (`nearfar route explain` names them).")],
+    deployment: Annotated[str, typer.Argument(help="A deployment or route (`nearfar route ls` names them).")],
+    quick: Annotated[bool, typer.Option("--quick", help="Ask one short question only; keep nothing.")] = False,
     url: Url = "",
     config: ConfigFile = None,
     sets: Sets = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send one short question to a deployment and say how it went. At a cloud this costs a few tokens."""
+    """Try what a deployment really can do, and keep that for later decisions. At a cloud this costs some tokens."""
+    from nearfar.cli import trial
     from nearfar.cli.answer import facts, summary
-    from nearfar.cli.question import asking, message
     from nearfar.cli.session import open_session
 
-    body = asking(deployment, max_tokens=16).body([message("user", "Answer with one word: ready?")])
-    with open_session(of(ctx).load(config, sets), url) as session:
-        turn = session.ask(body, class_="public", show=lambda _: None)
-    turn = session.account(turn)
+    loaded = of(ctx).load(config, sets)
+    with open_session(loaded, url) as session:
+        tried = trial.run(session, deployment, quick=quick)
+        where = session.where
+    turn = session.account(tried.first)
+    # What another gateway's deployment can do says nothing about the one of this name here.
+    kept = not quick and where in {"this process", client.served_at(loaded)} and keep(loaded, tried)
     if json:
-        output.json({"ok": True, **facts(turn.answer, turn.headers, turn.milliseconds)})
-    elif not quiet:
-        output.line(f"ok: {summary(turn.answer, turn.headers, turn.milliseconds)}")
+        output.json(
+            {
+                "ok": True,
+                **facts(turn.answer, turn.headers, turn.milliseconds),
+                "capabilities": {item.what: {"can": item.can, "detail": item.detail} for item in tried.verdicts},
+                "kept": kept,
+            }
+        )
+        return
+    if quiet:
+        return
+    output.line(f"ok: {summary(turn.answer, turn.headers, turn.milliseconds)}")
+    if quick:
+        return
+    words = {True: "yes", False: "no", None: "not settled"}
+    output.table(("WHAT", "CAN", "SEEN"), [(item.what, words[item.can], item.detail) for item in tried.verdicts])
+    if not kept:
+        output.note(f"Nothing was kept: {tried.deployment} is no deployment of this configuration and state folder.")
+
+
+def keep(loaded: Loaded, tried: Trial) -> bool:
+    """Write what was found into the state database; False when the deployment is none of this configuration."""
+    import asyncio
+    import contextlib
+    import time
+
+    from nearfar import build
+    from nearfar.gateway.probed import target
+    from nearfar.store import capabilities
+    from nearfar.store.capabilities import Finding
+    from nearfar.store.database import connect
+
+    there = asyncio.run(_find(loaded, tried.deployment))
+    if there is None:
+        return False
+    date = time.strftime("%Y-%m-%d")
+    found = [
+        Finding(
+            deployment=there.name,
+            target=target(there),
+            what=item.what,
+            can=item.can,
+            detail=item.detail,
+            date=date,
+        )
+        for item in tried.verdicts
+    ]
+    with contextlib.closing(connect(build.ledger_places(loaded)[0])) as connection:
+        capabilities.prepare(connection)
+        capabilities.save(connection, there.name, found)
+    return True
+
+
+async def _find(loaded: Loaded, name: str) -> Deployment | None:
+    from nearfar.cli import look
+
+    async with look.gateway(loaded) as gateway:
+        if name not in gateway.fleet.snapshot.targets:
+            await gateway.fleet.refresh(known=False)
+        known = gateway.fleet.snapshot.targets.get(name)
+        return None if known is None else known.deployment

@@ -38,8 +38,15 @@ class Session(Protocol):
     where: str
     """The gateway's address, or ``this process``."""
 
-    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
-        """Send ``body`` (a chat request), show the answer as it comes. Raises NearfarError, also in mid-stream."""
+    def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
+        """Send ``body`` (a chat request), show the answer as it comes. Raises NearfarError, also in mid-stream.
+
+        ``purpose``: ``probe`` for one that tries what a deployment can do.
+        """
+        ...
+
+    def leave(self, body: dict[str, object], *, class_: str, purpose: str = "") -> bool:
+        """Send ``body`` and hang up at the first text; False when the answer ended before there was any."""
         ...
 
     def account(self, turn: Turn) -> Turn:
@@ -66,6 +73,10 @@ def open_session(loaded: Loaded, url: str) -> Session:
     return Remote(gateway) if gateway is not None else Here(loaded)
 
 
+class _LeftError(Exception):
+    """Whoever asked has gone."""
+
+
 class Remote:
     """A running gateway."""
 
@@ -79,17 +90,32 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
+    def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
         """See Session."""
         began = time.perf_counter()
         answer = Answer()
         extra = {"x-nearfar-tell": "cost", **({"x-nearfar-class": class_} if class_ else {})}
+        if purpose:
+            extra["x-nearfar-purpose"] = purpose
         with self._gateway.stream("/v1/chat/completions", body, extra) as (headers, pieces):
             for piece in pieces:
                 show(answer.feed(piece))
         answer.close()
         elapsed = (time.perf_counter() - began) * 1000
         return Turn(text=answer.text, headers=together(headers, answer.told), answer=answer, milliseconds=elapsed)
+
+    def leave(self, body: dict[str, object], *, class_: str, purpose: str = "") -> bool:
+        """See Session."""
+
+        def gone(text: str) -> None:
+            if text:
+                raise _LeftError
+
+        try:
+            self.ask(body, class_=class_, show=gone, purpose=purpose)
+        except _LeftError:
+            return True
+        return False
 
     def account(self, turn: Turn) -> Turn:
         """See Session. The gateway told the cost at the end of the stream."""
@@ -116,9 +142,27 @@ class Here:
             self._runner.run(self._gateway.close())
         self._runner.close()
 
-    def ask(self, body: dict[str, object], *, class_: str, show: Show) -> Turn:
+    def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
         """See Session."""
-        return self._runner.run(self._ask(body, class_, show))
+        return self._runner.run(self._ask(body, class_, show, purpose))
+
+    def leave(self, body: dict[str, object], *, class_: str, purpose: str = "") -> bool:
+        """See Session."""
+        return self._runner.run(self._leave(body, class_, purpose))
+
+    async def _leave(self, body: dict[str, object], class_: str, purpose: str) -> bool:
+        begun = asyncio.Event()
+        asking = asyncio.create_task(self._ask(body, class_, lambda text: begun.set() if text else None, purpose))
+        waiting = asyncio.create_task(begun.wait())
+        await asyncio.wait({asking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not begun.is_set():
+            await asking
+            return False
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+        return True
 
     def account(self, turn: Turn) -> Turn:
         """See Session: the ledger is complete once this session is closed."""
@@ -133,7 +177,7 @@ class Here:
         told = f"{sum(known) / NANO:.9f}" if len(known) == len(costs) else UNKNOWN
         return msgspec.structs.replace(turn, headers={**turn.headers, COST: told})
 
-    async def _ask(self, body: dict[str, object], class_: str, show: Show) -> Turn:
+    async def _ask(self, body: dict[str, object], class_: str, show: Show, purpose: str) -> Turn:
         from nearfar import build
         from nearfar.core.places import Class
         from nearfar.gateway.decider import Said
@@ -148,6 +192,7 @@ class Here:
         request = CLIENT.parse(msgspec.json.encode(body), gateway.ids.new("req-"))
         request.received = int(time.time())
         request.tell_cost = True
+        request.purpose = purpose or request.purpose
         said = Said(header=Class.parse(class_) if class_ else None)
         await gateway.pipeline.answer(request, CLIENT, said, out)
         out.close()

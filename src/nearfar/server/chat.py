@@ -34,7 +34,7 @@ async def answer(
 
 
 def introduce(request: Request, http: HttpRequest) -> Said:
-    """Write into ``request`` who asks and when; what key and header say about its class."""
+    """Write into ``request`` who asks, when and what for; what key and header say about its class."""
     request.received = int(time.time())
     caller = http.admitted
     floor = None
@@ -44,6 +44,8 @@ def introduce(request: Request, http: HttpRequest) -> Said:
     retries = http.headers.get(b"x-stainless-retry-count")
     if retries is not None and retries.isdigit():
         request.client_retry = int(retries)
+    if http.headers.get(b"x-nearfar-purpose") == b"probe":
+        request.purpose = "probe"
     request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"
     header = http.headers.get(b"x-nearfar-class")
     return Said(caller=floor, header=None if header is None else _class(header))
