@@ -57,7 +57,7 @@ def test_reading() -> None:
     body = json.dumps({**BODY, "generationConfig": {"maxOutputTokens": 5, "candidateCount": 2}}).encode()
     found = read(body, "r", model="near", stream=True)
     assert (found.wire, found.operation, found.model, found.stream) == ("gemini.generate", "chat", "near", True)
-    assert (found.max_output, found.choices, found.include_usage) == (5, 2, True)
+    assert (found.max_output, found.choices) == (5, 2)
     assert found.needs == {"choices"}
     assert found.input_tokens > 5
 

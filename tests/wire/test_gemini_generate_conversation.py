@@ -245,3 +245,8 @@ def test_wrong_types_are_a_400_that_names_its_place(values: dict[str, Any]) -> N
     with pytest.raises(BadRequestError) as caught:
         read(**values)
     assert caught.value.param
+
+
+def test_a_member_of_another_dialect_keeps_its_name() -> None:
+    found = read(logit_bias={"2": 100}, safety_settings=[1])
+    assert set(found.extra) == {"logit_bias", "safetySettings"}

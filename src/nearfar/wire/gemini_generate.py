@@ -44,7 +44,6 @@ def read(body: bytes, request_id: str, *, model: str, stream: bool) -> Request:
         body=body,
         fields=members,
         stream=stream,
-        include_usage=True,  # Google's streams always carry it
         max_output=found.max_output,
         choices=found.choices,
         input_tokens=found.tokens(compact),

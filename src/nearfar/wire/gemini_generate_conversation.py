@@ -34,6 +34,7 @@ from nearfar.wire.members import Members, decode, is_null, need, starts, take
 VENDOR = "google"
 PART = "google.part"
 
+_OWN = frozenset({"safetySettings", "serviceTier", "toolConfig"})
 _ROLES = {"user": "user", "model": "assistant", "function": "tool", "tool": "tool"}
 _EFFORTS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high", "XHIGH": "xhigh"}
 _DATA = ("text", "inlineData", "functionCall", "functionResponse")
@@ -43,6 +44,7 @@ _BESIDE = frozenset({"thought", "thoughtSignature", "videoMetadata", "mediaResol
 def conversation(request: Request) -> Conversation:
     """The request as a Conversation. Raises BadRequestError for a member of the wrong type."""
     members = camel(dict(request.fields))
+    given = dict(zip(members, request.fields, strict=True))
     members.pop("model", None)
     messages: list[Message] = []
     pairs = _Pairs()
@@ -55,7 +57,9 @@ def conversation(request: Request) -> Conversation:
     tools = [tool for at, item in enumerate(_tools(members)) for tool in _declared(item, f"tools[{at}]")]
     settings = _settings(members)
     tools = _choose(members, tools, settings)
-    return Conversation(messages=messages, tools=tools, settings=settings, extra=_telling(members))
+    # What is not Google's own keeps its name: ``logit_bias`` is the same elsewhere.
+    extra = {name if name in _OWN else given.get(name, name): raw for name, raw in _telling(members).items()}
+    return Conversation(messages=messages, tools=tools, settings=settings, extra=extra)
 
 
 def _telling(members: Members) -> Members:
