@@ -209,7 +209,7 @@ def gateway(
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
     survey = _survey(loaded, transport, sealer, probed or findings(loaded))
-    fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew)
+    fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew, reread=survey.reread)
     ring = KeyRing(url)
     metrics = Metrics()
     lives = Lives(

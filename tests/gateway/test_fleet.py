@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gateway.house import snapshot, target
+from tests.gateway.house import run, snapshot, target
 
 from nearfar import __version__
 from nearfar.core.errors import NoRoute, RateLimitError
@@ -233,3 +233,17 @@ def test_an_embedded_models_address_is_the_engines_business() -> None:
     made = target("a", place=Place.DEVICE)
     assert (made.engine_model, made.base_path) == ("a-model", "/v1")
     assert target("b", 9).engine_model == ""
+
+
+def test_what_has_become_known_meanwhile_counts_from_the_next_request_on() -> None:
+    old, new = snapshot(target("a")), snapshot(target("b"))
+    waiting = [new]
+    fleet = Fleet(old, Health(), fixed={"main"}, reread=lambda: waiting.pop() if waiting else None)
+
+    async def scenario() -> None:
+        await fleet.find("main")
+        assert fleet.snapshot is new
+        await fleet.find("main")
+        assert fleet.snapshot is new
+
+    run(scenario())

@@ -19,6 +19,7 @@ from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Deployment
 from nearfar.gateway import discovery as discovery_module
+from nearfar.gateway import probed as probed_module
 from nearfar.gateway import survey as survey_module
 from nearfar.gateway.fleet import ENGINE, Snapshot
 from nearfar.gateway.survey import DEMO, UNKNOWN_SECONDS, Survey
@@ -34,6 +35,7 @@ from nearfar.settings.model import (
     RouteSetting,
     Settings,
 )
+from nearfar.store.capabilities import Finding
 from nearfar.wire.registry import provider_wire
 
 TODAY = "2026-11-22"
@@ -690,3 +692,47 @@ def test_a_snapshot_is_a_value_of_its_moment() -> None:
     files.append(msgspec.structs.replace(GGUF, model="other"))
     assert set(before.targets) == {"mine"}
     assert set(made.survey.snapshot().targets) == {"mine", "other"}
+
+
+# ---------------------------------------------------------------- probes
+
+
+def test_findings_are_believed_and_read_again_beside_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    known: list[Finding] = []
+    reads: list[int] = []
+
+    def probed() -> list[Finding]:
+        reads.append(len(known))
+        return list(known)
+
+    settings = Settings(deployments={"d": DeploymentSetting(provider="vllm", model="m")})
+    made = surveying(settings, probed=probed)
+    before = made.survey.snapshot().targets["d"].deployment
+    assert "cancel" not in before.capabilities
+
+    async def scenario() -> None:
+        known.append(Finding(deployment="d", target=probed_module.target(before), what="cancel", can=True, date=TODAY))
+        assert made.survey.reread() is None
+        assert reads == [0], "not yet time"
+        clock.now += survey_module.REREAD_SECONDS + 0.1
+        assert made.survey.reread() is None, "nobody waits"
+        while made.survey._reading is not None:
+            await asyncio.sleep(0.001)
+        fresh = made.survey.reread()
+        assert fresh is not None
+        assert fresh.targets["d"].deployment.capabilities["cancel"] == Capability(can=True, source="probed", date=TODAY)
+        clock.now += survey_module.REREAD_SECONDS + 0.1
+        made.survey.reread()
+        while made.survey._reading is not None:
+            await asyncio.sleep(0.001)
+        assert made.survey.reread() is None, "nothing new"
+        assert reads == [0, 1, 1]
+
+    run(scenario())
+
+
+def test_without_a_place_for_findings_none_are_looked_for() -> None:
+    made = surveying()
+    assert made.survey.reread() is None
+    assert made.survey._reading is None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -144,13 +144,23 @@ class Fleet:
     """Finds routes and candidates in the present snapshot, and has it renewed when it is old."""
 
     def __init__(
-        self, snapshot: Snapshot, health: Health, *, fixed: Container[str] = (), renew: Renew | None = None
+        self,
+        snapshot: Snapshot,
+        health: Health,
+        *,
+        fixed: Container[str] = (),
+        renew: Renew | None = None,
+        reread: Callable[[], Snapshot | None] | None = None,
     ) -> None:
-        """``fixed``: routes that the configuration spells out, so that nothing has to be looked for."""
+        """``fixed``: routes that the configuration spells out, so that nothing has to be looked for.
+
+        ``reread``: what has become known of deployments that are there anyway; it never waits.
+        """
         self._snapshot = snapshot
         self._health = health
         self._fixed = fixed
         self._renew = renew
+        self._reread = reread
 
     @property
     def snapshot(self) -> Snapshot:
@@ -163,6 +173,9 @@ class Fleet:
 
     async def find(self, model: str) -> Route:
         """The route of the asked model. Raises NoRoute with the nearest names."""
+        fresh = None if self._reread is None else self._reread()
+        if fresh is not None:
+            self._snapshot = fresh
         route = self._snapshot.routes.get(model)
         if self._renew is not None and (model not in self._fixed or self._may_have_healed(route)):
             await self.refresh(known=route is not None)

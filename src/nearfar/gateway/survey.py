@@ -29,6 +29,8 @@ from nearfar.store.capabilities import Finding
 from nearfar.wire.base import ProviderWire
 
 DEMO = "demo-tiny"
+REREAD_SECONDS = 5.0
+"""How often, at most, requests have the findings of probes read again."""
 UNKNOWN_SECONDS = 2.0
 """An unknown model makes the survey look again, at most this often."""
 GLANCE_SECONDS = 0.5
@@ -53,7 +55,7 @@ class Survey:
         transport: Transport,
         sealer: Sealer,
         today: str,
-        probed: Callable[[], Sequence[Finding]] = tuple,
+        probed: Callable[[], Sequence[Finding]] | None = None,
         shelf: Callable[[], object] = tuple,
     ) -> None:
         """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
@@ -73,7 +75,9 @@ class Survey:
         self._signer = signer
         self._today = today
         self._probed = probed
-        self._findings: Sequence[Finding] | None = None
+        self._findings: Sequence[Finding] | None = None if probed is not None else ()
+        self._read_at = time.monotonic()
+        self._reading: asyncio.Task[None] | None = None
         self._shelf = shelf
         self._shelf_seen: object = None
         self._glanced = 0.0
@@ -87,6 +91,7 @@ class Survey:
         """What is known now: no socket is opened, only the models folder is read."""
         self._shelf_seen = self._shelf()
         if self._findings is None:
+            assert self._probed is not None
             self._findings = self._probed()
         findings: dict[str, list[Finding]] = {}
         for item in self._findings:
@@ -140,8 +145,25 @@ class Survey:
     async def _look(self) -> Snapshot:
         if self._settings.discovery.loopback:
             self._found = await self._discovery.look(self._found)
-        self._findings = await asyncio.to_thread(self._probed)
         return self.snapshot()
+
+    def reread(self) -> Snapshot | None:
+        """What probes have found out since, if anything: the database is read beside the requests, never by one."""
+        fresh, self._fresh = self._fresh, None
+        now = time.monotonic()
+        if self._probed is not None and self._reading is None and now - self._read_at >= REREAD_SECONDS:
+            self._read_at = now
+            self._reading = asyncio.create_task(self._reread(self._probed))
+        return fresh
+
+    async def _reread(self, probed: Callable[[], Sequence[Finding]]) -> None:
+        try:
+            findings = await asyncio.to_thread(probed)
+        finally:
+            self._reading = None
+        if list(findings) != list(self._findings or ()):
+            self._findings = findings
+            self._fresh = self.snapshot()
 
     def found(self) -> Runtimes:
         """Provider → (base URL, models) of the last look at loopback."""
