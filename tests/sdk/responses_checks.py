@@ -9,6 +9,7 @@ validation on. The embedded models have random weights, so what they say is not 
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import sys
@@ -241,6 +242,28 @@ def check_a_cut_stream_never_completes(client: openai.OpenAI, other: openai.Open
             raise AssertionError(f"{model} ended clean: {kinds}")
         assert kinds[-1] == "response.failed"
         assert "response.completed" not in kinds
+
+
+def check_a_rate_limit_is_one(client: openai.OpenAI, other: openai.OpenAI) -> None:
+    for stream in (False, True):
+        ask: Any = {"model": "limited", "input": "Hello.", "stream": stream}
+        error = refused(openai.RateLimitError, functools.partial(client.responses.create, **ask))
+        assert error.response.headers["retry-after"] == "7"
+
+
+def check_images(client: openai.OpenAI, other: openai.OpenAI) -> None:
+    picture = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    picture += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    asked: Any = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "What is it?"},
+                {"type": "input_image", "image_url": picture, "detail": "low"},
+            ],
+        }
+    ]
+    assert client.responses.create(model="far", input=asked).output_text
 
 
 def check_refusals(client: openai.OpenAI, other: openai.OpenAI) -> None:

@@ -37,6 +37,7 @@ def config(doors: str, stand_in: str) -> str:
         "[responses]\nkeep_hours = 1\n"
         + running.far("far", stand_in)
         + running.far("cut", stand_in, behaviour={"mode": "cut", "after": 3})
+        + running.far("limited", stand_in, behaviour={"mode": "429", "retry_after": 7})
         + f"\n[deployments.like]\n{like.format(url=doors, model='golden')}"
         + f"\n[deployments.like-cut]\n{like.format(url=doors, model='cut')}"
     )
@@ -126,3 +127,13 @@ def test_what_is_kept_lies_encrypted(keeping: Served) -> None:
     files = [path for path in keeping.gateway.state.rglob("*") if path.is_file()]
     assert any(path.name == "responses.key" for path in files)
     assert all(word.encode() not in path.read_bytes() for path in files)
+
+
+def test_leaving_a_stream_is_a_cancelled_attempt(keeping: Served) -> None:
+    with checks.client(keeping.gateway.url, keeping.key) as mine:
+        stream = mine.responses.create(model="endless", input="Say something.", stream=True)
+        request = stream.response.headers["x-nearfar-request"]
+        next(iter(stream))
+        stream.close()
+    (entry,) = keeping.gateway.attempts(request)
+    assert entry.outcome == "cancelled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,17 @@ def test_a_conversation_cannot_outgrow_the_limit(tmp_path: Path, stand_in: stand
             assert (reply.status, reply.error["code"]) == (413, "request_too_large")
 
     run(scenario())
+
+
+@pytest.mark.slow
+def test_what_one_worker_keeps_the_others_have(
+    gateway: Callable[..., running.Gateway], stand_in: stand_in.Running
+) -> None:
+    several = gateway(config(stand_in.url, KEEPING), arguments=("--workers", "3"))
+    made = several.ask(PATH, {"model": "far", "input": "One."}).json["id"]
+    assert {several.ask(f"{PATH}/{made}").status for _ in range(20)} == {200}
+    asked = {"model": "far", "input": "Two.", "previous_response_id": made}
+    assert {several.ask(PATH, asked).status for _ in range(10)} == {200}
 
 
 _VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ from pydantic import TypeAdapter
 
 from nearfar.core.chat import Chunk, Event, Finish, TextDelta, ToolCallDelta, Usage
 from nearfar.core.errors import BadRequestError, RateLimitError, StreamCut
-from nearfar.wire.base import Renderer
+from nearfar.wire import registry
+from nearfar.wire.base import ProviderWire, Renderer
 from nearfar.wire.openai_responses import renderer
 from nearfar.wire.openai_responses_parse import parse
 from nearfar.wire.openai_responses_render import Told
@@ -195,3 +197,32 @@ def test_signatures_of_calls_are_kept_by_the_client() -> None:
     Response.model_validate(value)
     assert [item["type"] for item in value["output"]] == ["reasoning", "function_call"]
     assert msgspec.json.encode(value)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FOREIGN = [
+    pytest.param(wire, path, id=f"{wire.name}-{path.name}")
+    for wire in registry.provider_wires()
+    if "chat" in wire.operations
+    for path in sorted((GOLDEN / wire.name.replace(".", "_")).glob("stream_*"))
+    if "choices" not in path.name
+]
+
+
+@pytest.mark.parametrize(("wire", "path"), FOREIGN)
+def test_the_whole_answer_of_every_provider_arrives(wire: ProviderWire, path: Path) -> None:
+    """Text, calls and usage of every wire's golden streams, through the official client's own models."""
+    request = parse(json.dumps({"model": "m", "input": "hi", "stream": True}).encode(), "req-7")
+    decoder = wire.decoder(request, True)
+    chunks = [*decoder.feed(path.read_bytes()), *decoder.close()]
+    found = events(whole(renderer(request, False, Told()), chunks))
+    response = Response.model_validate(found[-1]["response"])
+    said = [event for item in chunks for event in item.events]
+    assert response.output_text == "".join(event.text for event in said if isinstance(event, TextDelta))
+    arguments: dict[int, str] = {}
+    for event in said:
+        if isinstance(event, ToolCallDelta):
+            arguments[event.call] = arguments.get(event.call, "") + event.arguments
+    calls = [item.arguments for item in response.output if item.type == "function_call"]
+    assert calls == list(arguments.values())
+    assert found[-1]["type"] in {"response.completed", "response.incomplete"}
