@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nearfar.core.chat import Chunk, Request
+from nearfar.core.chat import Chunk, Finish, Request, ToolCallDelta
+from nearfar.core.conversation import ToolCall
 from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
-from nearfar.wire import anthropic_messages, openai_chat, sse
+from nearfar.wire import anthropic_messages, gemini_generate_compose, openai_chat, sse
 from nearfar.wire.openai_chat_conversation import conversation
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "anthropic_messages"
@@ -189,3 +190,23 @@ def test_drop_and_rename_between_like_wires() -> None:
     out = anthropic_messages.encode(own(BODY), there, None)
     assert json.loads(out.body).keys() == {"model", "messages", "later", "thinking", "limit"}
     assert out.deviations == ("renamed:max_tokens", "dropped:context_management")
+
+
+def test_googles_signature_over_a_call_goes_to_the_client_and_to_google_alone() -> None:
+    events = (ToolCallDelta(call=0, id="c", name="f", arguments="{}", signature="s/+="), Finish("tool_calls", "STOP"))
+    request = own(BODY)
+    plain = anthropic_messages.CLIENT.renderer(request, False)
+    plain.render(Chunk(events=events))
+    [call] = json.loads(plain.finish())["content"]
+    stream = anthropic_messages.CLIENT.renderer(replace(request, stream=True), False)
+    values = [json.loads(event.data) for event in sse.Splitter().feed(stream.render(Chunk(events=events)))]
+    assert call == values[1]["content_block"]
+    assert call["extra_content"] == {"google": {"thought_signature": "s/+="}}
+    again = own({"messages": [*HI, {"role": "assistant", "content": [call]}, *HI]})
+    assert anthropic_messages.CLIENT.conversation is not None
+    back = anthropic_messages.CLIENT.conversation(again).messages[1].blocks[0]
+    assert isinstance(back, ToolCall)
+    assert gemini_generate_compose.google_signature(back.extra["extra_content"]) == "s/+="
+    out = anthropic_messages.encode(again, THERE, None)
+    assert json.loads(out.body)["messages"][1]["content"] == [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]
+    assert out.deviations == ("dropped:reasoning",)

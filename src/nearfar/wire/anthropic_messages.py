@@ -31,8 +31,10 @@ from nearfar.wire.patch import patch
 VERSION = "2023-06-01"
 
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
-_FOREIGN = re.compile(rb'"signature"\s*:\s*"(?:[a-z]+:[^"]*)?"|"type"\s*:\s*"thinking"(?![^{}]*"signature")')
-"""What may be a thought that Anthropic never signed: its signature is empty, another vendor's, or missing."""
+_FOREIGN = re.compile(
+    rb'"extra_content"\s*:|"signature"\s*:\s*"(?:[a-z]+:[^"]*)?"|"type"\s*:\s*"thinking"(?![^{}]*"signature")'
+)
+"""What may be a thought that Anthropic never signed, or another vendor's signature in a member of its own."""
 _SIGNED = re.compile(r"(?![a-z]+:).+", re.DOTALL)
 
 
@@ -64,11 +66,12 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
 def like(request: Request, deployment: Deployment, path: str) -> Outgoing:
     """The client's own bytes for ``path`` below the API's version, with the deployment's model.
 
-    Thoughts that another system's model had earlier in the conversation are left out: Anthropic refuses them.
+    Thoughts that another system's model had earlier in the conversation, and its signatures, are left out: Anthropic
+    refuses them.
     """
     fields, unchanged = request.fields, request.body
     told: tuple[str, ...] = ()
-    if b'"thinking"' in unchanged and _FOREIGN.search(unchanged):
+    if (b'"thinking"' in unchanged or b'"extra_content"' in unchanged) and _FOREIGN.search(unchanged):
         own = _own_thoughts(fields["messages"])
         if own is not None:
             fields, unchanged, told = {**fields, "messages": own}, b"", ("dropped:reasoning",)
@@ -112,7 +115,8 @@ def _own_thoughts(raw: msgspec.Raw) -> msgspec.Raw | None:
         content = message.get("content", msgspec.Raw(b'""'))
         blocks = msgspec.json.decode(content) if bytes(content).lstrip()[:1] == b"[" else []
         own = [block for block in blocks if not _is_foreign(block)]
-        if len(own) == len(blocks):
+        signed = [block for block in own if isinstance(block, dict) and block.pop("extra_content", None) is not None]
+        if len(own) == len(blocks) and not signed:
             kept.append(message)
             continue
         found = True

@@ -24,7 +24,7 @@ from nearfar.core.chat import (
     ToolCallDelta,
 )
 from nearfar.core.errors import NearfarError
-from nearfar.wire.anthropic_messages_reply import Ending, error_body, made_id, signature_of, usage_of
+from nearfar.wire.anthropic_messages_reply import Ending, error_body, made_id, signature_of, signed_call, usage_of
 from nearfar.wire.base import Renderer
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -202,6 +202,7 @@ class Stream:
         elif isinstance(event, ToolCallDelta):
             name = event.name
             block |= {"id": event.id or made_id(self._request_id, self._next), "name": name, "input": {}}
+            block |= signed_call(event)
         elif isinstance(event, ReasoningSeal):
             block["data"] = event.redacted
         parts.append(_event({"type": "content_block_start", "index": self._next, "content_block": block}))
@@ -308,6 +309,7 @@ class Plain:
             call = self._calls.get(event.call)
             if call is None:
                 call = self._calls[event.call] = {"type": "tool_use", "id": "", "name": "", "input": ""}
+                call |= signed_call(event)
                 content.append(call)
             call["id"] = call["id"] or event.id
             call["name"] = call["name"] or event.name

@@ -155,6 +155,11 @@ def signature_of(seal: ReasoningSeal) -> str:
     return f"{seal.vendor}:{seal.signature}" if seal.vendor else seal.signature
 
 
+def signed_call(call: ToolCallDelta) -> dict[str, Any]:
+    """Google's signature of a call, in the member that OpenAI's dialect has for it; clients send blocks back whole."""
+    return {"extra_content": {"google": {"thought_signature": call.signature}}} if call.signature else {}
+
+
 def made_id(request_id: str, number: int) -> str:
     """An id for a call to which its upstream gave none."""
     return f"toolu_{request_id.removeprefix('req-').replace('-', '_')}_{number}"
