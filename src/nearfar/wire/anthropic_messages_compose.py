@@ -15,6 +15,7 @@ seed, penalties, logit_bias            dropped: they shape sampling, not meaning
 reasoning_effort                       ``output_config.effort``; dropped before 4.6        (deviation)
 reasoning without signature            dropped: Anthropic takes only its own               (deviation)
 system messages after the first turn   moved to the top: there is no other place           (deviation)
+other vendors' blocks that have words  as text                                             (deviation)
 white space at the end of a prefill    trimmed: Anthropic refuses it                       (deviation)
 other members of the client's wire     dropped (deviation), except those Anthropic has under the same name
 ====================================== ==================================================================
