@@ -65,6 +65,7 @@ def test_one_table_is_a_provider() -> None:
         drop=("user",),
         rename={"seed": "random_seed"},
         embeddings=True,
+        transcription=True,
     )
     made = provider("acme", row, DATE)
     assert (made.name, made.title, made.wire, made.embeddings_wire) == (
@@ -73,6 +74,7 @@ def test_one_table_is_a_provider() -> None:
         "openai.chat",
         "openai.embeddings",
     )
+    assert made.other_wires == {"transcription": "openai.audio"}
     assert (made.place, made.auth, made.key_env) == (Place.CLOUD, "bearer", ("ACME_API_KEY",))
     assert {what: (one.can, one.source, one.date) for what, one in made.capabilities.items()} == {
         "tools": (True, "catalogue", DATE),

@@ -27,6 +27,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     drop: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     embeddings: bool = False
+    transcription: bool = False
     ports: tuple[int, ...] = ()
     owner: str = ""
     marks: dict[str, tuple[str, ...]] = {}
@@ -52,6 +53,7 @@ def provider(name: str, row: Row, date: str) -> Provider:
         title=row.title,
         wire="openai.chat",
         embeddings_wire="openai.embeddings" if row.embeddings else "",
+        other_wires={"transcription": "openai.audio"} if row.transcription else {},
         base_url=row.base_url,
         key_env=row.key_env,
         # Also a server of one's own: who declares no place has not said where it is.

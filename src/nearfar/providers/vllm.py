@@ -49,6 +49,8 @@ PROVIDER = Provider(
     title="vLLM",
     wire="openai.chat",
     embeddings_wire="openai.embeddings",
+    # Where it serves a model of speech; others answer 404.
+    other_wires={"transcription": "openai.audio"},
     base_url="http://127.0.0.1:8000/v1",
     key_env=("VLLM_API_KEY",),
     ports=(8000,),
