@@ -177,6 +177,17 @@ def test_what_else_may_be_asked(tmp_path: Path, stand_in: stand_in.Running) -> N
     run(scenario())
 
 
+def test_words_that_look_like_a_reference_travel_as_they_came(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, config(stand_in.url))) as app:
+            words = 'what is an item_reference, or a "previous_response_id"?'
+            assert (await create(app, input=words)).status == 200
+            assert json.loads(stand_in.report().requests[-1].body)["messages"][0]["content"] == words
+            assert (await create(app, input=words, previous_response_id=None)).status == 200
+
+    run(scenario())
+
+
 def test_a_conversation_cannot_outgrow_the_limit(tmp_path: Path, stand_in: stand_in.Running) -> None:
     parts = loaded(tmp_path, config(stand_in.url, KEEPING), server__max_body_bytes="4096")
 

@@ -25,6 +25,7 @@ class Client:
         self.headers: dict[bytes, bytes] = {}
         self.data = b""
         self.order: list[str] = []
+        self.counted: list[str] = []
 
     async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
         self.order.append("start")
@@ -72,7 +73,7 @@ def answered(
     store: Any = Store(client, away=away, taken=taken)
     request = parse(json.dumps({"model": "m", "input": "hi", "stream": stream}).encode(), "req-1")
     told = Told(store=True)
-    keeping = Keeping(client, store, request, told)
+    keeping = Keeping(client, store, request, told, count=client.counted.append)
 
     async def scenario() -> None:
         renderer = followed(told, keeping)(request, False)
@@ -104,6 +105,7 @@ def test_kept(stream: bool) -> None:
     assert b"x-nearfar-deviations" not in client.headers
     assert client.headers[b"x-nearfar-class"] == b"internal"
     assert b'"store":true' in client.data
+    assert client.counted == []
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -114,6 +116,7 @@ def test_what_could_not_be_kept_is_given_and_told(away: bool) -> None:
     assert int(client.headers[b"content-length"]) == len(client.data)
     client, _ = answered(stream=True, away=away, taken=not away)
     assert b": x-nearfar-deviations: dropped:store\n" in client.data
+    assert client.counted == ["dropped:store"]
     assert b"response.completed" in client.data
 
 
@@ -125,6 +128,7 @@ def test_an_unknown_or_high_class_is_not_kept(lines: bytes, stream: bool) -> Non
     assert client.headers[b"x-nearfar-deviations"].endswith(b"dropped:store")
     assert client.headers[b"x-nearfar-deviations"].startswith(b"renamed:x" if lines else b"dropped")
     assert b'"store":true' not in client.data
+    assert client.counted == ["dropped:store"]
 
 
 def test_errors_pass_and_are_not_kept() -> None:
@@ -136,7 +140,7 @@ def test_a_broken_stream_is_not_kept() -> None:
     client = Client()
     store: Any = Store(client)
     request = parse(b'{"model":"m","input":"hi","stream":true}', "req-1")
-    keeping = Keeping(client, store, request, Told(store=True))
+    keeping = Keeping(client, store, request, Told(store=True), count=client.counted.append)
 
     async def scenario() -> None:
         await keeping.start(200, HEADERS[:1], LINES)

@@ -67,6 +67,7 @@ def test_boundaries_with_odd_signs_are_quoted() -> None:
         part('Content-Disposition: form-data; name="a"\r\n folded: x') + END,
         part('Content-Disposition: form-data; name="a"\r\nContent-Disposition: form-data; name="b"') + END,
         part('Content-Disposition: form-data; name="a\\"b"') + END,
+        part('Content-Disposition: form-data; name="a"\r\nContent-Length: 2') + END,
         part('Content-Disposition: form-data; name="' + "a" * 5000 + '"') + END,
         b"".join(field(f"a{number}") for number in range(MAX_PARTS + 1)) + END,
     ],

@@ -52,7 +52,7 @@ async def create(gateway: Gateway, http: HttpRequest, response: HttpResponse) ->
     # It is kept here, so nothing was lost when the upstream is told not to.
     request.fields.pop("store", None)
     told.store = True
-    keeping = Keeping(response, kept, request, told)
+    keeping = Keeping(response, kept, request, told, count=gateway.metrics.deviation)
     wire = msgspec.structs.replace(CLIENT, renderer=followed(told, keeping))
     await gateway.pipeline.answer(request, wire, said, keeping)
 
@@ -165,6 +165,8 @@ async def _continued(gateway: Gateway, http: HttpRequest) -> tuple[bytes, str | 
         stored = await _kept(gateway, http, previous, "previous_response_id", "previous_response_not_found")
         class_ = stored.class_
         items = [*_raw(stored.input), *_output(stored), *items]
+    elif not any(_reference(item) is not None for item in items):
+        return body, None, None  # they are mere words in it
     items, class_ = await _referenced(gateway, http, items, class_)
     whole = strict.replace(members, {"input": msgspec.json.encode(items), "previous_response_id": None})
     limit = gateway.settings.server.max_body_bytes

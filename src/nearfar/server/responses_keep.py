@@ -34,8 +34,11 @@ Rendering = Stream | Plain | LikeStream | LikePlain
 class Keeping:
     """Stands between the pipeline and the client, and puts the whole response into the store before its end."""
 
-    def __init__(self, out: Out, kept: Responses, request: Request, told: Told) -> None:
-        """``told``: what the renderer says; set to false when the response cannot be kept."""
+    def __init__(
+        self, out: Out, kept: Responses, request: Request, told: Told, *, count: Callable[[str], None]
+    ) -> None:
+        """``told``: what the renderer says; set to false when the response cannot be kept. ``count`` counts that."""
+        self._count = count
         self._out = out
         self._kept = kept
         self._request = request
@@ -60,6 +63,7 @@ class Keeping:
         self._class = None if found is None else Class.parse(found.decode())
         if self._class is None or self._class > self._kept.highest:
             self._told.store = False
+            self._count(DROPPED.decode())
             headers = _with_dropped(headers)
         if self._request.stream:
             await self._out.start(status, headers)
@@ -75,6 +79,7 @@ class Keeping:
         dropped = self._told.store and not await self._keep()
         if dropped:
             self._told.store = False
+            self._count(DROPPED.decode())
         if self._head is not None:
             status, headers = self._head
             if not self._told.store:

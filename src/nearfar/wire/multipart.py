@@ -96,6 +96,8 @@ def _part(head: bytes, start: int, end: int) -> Part:
     name = parameters.get("name", "")
     if not name or len(parameters) != len(listed) or not parameters.keys() <= {"name", "filename"}:
         raise _refuse("has a part that is no named field of a form")
+    if found.get("content-length", str(end - start)) != str(end - start):
+        raise _refuse("has a part of another length than its header says")
     return Part(name, start, end, parameters.get("filename"), found.get("content-type", ""))
 
 
