@@ -33,21 +33,27 @@ def look(draft: Draft) -> Findings:
 
 def _outside(loaded: Loaded) -> Iterator[Problem]:
     """What settings and variables name and a gateway cannot do without: certificates, the ledger's address."""
-    from nearfar.server.run import tls
-
     try:
         _ = loaded.environ.ollama_url
     except SettingsError as error:
         yield from error.problems
-    for key, look_up in (
-        ("server.tls_cert", lambda: tls(loaded.settings.server)),
-        ("ledger.url", lambda: loaded.ledger_url),
-    ):
+    for key, look_up in (("server.tls_cert", _certificate), ("ledger.url", _ledger)):
         try:
-            look_up()
+            look_up(loaded)
         except NearfarError as error:
             told = error.message[:1].lower() + error.message[1:].rstrip(".")
             yield Problem(key=key, origin=loaded.origins.get(key, ""), message=told, hint=error.hint)
+
+
+def _certificate(loaded: Loaded) -> None:
+    if loaded.settings.server.tls_cert:
+        from nearfar.server.run import tls  # everything that serves comes with it
+
+        tls(loaded.settings.server)
+
+
+def _ledger(loaded: Loaded) -> None:
+    _ = loaded.ledger_url
 
 
 def _where(problem: Problem) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from nearfar.cli import client, output
+from nearfar.cli import output
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.settings.load import Loaded
 
@@ -135,6 +135,7 @@ def try_one(
     """Try what a deployment really can do, and keep that for later decisions. At a cloud this costs some tokens."""
     from nearfar.cli import trial
     from nearfar.cli.answer import facts, summary
+    from nearfar.cli.client import served_at
     from nearfar.cli.session import open_session
 
     loaded = of(ctx).load(config, sets)
@@ -143,7 +144,7 @@ def try_one(
         where = session.where
     turn = session.account(tried.first)
     # What another gateway's deployment can do says nothing about the one of this name here.
-    kept = not quick and where in {"this process", client.served_at(loaded)} and keep(loaded, tried)
+    kept = not quick and where in {"this process", served_at(loaded)} and keep(loaded, tried)
     if json:
         output.json(
             {
