@@ -91,21 +91,23 @@ class Server:
         return await asyncio.start_unix_server(self._serve, path, limit=MAX_HEAD)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            early = b""
-            while True:
-                reply = Reply(writer)
-                try:
-                    request = await _read(reader, early)
-                except NearfarError as error:
-                    await reply.send(error.status, error_body(error))
-                    break  # where the next request begins is not known
-                if request is None:
-                    break
-                keep, early = await self._answer(request, reply, reader)
-                if not keep or request.last:
-                    break
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                early = b""
+                while True:
+                    reply = Reply(writer)
+                    try:
+                        request = await _read(reader, early)
+                    except NearfarError as error:
+                        await reply.send(error.status, error_body(error))
+                        break  # where the next request begins is not known
+                    if request is None:
+                        break
+                    keep, early = await self._answer(request, reply, reader)
+                    if not keep or request.last:
+                        break
+        finally:
+            writer.close()
 
     async def _answer(self, request: Request, reply: Reply, reader: asyncio.StreamReader) -> tuple[bool, bytes]:
         """(whether another request may follow, what came of it already)."""
