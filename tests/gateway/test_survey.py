@@ -197,8 +197,9 @@ def test_a_key_is_sent_instead_of_a_signature_and_offline_nobody_signs() -> None
     made, target = signed(key="env:TOKEN")
     assert (target.signer, made.signers) == (None, [])
     assert target.secret_headers == (("authorization", "Bearer value-of-env:TOKEN"),)
-    made, target = signed(offline=True)
-    assert (target.signer, made.signers) == (None, [])
+    for more in ({}, {"place": "lan", "base_url": "http://10.0.0.2/v1"}):
+        made, target = signed(offline=True, **more)
+        assert (target.signer, made.signers) == (None, [])
 
 
 def test_a_key_in_the_environment_makes_no_deployment_of_an_address_that_lacks_something() -> None:

@@ -308,7 +308,8 @@ class Survey:
         silent = self._settings.offline and not deployment.place.near
         if deployment.key and not silent:
             secret = key_headers(provider.auth, self._secret(deployment.key))
-        elif signs(provider.auth) and not silent:
+        elif signs(provider.auth) and not self._settings.offline:
+            # Looking for credentials is a connection to a cloud, also for a deployment that is near.
             signer = self._signer(provider.auth, deployment.options)
         plain: dict[str, str] = {}
         for name, value in deployment.headers.items():
