@@ -48,3 +48,9 @@ def test_no_engine_calls_home_or_runs_code_of_the_hub() -> None:
 def test_no_engine_is_imported_by_asking() -> None:
     runtimes.runtime(header.TRANSFORMERS)
     assert not {"torch", "transformers", "onnxruntime_genai"} & set(sys.modules)
+
+
+def test_what_is_said_of_a_model_whose_engine_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else sys)
+    assert runtimes.lacking(header.ONNX) == ""
+    assert runtimes.lacking(header.TRANSFORMERS).startswith("Transformers is not installed. Install it with: pip")

@@ -67,6 +67,16 @@ def check(found: Runtime) -> None:
         raise EngineError(f"{found.title} is not installed.", code="engine_missing", hint=found.install)
 
 
+def lacking(engine: str) -> str:
+    """What to say of a model whose engine is not installed; empty when it is."""
+    found = runtime(engine)
+    try:
+        check(found)
+    except EngineError as error:
+        return error.text
+    return ""
+
+
 def missing(found: Runtime, exc: ImportError) -> Ready:
     """What a child reports that cannot import its engine."""
     if isinstance(exc, ModuleNotFoundError) and exc.name in found.packages:
