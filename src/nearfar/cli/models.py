@@ -1,4 +1,4 @@
-"""``nearfar models``: the GGUF files of this machine, and which models a running gateway has loaded."""
+"""``nearfar models``: the model files and folders of this machine, and which models a running gateway has loaded."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ app = typer.Typer(no_args_is_help=True, help="Model files on this machine: add, 
 @app.command("add")
 def add(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A GGUF file. It is linked, not copied.")],
+    path: Annotated[Path, typer.Argument(help="A GGUF file, a folder with safetensors, or one made for ONNX Runtime GenAI. It is linked, not copied.")],
     name: Annotated[str | None, typer.Option("--name", help="What clients call it [from the file's name].")] = None,
     config: ConfigFile = None,
     sets: Sets = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a GGUF file and make it available as a model."""
+    """Check a model file or folder and make it available as a model."""
     from nearfar.engine.library import Library
 
     loaded = of(ctx).load(config, sets)
@@ -50,6 +50,8 @@ def add(
             f"{model.name}: {described['memory']} of memory when loaded, {described['context']} tokens of context"
         )
         _say_who_knows(loaded, model.name, there=True)
+        if described["missing"]:
+            output.note(str(described["missing"]))
         output.progress(f'Try it: nearfar run {model.name} "Who are you?"')
 
 
@@ -77,6 +79,7 @@ def ls(
         told = _describe(model, loaded.settings.engine)
         columns = (
             "name",
+            "engine",
             "architecture",
             "parameters",
             "quantization",
@@ -88,10 +91,10 @@ def ls(
         )
         rows.append([told[column] for column in columns])
     output.table(
-        ("NAME", "ARCHITECTURE", "PARAMETERS", "TYPE", "FILE", "MEMORY", "CONTEXT", "FOR", "NOTE"),
+        ("NAME", "ENGINE", "ARCHITECTURE", "PARAMETERS", "TYPE", "FILE", "MEMORY", "CONTEXT", "FOR", "NOTE"),
         rows,
-        right=(2, 4, 5, 6),
-        drop=("ARCHITECTURE", "FILE", "PARAMETERS", "TYPE", "FOR", "CONTEXT"),
+        right=(3, 5, 6, 7),
+        drop=("ARCHITECTURE", "FILE", "PARAMETERS", "TYPE", "FOR", "ENGINE", "CONTEXT"),
         flow=("NOTE",),
     )
     trouble = library.trouble()
@@ -206,6 +209,7 @@ def unload(
 def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:
     """One stable object for one model; texts where a person reads them, numbers beside them."""
     from nearfar.engine.estimate import plan
+    from nearfar.engine.runtimes import lacking
 
     header = model.header
     told: dict[str, object] = {
@@ -214,6 +218,8 @@ def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:
         "builtin": model.builtin,
         "usable": header is not None,
         "operations": " ".join(sorted(model.operations)),
+        "engine": "",
+        "missing": "",
         "architecture": "",
         "parameters": "",
         "quantization": "",
@@ -225,8 +231,11 @@ def _describe(model: LocalModel, settings: Engine) -> dict[str, object]:
     }
     if header is None:
         return told
-    planned = plan(header, settings)
+    planned, missing = plan(header, settings), lacking(header.engine)
     return told | {
+        "engine": header.engine,
+        "missing": missing,
+        "note": "demo model" if model.builtin else missing,
         "architecture": header.architecture,
         "parameters": _count(header.parameters),
         "parameter_count": header.parameters,
