@@ -185,6 +185,9 @@ def test_the_refusal_fits_the_reason(tmp_path: Path) -> None:
             for name in (*routes, "nowhere"):
                 out = await made.chat(name, messages=long)
                 found[name] = (out.status, out.headers["x-nearfar-error"])
+                if name == "keyless":
+                    told = json.loads(out.body)["error"]["message"]
+                    assert "broken: no key at env:K" in told
             assert found == {
                 "small": (400, "context_length_exceeded"),
                 "mute": (400, "unsupported"),
@@ -311,7 +314,8 @@ def test_offline_is_told_as_such(tmp_path: Path) -> None:
             out = await made.chat()
             assert (out.status, out.headers["x-nearfar-error"]) == (403, "egress_denied")
             assert json.loads(out.body)["error"]["message"].startswith(
-                "nearfar runs with --offline, and route 'main' has nothing on this side of it, only far."
+                "nearfar runs with --offline: nothing goes beyond the local network, and route 'main' leads only there "
+                "(far)."
             )
             assert far.connections == 0
 

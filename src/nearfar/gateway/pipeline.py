@@ -145,7 +145,8 @@ def _refusal(decision: Decision) -> NearfarError:
     if codes == {"offline"}:
         beyond = ", ".join(item.deployment for item in decision.rejected if item.code == "offline")
         return EgressDenied(
-            f"nearfar runs with --offline, and route {decision.route!r} has nothing on this side of it, only {beyond}.",
+            f"nearfar runs with --offline: nothing goes beyond the local network, and route {decision.route!r} leads "
+            f"only there ({beyond}).",
             hint="`nearfar route ls` lists what runs near.",
         )
     if codes & {"place", "offline"}:
@@ -154,8 +155,9 @@ def _refusal(decision: Decision) -> NearfarError:
             hint="`nearfar route explain` shows every reason.",
         )
     if "unusable" in codes:
+        lacking = "; ".join(f"{item.deployment}: {item.reason}" for item in decision.rejected if item.code in codes)
         return DeploymentUnusable(
-            f"Route {decision.route!r} has no deployment that can be used: {why}.",
+            f"Route {decision.route!r} has no deployment that can be used: {lacking}.",
             hint="Mend that and restart the gateway; `nearfar config check` says how.",
         )
     return APIConnectionError(
