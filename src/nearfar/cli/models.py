@@ -28,7 +28,12 @@ app = typer.Typer(no_args_is_help=True, help="Model files on this machine: add, 
 @app.command("add")
 def add(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A GGUF file, a folder with safetensors, or one made for ONNX Runtime GenAI. It is linked, not copied.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A GGUF file, a folder with safetensors, or one made for ONNX Runtime GenAI. It is linked, not copied."
+        ),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What clients call it [from the file's name].")] = None,
     config: ConfigFile = None,
     sets: Sets = None,
