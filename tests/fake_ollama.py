@@ -47,6 +47,7 @@ class FakeOllama:
         """Lines of a stream after which the connection breaks."""
         self.url = ""
         self._writers: set[asyncio.StreamWriter] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -64,6 +65,11 @@ class FakeOllama:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+    def let(self, *, load: bool) -> None:
+        """From another thread: whether loading ends."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.ready.set if load else self.ready.clear)
 
     def drop(self) -> None:
         """Close every connection."""
@@ -170,6 +176,7 @@ def _send(writer: asyncio.StreamWriter, status: int, value: object) -> None:
 async def here(models: dict[str, int], **more: Any) -> AsyncIterator[FakeOllama]:
     """A fake in the running event loop."""
     made = FakeOllama(models, **more)
+    made._loop = asyncio.get_running_loop()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

@@ -19,6 +19,8 @@ from nearfar.core.chat import Request, Usage
 
 SURE = 0.75
 """Below this part of the least count a prompt was cut; above it, the runtime may count or write templates otherwise."""
+LOW = 0.5
+"""Below this part of the estimate it is worth looking at the text: English is usually at 0.7 of it."""
 WORTH = 256
 """Tokens at least: a shorter prompt fits every context."""
 WIDE_PER_TOKEN = 4
@@ -94,7 +96,7 @@ def suspicious(request: Request, usage: Usage | None) -> int:
     Cheap for prompts that were read: the text is only looked at when the report is low beside the estimate.
     """
     read = None if usage is None else usage.input
-    if read is None or request.input_tokens < WORTH or read >= request.input_tokens * SURE:
+    if read is None or request.input_tokens < WORTH or read >= request.input_tokens * LOW:
         return 0
     least = least_input(request.fields)
     return least if least >= WORTH and read < least * SURE else 0
