@@ -19,6 +19,7 @@ from nearfar.core.errors import BadRequestError, NearfarError, NotFoundError
 from nearfar.core.places import Place
 from nearfar.core.routing import Decision, Deployment, Route
 from nearfar.gateway.fleet import Fleet, Snapshot, Target, build_head, parse_base
+from nearfar.gateway.life_facts import COLD, UNKNOWN, Fact, ModelState, described, informed, matching, wait
 from nearfar.gateway.transport import Transport
 from nearfar.policy.decide import is_passed_over
 from nearfar.policy.seal import Sealer
@@ -32,10 +33,6 @@ FRESH = 5.0
 """Seconds for which a runtime's word about its memory is believed while requests come."""
 ANSWER = Deadlines(connect=0.5, first_byte=1.0, between_bytes=1.0, total=2.0)
 LOAD = Deadlines(connect=5.0, first_byte=900.0, between_bytes=900.0, total=900.0)
-SPEED = 500_000_000.0
-"""Bytes per second at which a model is taken to load until its loading was seen: an ordinary SSD, cold."""
-UNKNOWN_LOAD = 10.0
-"""Seconds a model is taken to load whose size nobody said."""
 REST = 30.0
 """Seconds until a model that could not be warmed is tried again."""
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -43,34 +40,6 @@ ANSWER_BYTES = 8 * 1024 * 1024
 _NEAR_FIRST = frozenset({"local-first", "local-only"})
 _JSON = ("content-type", "application/json")
 _ENGINE = "engine:"
-
-
-class ModelState(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment's model in its runtime, as it was when somebody last looked."""
-
-    deployment: str
-    provider: str
-    model: str
-    place: str
-    state: str
-    """``loaded``, ``loading``, ``cold``, or ``unknown`` where the runtime did not answer."""
-    context: int | None = None
-    """Tokens of context it is loaded with."""
-    bytes: int = 0
-    expires: str = ""
-    load_seconds: float = 0.0
-    """What loading it takes, as far as is known: measured, or from its size."""
-
-
-class _Fact(msgspec.Struct, frozen=True, kw_only=True):
-    state: str
-    context: int | None = None
-    bytes: int = 0
-    expires: str = ""
-
-
-_UNKNOWN = _Fact(state="unknown")
-_COLD = _Fact(state="cold")
 
 
 class Lives:
@@ -95,7 +64,7 @@ class Lives:
         self._sealer = sealer
         self._reach = reach
         self._clock = clock
-        self._facts: dict[str, _Fact] = {}
+        self._facts: dict[str, Fact] = {}
         self._shown: dict[str, Shown] = {}
         self._used: set[str] = set()
         self._took: dict[str, float] = {}
@@ -177,7 +146,7 @@ class Lives:
         if life is None:
             return None
         running = await self._running(target, life)
-        found = None if running is None else _match(target.deployment, running)
+        found = None if running is None else matching(target.deployment, running)
         return None if found is None else found.context
 
     # What people ask for.
@@ -195,7 +164,7 @@ class Lives:
             await asyncio.gather(*(asyncio.shield(self._start(key)) for key in sorted(keys)))
         self._tell()
         return [
-            self._state(target.deployment, self._facts.get(name, _UNKNOWN))
+            self._state(target.deployment, self._facts.get(name, UNKNOWN))
             for name, target in self._fleet.snapshot.targets.items()
             if self._key(target)
         ]
@@ -208,11 +177,11 @@ class Lives:
         """
         target = self._wanted(name)
         await self._look_at(self._key(target))
-        if self._facts.get(name, _UNKNOWN).state not in {"loaded", "loading"}:
+        if self._facts.get(name, UNKNOWN).state not in {"loaded", "loading"}:
             await self._load(target)
             await self._look_at(self._key(target))
         self._tell()
-        return self._state(target.deployment, self._facts.get(name, _UNKNOWN))
+        return self._state(target.deployment, self._facts.get(name, UNKNOWN))
 
     async def unload(self, name: str) -> bool:
         """Take the model of the deployment ``name`` out of memory; False when it was not there. Raises as ``load``."""
@@ -222,7 +191,7 @@ class Lives:
         else:
             life = self._life(target)
             assert life is not None
-            running = _match(target.deployment, await self._running(target, life) or [])
+            running = matching(target.deployment, await self._running(target, life) or [])
             done = running is not None
             if running is not None:
                 running = running if running.model else msgspec.structs.replace(running, model=target.deployment.model)
@@ -296,7 +265,7 @@ class Lives:
             await self._show([target for target in targets if target.deployment.name in self._used])
         self._tell()
 
-    async def _engine_facts(self, targets: Iterable[Target]) -> dict[str, _Fact]:
+    async def _engine_facts(self, targets: Iterable[Target]) -> dict[str, Fact]:
         assert self._engines is not None
         try:
             statuses = {status.model: status for status in await self._engines.status()}
@@ -307,12 +276,12 @@ class Lives:
             status = statuses.get(target.engine_model)
             if status is not None:
                 state = {"ready": "loaded", "loading": "loading"}.get(status.state, "cold")
-                found[target.deployment.name] = _Fact(
+                found[target.deployment.name] = Fact(
                     state=state, context=status.context or None, bytes=status.rss_bytes or status.estimate_bytes
                 )
         return found
 
-    async def _runtime_facts(self, targets: list[Target]) -> dict[str, _Fact]:
+    async def _runtime_facts(self, targets: list[Target]) -> dict[str, Fact]:
         life = self._life(targets[0])
         assert life is not None
         running = await self._running(targets[0], life)
@@ -320,17 +289,17 @@ class Lives:
         for target in targets:
             name = target.deployment.name
             if running is None:
-                found[name] = _UNKNOWN
+                found[name] = UNKNOWN
                 continue
-            here = _match(target.deployment, running)
+            here = matching(target.deployment, running)
             if here is None:
                 # Ollama does not list what it is just loading. How much memory a model took when it was there tells
                 # how long it takes to come back.
                 state = "loading" if name in self._loading else "cold"
-                found[name] = _Fact(state=state, bytes=self._facts.get(name, _COLD).bytes)
+                found[name] = Fact(state=state, bytes=self._facts.get(name, COLD).bytes)
                 continue
             state = "loading" if here.loading else "loaded"
-            found[name] = _Fact(state=state, context=here.context, bytes=here.bytes, expires=here.expires)
+            found[name] = Fact(state=state, context=here.context, bytes=here.bytes, expires=here.expires)
         return found
 
     async def _running(self, target: Target, life: Life) -> list[Running] | None:
@@ -411,33 +380,14 @@ class Lives:
             self._took[name] = self._clock() - began
 
     def _set(self, name: str, state: str) -> None:
-        self._facts[name] = msgspec.structs.replace(self._facts.get(name, _COLD), state=state)
+        self._facts[name] = msgspec.structs.replace(self._facts.get(name, COLD), state=state)
         self._news = True
         self._tell()
 
     # What the fleet is told.
 
-    def _wait(self, name: str, fact: _Fact) -> float:
-        if fact.state in {"loaded", "unknown"}:
-            return 0.0
-        known = self._took.get(name)
-        if known is not None:
-            return known
-        return fact.bytes / SPEED if fact.bytes else UNKNOWN_LOAD
-
-    def _state(self, deployment: Deployment, fact: _Fact) -> ModelState:
-        cold = msgspec.structs.replace(fact, state="cold")
-        return ModelState(
-            deployment=deployment.name,
-            provider=deployment.provider,
-            model=deployment.model,
-            place=deployment.place.label,
-            state=fact.state,
-            context=fact.context,
-            bytes=fact.bytes,
-            expires=fact.expires,
-            load_seconds=round(self._wait(deployment.name, cold), 1),
-        )
+    def _state(self, deployment: Deployment, fact: Fact) -> ModelState:
+        return described(deployment, fact, self._took.get(deployment.name))
 
     def _tell(self) -> None:
         """Make what is known part of the fleet's snapshot, if it is not yet."""
@@ -450,34 +400,17 @@ class Lives:
             target = targets.get(name)
             if target is None:
                 continue
-            deployment = _informed(target.deployment, fact, self._shown.get(name))
+            deployment = informed(target.deployment, fact, self._shown.get(name))
             state = {"cold": "cold", "loading": "loading"}.get(fact.state, "ready")
-            wait = self._wait(name, fact)
-            if (state, wait, deployment) != (target.ready.state, target.ready.wait, target.deployment):
-                targets[name] = target.informed(deployment, state=state, wait=wait)
+            seconds = wait(fact, self._took.get(name))
+            if (state, seconds, deployment) != (target.ready.state, target.ready.wait, target.deployment):
+                targets[name] = target.informed(deployment, state=state, wait=seconds)
                 changed = True
         if changed:
             base = Snapshot(targets, base.routes, base.unusable)
             self._fleet.adopt(base)
         self._told = base
         self._news = False
-
-
-def _match(deployment: Deployment, running: Iterable[Running]) -> Running | None:
-    """The running copy of ``deployment``'s model; a name without a tag means the tag ``latest``."""
-    names = {"", deployment.model, f"{deployment.model}:latest"}
-    return next((item for item in running if item.model in names), None)
-
-
-def _informed(deployment: Deployment, fact: _Fact, shown: Shown | None) -> Deployment:
-    """The deployment with what its runtime says, where neither owner nor list said it."""
-    context, capabilities = deployment.context, deployment.capabilities
-    if shown is not None:
-        context = context or shown.context
-        known = {name: can for name, can in capabilities.items() if can.can is not None}
-        capabilities = {**capabilities, **shown.capabilities, **known}
-    loaded = fact.context if fact.state == "loaded" and deployment.provider != "embedded" else None
-    return msgspec.structs.replace(deployment, context=context, capabilities=capabilities, loaded_context=loaded)
 
 
 def _root(target: Target, provider: Provider) -> str:
