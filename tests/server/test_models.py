@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 from tests import running
 from tests.server.served import loaded, run, served
 
@@ -75,5 +76,26 @@ def test_a_model_file_that_comes_is_found(tmp_path: Path, tiny_gguf: Path) -> No
             running.add_model(tmp_path, tiny_gguf, "new")
             while (await app.ask("/v1/models/new")).status != 200:
                 pass
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("headers", "mark"),
+    [({}, "object"), ({"anthropic-version": "2023-06-01"}, "has_more"), ({"anthropic-version": "later"}, "has_more")],
+)
+def test_several_vendors_claim_the_path_and_the_shape_follows_the_headers(
+    tmp_path: Path, headers: dict[str, str], mark: str
+) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, running.far('"far/a:b"', "http://127.0.0.1:9"))) as app:
+            whole = await app.ask("/v1/models?limit=1000", headers=headers)
+            assert mark in whole.json
+            assert "far/a:b" in {row["id"] for row in whole.json["data"]}
+            one = await app.ask("/v1/models/far/a%3Ab", headers=headers)
+            assert one.json["id"] == "far/a:b"
+            assert ("type" in one.json) == bool(headers)
+            none = await app.ask("/v1/models/nobody", headers=headers)
+            assert (none.status, none.json.get("type")) == (404, "error" if headers else None)
 
     run(scenario())

@@ -19,7 +19,6 @@ from nearfar.gateway.fleet import Snapshot
 from nearfar.server.chat import answer, introduce
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.models import reply
-from nearfar.server.routes import Route
 from nearfar.wire import anthropic_count_tokens
 from nearfar.wire.anthropic_messages import CLIENT as MESSAGES
 from nearfar.wire.anthropic_messages_parse import dialect_headers
@@ -175,9 +174,3 @@ def _row(route: ModelRoute, snapshot: Snapshot, created: int) -> dict[str, Any]:
         "max_input_tokens": max(contexts, default=None),
         "max_tokens": max(outputs, default=None),
     }
-
-
-ROUTES: tuple[Route, ...] = (
-    Route(method="POST", path="/v1/messages", handler=messages),
-    Route(method="POST", path="/v1/messages/count_tokens", handler=count_tokens),
-)

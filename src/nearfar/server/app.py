@@ -19,36 +19,13 @@ from nearfar.core.errors import (
     PermissionDeniedError,
 )
 from nearfar.gateway.exchange import error_headers
-from nearfar.server import anthropic, audio, chat, completions, gemini, model_lists, operations, responses
-from nearfar.server.dialects import ERRORS, Dialect, dialect_of, secret_in
+from nearfar.server.dialects import Dialect, dialect_of, error_body, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
-from nearfar.server.ollama import ROUTES as OLLAMA
-from nearfar.server.routes import Route
+from nearfar.server.routes import ROUTES, Handler, Route, find
 from nearfar.settings.model import Server
 
 log = logging.getLogger("nearfar.access")
 
-
-ROUTES: tuple[Route, ...] = (
-    Route(method="POST", path="/v1/chat/completions", handler=chat.completions),
-    Route(method="POST", path="/v1/embeddings", handler=chat.embeddings),
-    *responses.ROUTES,
-    *completions.ROUTES,
-    *audio.ROUTES,
-    Route(method="GET", path="/v1/models", handler=model_lists.all_models),
-    Route(method="GET", path="/v1/models/", handler=model_lists.one_model),
-    # One line per further dialect.
-    *anthropic.ROUTES,
-    *gemini.ROUTES,
-    *OLLAMA,
-    Route(method="GET", path="/", handler=operations.welcome, open=True),
-    Route(method="GET", path="/livez", handler=operations.livez, open=True),
-    Route(method="GET", path="/readyz", handler=operations.readyz, open=True),
-    Route(method="GET", path="/metrics", handler=operations.metrics),
-    Route(method="GET", path="/nearfar/v1/ps", handler=operations.ps),
-    Route(method="POST", path="/nearfar/v1/load", handler=operations.load),
-    Route(method="POST", path="/nearfar/v1/unload", handler=operations.unload),
-)
 
 _ALLOWED = (
     b"authorization, content-type, x-api-key, api-key, x-goog-api-key, x-goog-api-client, anthropic-version, "
@@ -80,6 +57,7 @@ class Application:
         self._hosts_seen: set[bytes] = set()
         """Host headers that were found to be ours: looked at once instead of for every request."""
         self._cors = frozenset(server.cors_origins)
+        self._handlers: dict[str, Handler] = {}
         self._port = port
         self._access = gateway.settings.log.access
 
@@ -107,7 +85,7 @@ class Application:
         if isinstance(error, MethodNotAllowedError):
             headers = [*headers, (b"allow", error.allowed.encode())]
         dialect = "openai" if request is None else dialect_of(request.path, request.query, request.headers)
-        return headers, ERRORS.get(dialect, ERRORS["openai"])(error, "")
+        return headers, error_body(dialect)(error, "")
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """Answer; whatever goes wrong becomes a typed reply and a line in the log."""
@@ -119,7 +97,10 @@ class Application:
                 await response.end()
                 return
             route = self._route(request)
-            await route.handler(self._gateway, request, response)
+            handler = self._handlers.get(route.handler)
+            if handler is None:
+                handler = self._handlers[route.handler] = find(route)
+            await handler(self._gateway, request, response)
         except NearfarError as error:
             if isinstance(error, InternalServerError) and error.__cause__ is not None:
                 # The client was told that the log has the details.

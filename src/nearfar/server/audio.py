@@ -6,7 +6,6 @@ from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError
 from nearfar.server.chat import answer
 from nearfar.server.http import HttpRequest, HttpResponse
-from nearfar.server.routes import Route
 from nearfar.wire import multipart
 from nearfar.wire.openai_audio import CLIENT
 
@@ -30,6 +29,3 @@ def _check_type(http: HttpRequest) -> None:
             param="content-type",
             hint="Send the form with your client's own encoder.",
         )
-
-
-ROUTES: tuple[Route, ...] = (Route(method="POST", path="/v1/audio/transcriptions", handler=transcriptions),)

@@ -6,27 +6,33 @@ Source: what the official SDKs send, logged on loopback with their releases of 2
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 from nearfar.core.errors import NearfarError
-from nearfar.wire.anthropic_messages_reply import error_body as anthropic_error
-from nearfar.wire.gemini_generate_failures import error_body as gemini_error
-from nearfar.wire.ollama_common import error_body as ollama_error
-from nearfar.wire.openai_chat_render import error_body as openai_error
 
 Dialect = Literal["openai", "anthropic", "gemini", "ollama", "bedrock"]
 ErrorBody = Callable[[NearfarError, str], bytes]
 """(error, request id) → a whole error body."""
 
-ERRORS: dict[Dialect, ErrorBody] = {
-    "ollama": ollama_error,
-    "openai": openai_error,
-    "anthropic": anthropic_error,
-    "gemini": gemini_error,
+_ERRORS: dict[Dialect, str] = {
+    "openai": "openai_chat_render",
+    "anthropic": "anthropic_messages_reply",
+    "gemini": "gemini_generate_failures",
+    "ollama": "ollama_common",
+    "bedrock": "bedrock_converse_render",
 }
-"""How a refusal looks to each; a dialect without an entry gets OpenAI's shape."""
+"""Where a wire says how a refusal looks."""
+
+
+@functools.cache
+def error_body(dialect: Dialect) -> ErrorBody:
+    """How a refusal looks in ``dialect``. Imports its wire, which nothing else may have needed so far."""
+    found: ErrorBody = importlib.import_module(f"nearfar.wire.{_ERRORS[dialect]}").error_body
+    return found
 
 
 def dialect_of(path: str, query: bytes, headers: Mapping[bytes, bytes]) -> Dialect:

@@ -19,7 +19,6 @@ from nearfar.gateway.fleet import Snapshot
 from nearfar.server.chat import answer, introduce
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
-from nearfar.server.routes import Route
 from nearfar.wire import gemini_count, gemini_embed, gemini_generate
 
 PAGE = 50
@@ -216,15 +215,3 @@ def _row(route: ModelRoute, snapshot: Snapshot, *, at_vertex: bool) -> dict[str,
     if outputs:
         row["outputTokenLimit"] = max(outputs)
     return row
-
-
-ROUTES: tuple[Route, ...] = (
-    Route(method="POST", path="/v1/models/", handler=call, dialect="gemini"),
-    Route(method="POST", path="/v1beta/", handler=call),
-    Route(method="POST", path="/v1beta1/", handler=call),
-    Route(method="POST", path="/v1/projects/", handler=call),
-    Route(method="GET", path="/v1beta/models", handler=all_models),
-    Route(method="GET", path="/v1beta/models/", handler=one_model),
-    Route(method="GET", path="/v1beta1/publishers/google/models", handler=all_models),
-    Route(method="GET", path="/v1beta1/publishers/google/models/", handler=one_model),
-)

@@ -20,8 +20,6 @@ from nearfar.gateway.life_facts import ModelState
 from nearfar.server.chat import answer
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
-from nearfar.server.routes import Handler
-from nearfar.server.routes import Route as Endpoint
 from nearfar.wire import ollama_chat, ollama_embed, ollama_embeddings, ollama_generate, strict
 from nearfar.wire.ollama_common import keeps_alive, model_of, timestamp
 
@@ -238,23 +236,3 @@ def _running(state: ModelState) -> dict[str, Any]:
     if state.expires:
         row["expires_at"] = state.expires
     return row
-
-
-def _post(path: str, handler: Handler) -> Endpoint:
-    return Endpoint(method="POST", path=path, handler=handler)
-
-
-ROUTES: tuple[Endpoint, ...] = (
-    _post("/api/chat", chat),
-    _post("/api/generate", generate),
-    _post("/api/embed", embed),
-    _post("/api/embeddings", embeddings),
-    _post("/api/show", show),
-    Endpoint(method="GET", path="/api/tags", handler=tags),
-    Endpoint(method="GET", path="/api/ps", handler=ps),
-    Endpoint(method="GET", path="/api/version", handler=version),
-    *(_post(f"/api/{what}", elsewhere) for what in ("pull", "push", "create", "copy")),
-    Endpoint(method="DELETE", path="/api/delete", handler=elsewhere),
-    Endpoint(method="GET", path="/api/blobs/", handler=elsewhere),
-    _post("/api/blobs/", elsewhere),
-)

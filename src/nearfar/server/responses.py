@@ -19,7 +19,6 @@ from nearfar.server.chat import introduce
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.server.responses_keep import Keeping, followed
-from nearfar.server.routes import Route
 from nearfar.store.keyring import Caller
 from nearfar.store.responses import Responses, Stored
 from nearfar.wire import strict
@@ -238,11 +237,3 @@ class _Output(msgspec.Struct):
 
 def _output(stored: Stored) -> list[msgspec.Raw]:
     return msgspec.json.decode(stored.response, type=_Output).output
-
-
-ROUTES: tuple[Route, ...] = (
-    Route(method="POST", path="/v1/responses", handler=create),
-    Route(method="GET", path=_BELOW, handler=below),
-    Route(method="DELETE", path=_BELOW, handler=below),
-    Route(method="POST", path=_BELOW, handler=below),
-)
