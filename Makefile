@@ -14,6 +14,10 @@ SDKS := $(patsubst requirements/sdk-%.lock,.build/sdk/%/.installed,$(wildcard re
 HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
 NODE := .build/node/.installed
 TRANSFORMERS := .build/live/transformers/.installed
+# torch's builds differ by machine, so it is a stage of its own: all of .venv, and these engines before it.
+STAGE := .build/stages/torch
+TORCH := torch==2.13.0
+STAGE_INSTALL = $(PYTHON) -m pip --disable-pip-version-check --no-input --python $(STAGE)/bin/python install --quiet
 UV := .build/lock/bin/uv
 LITELLM := .build/peers/litellm/bin/litellm
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -26,7 +30,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk node live lint test test-quick test-all soak bench bench-peers docs lock clean
+.PHONY: help demo serve install dev sdk node live lint test test-quick test-all test-torch soak bench bench-peers docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -56,7 +60,11 @@ test-quick: $(DEV) $(SDKS)
 test: lint test-quick ## Style, types, layers and every quick test (minutes)
 
 test-all: lint test-quick $(NODE) $(TRANSFORMERS) ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
-	$(BIN)/python -m pytest -m slow --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not torch" --durations 10 $(ARGS)
+	@$(MAKE) --no-print-directory test-torch
+
+test-torch: $(STAGE)/.installed ## The tests that need torch and ONNX Runtime, which it installs under .build (1.3 GB)
+	$(STAGE)/bin/python -m pytest -m torch --durations 10 $(ARGS)
 
 soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
 	NEARFAR_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak --durations 10 $(ARGS)
@@ -71,8 +79,9 @@ docs: $(DEV) ## Write the generated parts of README and docs anew
 	$(BIN)/python -m tools.docs.generate $(ARGS)
 
 lock: $(UV) ## Write requirements/*.lock anew
-	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml requirements/build.in --extra local --extra postgres --extra store --extra aws --extra google --group dev -o requirements/dev.lock
 	$(COMPILE) pyproject.toml requirements/build.in --extra local -c requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) requirements/stage-torch.in -c requirements/dev.lock -o requirements/stage-torch.lock
 	for name in requirements/sdk-*.in; do $(COMPILE) "$$name" -o "$${name%.in}.lock" || exit; done
 
 clean: ## Remove what these commands made: .venv, .build, caches
@@ -121,6 +130,19 @@ $(TRANSFORMERS): requirements/live-transformers.in | $(BIN)/python
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PYTHON) -m pip --disable-pip-version-check --no-input --python $(@D)/bin/python install --quiet \
 		--only-binary :all: -r $<
+	@touch $@
+
+# First the engines alone, for pip must not touch .venv; then the line that makes .venv part of it. An index whose torch
+# needs more than torch itself (CUDA's libraries) has to give that too.
+$(STAGE)/.installed: requirements/stage-torch.lock $(DEV)
+	rm -rf $(STAGE)
+	$(PYTHON) -m venv --without-pip $(STAGE)
+	$(STAGE_INSTALL) --require-hashes --only-binary :all: -r $<
+	$(STAGE_INSTALL) --no-deps $(TORCH)
+	@$(STAGE)/bin/python -c 'import torch' 2>/dev/null || $(STAGE_INSTALL) $(TORCH)
+	@$(STAGE)/bin/python -c 'import sysconfig, sys; open(sysconfig.get_path("purelib") + "/house.pth", "w").write( \
+		"import site; site.addsitedir(" + repr(sys.argv[1]) + ")\n")' \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(LITELLM): | $(BIN)/python
