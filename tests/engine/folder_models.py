@@ -23,7 +23,8 @@ GENAI: dict[str, Any] = {
         "type": "llama",
         "context_length": 256,
         "vocab_size": 4,
-        "eos_token_id": 2,
+        "eos_token_id": [2],
+        "bot_token_id": 3,
         "decoder": {
             "session_options": {"log_id": "x", "provider_options": []},
             "filename": "model.onnx",

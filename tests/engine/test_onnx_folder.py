@@ -46,6 +46,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ("model.decoder.run_options", {"x": "y"}),
         ("model.decoder.pipeline", []),
         ("model.vision", {"filename": "v.onnx"}),
+        ("model.image_token_id", "x"),
         ("model.speech", {}),
         ("engine", {}),
         ("model.decoder.filename", "../model.onnx"),

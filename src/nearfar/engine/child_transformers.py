@@ -31,6 +31,8 @@ _CAN = frozenset(
         "top_logprobs",
     }
 )
+_CERTAIN = 1e6
+"""What a bias of 100 stands for: infinity would leave nothing to choose from."""
 _GREEDY = 1e-4
 """A temperature below it means the likeliest token."""
 
@@ -185,7 +187,7 @@ class _Scores:
         if sampling.logit_bias:
             scores = scores.clone()
             for token, weight in sampling.logit_bias.items():
-                scores[0, token] += weight if abs(weight) < 100 else math.copysign(math.inf, weight)
+                scores[0, token] += weight if abs(weight) < 100 else math.copysign(_CERTAIN, weight)
         if sampling.presence_penalty or sampling.frequency_penalty:
             counts = input_ids[0, self._prompt :].bincount(minlength=scores.shape[-1])
             scores = scores - counts * sampling.frequency_penalty - (counts > 0) * sampling.presence_penalty

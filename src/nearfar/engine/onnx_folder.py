@@ -27,20 +27,8 @@ _SMALL = (
     "vocab.json",
     "merges.txt",
 )
-_MODEL = frozenset(
-    {
-        "bos_token_id",
-        "context_length",
-        "decoder",
-        "eos_token_id",
-        "pad_token_id",
-        "sep_token_id",
-        "decoder_start_token_id",
-        "type",
-        "vocab_size",
-    }
-)
-"""Members of ``model`` for a decoder that reads text; others belong to images, speech, or pipelines of models."""
+_MODEL = frozenset({"context_length", "decoder", "type", "vocab_size"})
+"""Members of ``model`` for a decoder that reads text, besides ids of tokens; others belong to images, speech, …"""
 _DECODER = frozenset(
     {
         "session_options",
@@ -81,7 +69,7 @@ def read_folder(folder: Path) -> Folder:
     decoder = _member(folder, model, "decoder")
     session = decoder.get("session_options") or {}
     _only(folder, config, frozenset({"model", "search"}), "")
-    _only(folder, model, _MODEL, "model.")
+    _only(folder, {name: member for name, member in model.items() if not _is_token(name, member)}, _MODEL, "model.")
     _only(folder, decoder, _DECODER, "model.decoder.")
     _only(folder, session if isinstance(session, dict) else {"": session}, _SESSION, "model.decoder.session_options.")
     if decoder.get("run_options"):
@@ -117,6 +105,11 @@ def _only(folder: Path, found: dict[str, Any], known: frozenset[str], where: str
     for name in found:
         if name not in known:
             raise _strange(folder, f"{where}{name[:80]}")
+
+
+def _is_token(name: str, member: object) -> bool:
+    """Whether a member of ``model`` is the id of a token, or a list of them."""
+    return name.endswith("_token_id") and isinstance(member, int | list)
 
 
 def _strange(folder: Path, member: str) -> ModelFileError:
