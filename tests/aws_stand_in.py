@@ -163,20 +163,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, folder: str, what: str) -> None:
         files = sorted((GOLDEN / folder).glob("stream_*.bin"))
-        data = next((path for path in files if what in path.stem), files[-1]).read_bytes()
+        word = what if what not in {"cut", "wait"} else "text"
+        data = next((path for path in files if word in path.stem), files[-1]).read_bytes()
         self.send_response(200)
         self.send_header("content-type", "application/vnd.amazon.eventstream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        sent = len(data) // 2 if what in {"cut", "wait"} else len(data)
-        for start in range(0, sent, 77):
-            self._chunk(data[start : min(start + 77, sent)])
+        sent = len(data) * 2 // 3 if what in {"cut", "wait"} else len(data)
+        pieces = [data[start : min(start + 77, sent)] for start in range(0, sent, 77)]
         if what == "wait":
             with contextlib.suppress(ConnectionError):
+                for piece in pieces:
+                    self._chunk(piece)
                 self.connection.recv(1)
             self.server.left.set()
             self.close_connection = True
             return
+        for piece in pieces:
+            self._chunk(piece)
         # A cut at AWS's side: the body ends as its framing says, in the middle of a message.
         self.wfile.write(b"0\r\n\r\n")
 

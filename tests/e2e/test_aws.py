@@ -173,7 +173,7 @@ def test_a_client_that_leaves_ends_the_call(house: running.Gateway, far: aws_sta
     with house.raw() as raw:
         body = {"model": "wait", "stream": True, "messages": [{"role": "user", "content": "x"}]}
         raw.post("/v1/chat/completions", body)
-        raw.until(b"I will look")
+        raw.until(b"It is ")
     assert far.left.wait(running.WAIT)
     running.eventually(lambda: [entry for entry in house.entries() if entry.outcome == "cancelled"])
 

@@ -11,6 +11,7 @@ from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
 from nearfar.wire import openai_chat
 from nearfar.wire.base import Outgoing
+from nearfar.wire.openai_chat_conversation import conversation
 from nearfar.wire.sagemaker_invoke import PROVIDER, encode
 
 
@@ -57,6 +58,13 @@ def test_the_container_hears_a_name_only_where_it_has_one(options: dict[str, str
     assert sent.path == f"/endpoints/{endpoint}/invocations"
     assert json.loads(sent.body)["model"] == model
     assert sent.deviations == ()
+
+
+def test_a_conversation_of_another_dialect_has_its_body_too() -> None:
+    request = openai_chat.parse(b'{"model":"asked","messages":[{"role":"user","content":"hi"}]}', "r")
+    there = Deployment(name="d", provider="p", model="ep", wire=PROVIDER.name, base_url="https://h", place=Place.CLOUD)
+    sent = encode(request, there, conversation(request))
+    assert json.loads(sent.body) == {"messages": [{"role": "user", "content": "hi"}], "model": ""}
 
 
 def test_all_else_travels_as_it_came() -> None:

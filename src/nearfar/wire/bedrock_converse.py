@@ -1,7 +1,8 @@
-"""Amazon Bedrock's Converse API, towards providers. It knows neither routes nor places.
+"""Amazon Bedrock's Converse API, towards clients and providers. It knows neither routes nor places.
 
-Requests are composed in bedrock_converse_compose (with the table of what is refused, dropped and moved), replies read
-in bedrock_converse_decode.
+Clients' requests are read in bedrock_converse_parse, replies to them written in bedrock_converse_render. Towards
+providers, a client's own bytes travel as they came; other requests are composed in bedrock_converse_compose (with the
+table of what is refused, dropped and moved); replies are read in bedrock_converse_decode.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from nearfar.core.conversation import Conversation
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.aws_failures import aws_error
-from nearfar.wire.base import Outgoing, ProviderWire
+from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 from nearfar.wire.bedrock_converse_compose import to_converse
+from nearfar.wire.bedrock_converse_conversation import conversation as conversation_of
 from nearfar.wire.bedrock_converse_decode import decoder
+from nearfar.wire.bedrock_converse_parse import NAME, parse
+from nearfar.wire.bedrock_converse_render import error_body, renderer
 from nearfar.wire.patch import JSON_HEADERS
 
-NAME = "bedrock.converse"
 STREAM_HEADERS = (*JSON_HEADERS, ("accept", "application/vnd.amazon.eventstream"))
 
 
@@ -53,6 +56,8 @@ def model_path(model: str, verb: str) -> str:
     """
     return f"/model/{quote(model, safe='')}/{verb}"
 
+
+CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, conversation=conversation_of, error=error_body)
 
 PROVIDER = ProviderWire(
     name=NAME,

@@ -315,6 +315,9 @@ class _Turns:
         if block.vendor == "openai.thinking_block":
             self._note.add("dropped:reasoning")
             return []
+        if block.text:
+            self._note.add("adapted:content")
+            return [{"text": block.text}]
         raise refuse("content of this type", "messages")
 
     def _reasoning(self, block: Reasoning) -> list[Any]:

@@ -53,6 +53,12 @@ def refuse(what: str, param: str) -> BadRequestError:
     return unsupported("Bedrock's Converse API", what, param)
 
 
+def mime_of(kind: str, form: str) -> str:
+    """The type of media that Converse calls ``form``; empty when there is none."""
+    table = {"image": _IMAGES, "document": _DOCUMENTS, "audio": _SOUNDS}.get(kind, {})
+    return next((mime for mime, name in table.items() if name == form), "")
+
+
 class Media:
     """Makes blocks; documents of one request get names that differ."""
 

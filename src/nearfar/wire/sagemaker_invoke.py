@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import msgspec
-
 from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation
 from nearfar.core.routing import Deployment
-from nearfar.wire import openai_chat
+from nearfar.wire import openai_chat, strict
 from nearfar.wire.aws_event_stream import Message
 from nearfar.wire.aws_failures import aws_error
 from nearfar.wire.aws_unwrap import Unwrapped
@@ -28,18 +26,15 @@ _COMPONENT = "x-amzn-sagemaker-inference-component"
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
     """The request as OpenAI's wire makes it, for the endpoint. Raises BadRequestError."""
-    out = openai_chat.encode(request, named(deployment), conversation)
-    return to_endpoint(request, deployment, out.body, out.deviations)
-
-
-def named(deployment: Deployment) -> Deployment:
-    """The deployment under the name that its container knows: none, where only the endpoint has one.
-
-    vLLM's containers refuse every name but their own, and take an empty one.
-    """
+    out = openai_chat.encode(request, deployment, conversation)
     endpoint = deployment.options.get("endpoint")
-    served = deployment.model if endpoint and endpoint != deployment.model else ""
-    return msgspec.structs.replace(deployment, model=served)
+    named = bool(endpoint) and endpoint != deployment.model
+    return to_endpoint(request, deployment, out.body if named else nameless(out.body), out.deviations)
+
+
+def nameless(body: bytes) -> bytes:
+    """``body`` without a model's name: vLLM's containers refuse every name but their own, and take an empty one."""
+    return strict.replace(strict.members(body), {"model": b'""'})
 
 
 def to_endpoint(request: Request, deployment: Deployment, body: bytes, deviations: tuple[str, ...]) -> Outgoing:

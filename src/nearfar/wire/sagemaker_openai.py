@@ -17,13 +17,15 @@ from nearfar.wire import openai_chat
 from nearfar.wire.aws_failures import aws_error
 from nearfar.wire.base import Outgoing, ProviderWire
 from nearfar.wire.openai_chat_decode import decoder
+from nearfar.wire.sagemaker_invoke import nameless
 
 
 def encode(request: Request, deployment: Deployment, conversation: Conversation | None) -> Outgoing:
     """The request as OpenAI's wire makes it. Raises BadRequestError."""
-    if deployment.options.get("endpoint") == deployment.model:
-        deployment = msgspec.structs.replace(deployment, model="")
-    return openai_chat.encode(request, deployment, conversation)
+    out = openai_chat.encode(request, deployment, conversation)
+    if deployment.options.get("endpoint") != deployment.model:
+        return out
+    return msgspec.structs.replace(out, body=nameless(out.body))
 
 
 PROVIDER = ProviderWire(
