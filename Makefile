@@ -23,6 +23,8 @@ LITELLM := .build/peers/litellm/bin/litellm
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --upgrade
 
+# Engines that need torch or their own runtime are set up apart: see requirements/README.md.
+EXTRAS := --extra local --extra postgres --extra store --extra aws --extra google
 SOAK_SECONDS ?= 600
 JOBS ?= 2
 ARGS ?=

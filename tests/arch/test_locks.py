@@ -33,7 +33,7 @@ def wanted(*extras: str, dev: bool = False) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("lock", "requirements"),
-    [("run", wanted("local")), ("dev", wanted("local", "postgres", dev=True))],
+    [("run", wanted("local")), ("dev", wanted("local", "postgres", "store", "aws", "google", dev=True))],
     ids=["run", "dev"],
 )
 def test_every_dependency_is_pinned_inside_its_window(lock: str, requirements: list[Requirement]) -> None:
