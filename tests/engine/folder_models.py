@@ -86,11 +86,11 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def onnx(*, location: str = "model.onnx.data", length: int = 16, offset: int = 0) -> bytes:
+def onnx(*, location: str = "model.onnx.data", length: int = 16, offset: int = 0, kind: int = 1) -> bytes:
     """A graph with one initializer that lies in another file."""
     entries = {"location": location, "offset": str(offset), "length": str(length)}
     external = b"".join(field(13, field(1, k.encode()) + field(2, v.encode())) for k, v in entries.items())
-    tensor = field(1, 4) + field(2, 1) + field(8, b"w") + external + field(14, 1)
+    tensor = field(1, 4) + field(2, kind) + field(8, b"w") + external + field(14, 1)
     return field(1, 10) + field(2, b"tests") + field(7, field(2, b"g") + field(5, tensor))
 
 

@@ -21,6 +21,8 @@ def written(folder: Path, data: bytes, external: int = 16) -> Path:
 def test_where_the_weights_lie(tmp_path: Path) -> None:
     found = read_graph(written(tmp_path, onnx()))
     assert (found.external, found.initializers) == (frozenset({"model.onnx.data"}), 1)
+    assert not found.half
+    assert read_graph(written(tmp_path, onnx(kind=10))).half
     inside = field(7, field(5, field(1, 4) + field(9, bytes(100_000))) * 2)
     assert read_graph(written(tmp_path, inside)) == type(found)(external=frozenset(), initializers=2)
 

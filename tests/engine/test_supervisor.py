@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import uvloop
+from tests.engine import folder_models
 from tests.engine.talk import CHAT, ENDLESS, HELLO, ask, ended, opened
 from tests.tiny_gguf import write_chat
 
@@ -727,3 +729,24 @@ def test_chaos_leaves_no_process_no_descriptor_and_no_count(
 
 
 EXPECTED_ERRORS = {"engine_memory", "engine_unloaded", "engine_start_failed"}
+
+
+# ---------------------------------------------------------------- other engines
+
+
+@pytest.mark.parametrize(("write", "extra"), [(folder_models.hf, "transformers"), (folder_models.genai, "onnx")])
+def test_a_model_whose_engine_is_not_installed_says_which_extra(
+    house: House, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], Path], extra: str
+) -> None:
+    house.library.add(write(house.folder / "folder"), "other")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            with pytest.raises(EngineError) as caught:
+                await supervisor.acquire("other")
+            assert caught.value.code == "engine_missing"
+            assert caught.value.hint == f'Install it with: pip install "nearfar[{extra}]".'
+            assert (await states(supervisor))["other"] == "cold"
+
+    asyncio.run(scenario())

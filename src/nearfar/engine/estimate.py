@@ -29,8 +29,6 @@ class _Costs(msgspec.Struct, frozen=True):
 
     overhead: int
     per_token_of_vocabulary: int
-    weights: int
-    """Times the weights lie in memory."""
     kv: int
     """Times keys and values lie in memory."""
     logits: int
@@ -39,9 +37,9 @@ class _Costs(msgspec.Struct, frozen=True):
 
 _ONE_AT_A_TIME = {
     # Measured: 350 MB with its libraries when ready; each step makes keys and values anew, a layer at a time.
-    TRANSFORMERS: _Costs(overhead=420 * MB, per_token_of_vocabulary=1024, weights=1, kv=2, logits=0),
-    # Measured: 72 MB; some weights are copied into another layout, and scores are kept for the whole batch.
-    ONNX: _Costs(overhead=160 * MB, per_token_of_vocabulary=1024, weights=2, kv=2, logits=2),
+    TRANSFORMERS: _Costs(overhead=420 * MB, per_token_of_vocabulary=1024, kv=2, logits=0),
+    # Measured: 72 MB; scores are kept for a whole batch.
+    ONNX: _Costs(overhead=160 * MB, per_token_of_vocabulary=1024, kv=2, logits=2),
 }
 
 
@@ -122,7 +120,7 @@ def plan(header: Header, settings: Engine) -> Plan:
 def _one_at_a_time(header: Header, settings: Engine, costs: _Costs, context: int, batch: int) -> Plan:
     logits = header.vocabulary * batch * 4 * costs.logits
     estimate = Estimate(
-        weights=header.tensor_bytes * costs.weights,
+        weights=header.tensor_bytes + header.repacked_bytes,
         kv=_kv_bytes(header, context) * costs.kv,
         compute=2 * _compute_bytes(header, context, batch, 1) + logits,
         checkpoints=0,

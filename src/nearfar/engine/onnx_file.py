@@ -2,7 +2,7 @@
 
 An ONNX file is one protocol buffer. The walk passes over everything but the names of external files, which must lie
 beside it. Field numbers: onnx.proto of ONNX 1.23 (ModelProto.graph 7, GraphProto.initializer 5,
-TensorProto.external_data 13, StringStringEntryProto 1 and 2), 2026-11.
+TensorProto.data_type 2 and external_data 13, StringStringEntryProto 1 and 2), 2026-11.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _MAX_GRAPH = 1 << 31
 _MAX_TEXT = 4096
 _MAX_FILES = 64
 _WINDOW = 1 << 16
+_HALF = frozenset({10, 16})
+"""TensorProto.data_type: FLOAT16, BFLOAT16."""
 _PATHS = frozenset({(), (7,), (7, 5), (7, 5, 13)})
 """The nested messages that are walked into."""
 
@@ -30,6 +32,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     external: frozenset[str]
     """Names of the files beside it that hold weights."""
     initializers: int
+    half: bool = False
+    """Whether weights are 16-bit floats, which the CPU has to widen."""
 
 
 class _Entry(msgspec.Struct):
@@ -48,6 +52,7 @@ class _Walk:
         self._start = 0
         self.at = 0
         self.initializers = 0
+        self.half = False
         self.external: dict[str, int] = {}
         """File → bytes it must have."""
 
@@ -87,7 +92,8 @@ class _Walk:
             tag = self._varint()
             field, kind = tag >> 3, tag & 7
             if kind == 0:
-                self._varint()
+                value = self._varint()
+                self.half |= field == 2 and value in _HALF
                 continue
             length = self._varint() if kind == 2 else {1: 8, 5: 4}.get(kind, -1)
             inner = self.at + length
@@ -174,4 +180,4 @@ def read_graph(path: Path) -> Graph:
                 code="onnx_truncated",
                 hint="Fetch the file again and compare its checksum.",
             )
-    return Graph(external=frozenset(walk.external), initializers=walk.initializers)
+    return Graph(external=frozenset(walk.external), initializers=walk.initializers, half=walk.half)

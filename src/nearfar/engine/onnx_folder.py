@@ -80,7 +80,8 @@ def read_folder(folder: Path) -> Folder:
     graph = decoder.get("filename", "model.onnx")
     if not plain_name(graph) or not graph.endswith(".onnx"):
         raise refused(folder / CONFIG, f"names no model file ({str(graph)[:80]!r})", code="model_file_invalid")
-    external = read_graph(folder / graph).external
+    found = read_graph(folder / graph)
+    external = found.external
     small = [name for name in _SMALL if present(folder / name)]
     settings = object_or_none(folder / "tokenizer_config.json") or {}
     template = bool(settings.get("chat_template")) or "chat_template.jinja" in small
@@ -89,7 +90,7 @@ def read_folder(folder: Path) -> Folder:
         raise refused(folder, "has no chat template, so it cannot chat", code="model_incomplete", hint=hint)
     files = (CONFIG, tokenizer(folder), graph, *sorted(external), *small)
     weights = sum(file_bytes(folder / name) for name in (graph, *external))
-    header = _header(model, decoder, weights)
+    header = _header(model, decoder, weights, half=found.half)
     size = sum(file_bytes(folder / name) for name in files)
     return Folder(header=msgspec.structs.replace(header, file_bytes=size), files=files)
 
@@ -117,7 +118,7 @@ def _strange(folder: Path, member: str) -> ModelFileError:
     return refused(folder, f"has {member} in its {CONFIG}, which nearfar does not pass on", hint=hint)
 
 
-def _header(model: dict[str, Any], decoder: dict[str, Any], weights: int) -> Header:
+def _header(model: dict[str, Any], decoder: dict[str, Any], weights: int, *, half: bool) -> Header:
     head, heads = natural(decoder.get("head_size")), natural(decoder.get("num_attention_heads"))
     width = natural(decoder.get("hidden_size"))
     return Header(
@@ -125,6 +126,7 @@ def _header(model: dict[str, Any], decoder: dict[str, Any], weights: int) -> Hea
         architecture=str(model.get("type") or "decoder")[:80],
         file_bytes=0,
         tensor_bytes=weights,
+        repacked_bytes=weights if half else 0,
         context_length=natural(model.get("context_length")),
         layers=natural(decoder.get("num_hidden_layers")),
         embedding_length=width,
