@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 WAIT = 30.0
 """Seconds after which a wait is a failure; nothing is expected to take them."""
@@ -36,6 +37,12 @@ class Terminal:
             assert self._read(), f"{text!r} never came: {self.screen!r}"
         seen, _, self.screen = self.screen.partition(text)
         return seen
+
+    def waits(self) -> None:
+        """Until the command sleeps: Python's input() misses an interrupt between its prompt and its wait."""
+        pid = self.process.pid
+        while Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
+            pass
 
     def ended(self) -> int:
         """Read to the end; the exit code."""

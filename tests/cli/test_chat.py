@@ -86,6 +86,7 @@ def interrupted(asked: Cli, cloud: stand_in.Running) -> None:
         talk.press("again\n")
         talk.expect("You asked: “again”")
         talk.expect("> ")
+        talk.waits()
         talk.press("\x03")
         assert talk.ended() == 0
         assert "Traceback" not in talk.screen
