@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nearfar.core.places import Class, Place
+from nearfar.core.places import Class, Place, Treatment
 
 
 def test_places_are_ordered_by_distance() -> None:
@@ -21,6 +21,7 @@ def test_classes_are_ordered_by_sensitivity() -> None:
 def test_names_are_read_back() -> None:
     assert [Place.parse(place.label) for place in Place] == list(Place)
     assert [Class.parse(item.label) for item in Class] == list(Class)
+    assert [Treatment.parse(item.label) for item in Treatment] == list(Treatment)
 
 
 @pytest.mark.parametrize("text", ["", "Cloud", "PRIVATE_CLOUD", "private_cloud", "moon"])
@@ -33,3 +34,9 @@ def test_an_unknown_place_is_refused_with_the_names(text: str) -> None:
 def test_an_unknown_class_is_refused_with_the_names(text: str) -> None:
     with pytest.raises(ValueError, match="use one of public, internal, confidential, restricted"):
         Class.parse(text)
+
+
+def test_treatments_are_ordered_by_how_little_they_tell() -> None:
+    assert [item.label for item in sorted(Treatment)] == ["clear", "masked", "rewritten"]
+    with pytest.raises(ValueError, match="use one of clear, masked, rewritten"):
+        Treatment.parse("plain")

@@ -4,7 +4,8 @@ It does not know how an error is rendered (that is a wire's business) nor where 
 
     NearfarError
     ├── BadRequestError 400
-    │   └── ContextTooLong 400
+    │   ├── ContextTooLong 400
+    │   └── PiiBlocked 400              what was found in the request may go to no deployment
     ├── AuthenticationError 401
     ├── PermissionDeniedError 403
     │   └── EgressDenied 403
@@ -23,6 +24,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     ├── ClientGone 499
     ├── InternalServerError 500
     │   ├── MaskingFailed 500
+    │   ├── AuditUnavailable 503        the record that must be durable before bytes leave is not
     │   ├── LedgerUnavailable 503
     │   └── StoreUnavailable 503       the database is locked, full, unreachable or not one
     └── UpstreamError 502              what a deployment did wrong
@@ -95,6 +97,12 @@ class ContextTooLong(BadRequestError):
 
     default_code = "context_length_exceeded"
     moves_on = True
+
+
+class PiiBlocked(BadRequestError):
+    """What was found in the request makes it too sensitive for every deployment that could answer."""
+
+    default_code = "pii_blocked"
 
 
 class AuthenticationError(NearfarError):
@@ -235,6 +243,17 @@ class MaskingFailed(InternalServerError):
     """A detector or mask failed, so the request may not go far."""
 
     default_code = "masking_failed"
+
+
+class AuditUnavailable(InternalServerError):
+    """The policy demands a durable record before bytes leave, and it could not be made: nothing left.
+
+    A near deployment may still answer.
+    """
+
+    status = 503
+    default_code = "audit_unavailable"
+    moves_on = True
 
 
 class LedgerUnavailable(InternalServerError):

@@ -1,4 +1,4 @@
-"""Where a deployment runs and how sensitive a request is: two ordered axes. They know no policy."""
+"""Where a deployment runs, how sensitive a request is, and what is done to it first. They know no policy."""
 
 from __future__ import annotations
 
@@ -54,8 +54,31 @@ class Class(enum.IntEnum):
             raise ValueError(f"unknown class {text!r}: use one of {', '.join(_CLASSES)}") from None
 
 
+class Treatment(enum.IntEnum):
+    """What is done to content before it leaves for a deployment; a larger value tells less of it."""
+
+    CLEAR = 0
+    MASKED = 1
+    REWRITTEN = 2
+
+    @property
+    def label(self) -> str:
+        """The name used in configuration, headers and records."""
+        return _TREATMENT_LABELS[self]
+
+    @classmethod
+    def parse(cls, text: str) -> Treatment:
+        """The treatment named ``text``; ValueError with the allowed names otherwise."""
+        try:
+            return _TREATMENTS[text]
+        except KeyError:
+            raise ValueError(f"unknown treatment {text!r}: use one of {', '.join(_TREATMENTS)}") from None
+
+
 # Tuples, because hashing an enum member runs Python code, and labels are asked for several times per request.
 _PLACE_LABELS = tuple(place.name.lower().replace("_", "-") for place in Place)
 _CLASS_LABELS = tuple(item.name.lower() for item in Class)
+_TREATMENT_LABELS = tuple(item.name.lower() for item in Treatment)
 _PLACES = dict(zip(_PLACE_LABELS, Place, strict=True))
 _CLASSES = dict(zip(_CLASS_LABELS, Class, strict=True))
+_TREATMENTS = dict(zip(_TREATMENT_LABELS, Treatment, strict=True))

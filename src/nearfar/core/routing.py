@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nearfar.core.money import Price
-from nearfar.core.places import Class, Place
+from nearfar.core.places import Class, Place, Treatment
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +65,22 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     while another allowed deployment answers, ``wait`` waits for it."""
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the things that were said about the class of a request."""
+
+    class_: Class
+    source: str
+    """``default``, ``route``, ``caller``, ``header``, ``conversation``, ``found``, ``passage``, ``tool``, ``history``,
+    ``unknown`` (something that nobody could read) or ``guard`` (a detector that failed)."""
+    detail: str = ""
+    """Kinds, counts and why; never a value."""
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        return f"{self.source}: {self.detail}" if self.detail else self.source
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision may know about a request. Pure values: the same facts give the same decision."""
 
@@ -76,6 +92,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None
     needs: frozenset[str]
     stream: bool
+    reasons: tuple[Reason, ...] = ()
+    """All that was said about the class, the highest first."""
+    elsewhere: frozenset[str] = frozenset()
+    """References to content held elsewhere, and tools that the provider runs, by name: ``file_id``, ``web_search``."""
+    guard: str = ""
+    """Why the content could not be looked at; empty when it was. Then nothing goes beyond the local network."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +121,8 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: Candidate
     reason: str
+    treatment: Treatment = Treatment.CLEAR
+    """What must be done to the content before it goes there."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +130,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     deployment: str
     code: str
-    """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``, ``unusable``."""
+    """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``, ``unusable``,
+    ``media``, ``elsewhere``, ``guard``."""
     reason: str
 
 
@@ -123,3 +148,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The furthest place this class may reach: what the socket enforces."""
     ranked: tuple[Ranked, ...]
     rejected: tuple[Rejected, ...]
+    policy_version: str = ""
+    """Stands for every value of the policy: another one means another policy."""
+    reasons: tuple[Reason, ...] = ()
+    """All that was said about the class, the highest first."""
+    audit: bool = False
+    """Whether a durable record must stand before bytes leave for a deployment beyond the local network."""
+    wait: float = 0.0
+    """Seconds to wait for an allowed deployment that cannot answer now, before the request is refused."""
+    guard: str = ""
+    """Why the content could not be looked at; empty when it was."""
