@@ -10,14 +10,6 @@ from tests import running, stand_in
 from tests.server.served import loaded, run, served
 
 from nearfar.server import operations
-from nearfar.server.http import HttpRequest, HttpResponse
-from nearfar.server.routes import ROUTES, find
-
-
-def test_every_path_answers_to_one_handler_per_method() -> None:
-    known = [(route.method, route.path, route.dialect) for route in ROUTES]
-    assert len(set(known)) == len(known)
-    assert {route.path for route in ROUTES if route.open} == {"/", "/livez", "/readyz"}
 
 
 def test_head_is_get_without_a_body(tmp_path: Path) -> None:
@@ -138,11 +130,3 @@ def test_host_names(tmp_path: Path, host: str, status: int) -> None:
             assert (await app.ask("/livez", headers={"host": host})).status == status
 
     run(scenario())
-
-
-def test_handlers_share_one_shape() -> None:
-    for route in ROUTES:
-        names = list(find(route).__annotations__)
-        assert names[:3] == ["gateway", "http", "response"], route
-    assert HttpRequest.__struct_fields__[0] == "method"
-    assert HttpResponse.__slots__

@@ -110,8 +110,10 @@ class Target:
                 self.origin,
                 (*outgoing.headers, *self.deployment.headers.items(), *self.secret_headers),
             )
-            if len(self._heads) < 64:
-                self._heads[key] = head
+            if len(self._heads) >= 64:
+                # Forms have another boundary each time: they must not keep the few heads of all others out.
+                self._heads.clear()
+            self._heads[key] = head
         return head
 
 

@@ -14,9 +14,9 @@ from nearfar.build import Gateway
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError, NoRoute
 from nearfar.core.routing import Route as ModelRoute
-from nearfar.gateway.exchange import read_lines
 from nearfar.gateway.fleet import Snapshot
 from nearfar.server.chat import answer, introduce
+from nearfar.server.held import Held
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.wire import anthropic_count_tokens
@@ -51,7 +51,7 @@ async def count_tokens(gateway: Gateway, http: HttpRequest, response: HttpRespon
         headers = [(b"x-nearfar-request", request.id.encode()), (b"x-nearfar-class", decision.class_.label.encode())]
         await _estimate(request, headers, response)
         return
-    held = _Held()
+    held = Held()
     await gateway.pipeline.answer(request, _COUNT, said, held)
     if held.status < 500 and (b"x-nearfar-error", b"unsupported") not in held.headers:
         await response.start(held.status, held.headers)
@@ -73,31 +73,6 @@ async def _estimate(request: Request, told: Headers, response: HttpResponse) -> 
     ]
     await response.start(200, headers)
     await response.end(body)
-
-
-class _Held:
-    """A reply kept back until it is known whether it is one."""
-
-    def __init__(self) -> None:
-        self.status = 500
-        self.headers: Headers = []
-        self.body = b""
-
-    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
-        """The head."""
-        self.status, self.headers = status, [*headers, *read_lines(lines)]
-
-    async def write(self, data: bytes) -> None:
-        """A piece of the body."""
-        self.body += data
-
-    async def end(self, data: bytes) -> None:
-        """The last piece."""
-        self.body += data
-
-    async def abort(self) -> None:
-        """It will not be whole."""
-        self.status = 502
 
 
 def _prepare(request: Request, http: HttpRequest, response: HttpResponse) -> None:

@@ -17,6 +17,7 @@ from nearfar.core.routing import Route as ModelRoute
 from nearfar.gateway.exchange import Headers
 from nearfar.gateway.fleet import Snapshot
 from nearfar.server.chat import answer, introduce
+from nearfar.server.held import Held
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.wire import gemini_count, gemini_embed, gemini_generate
@@ -115,32 +116,6 @@ async def _estimate(request: Request, told: Headers, response: HttpResponse) -> 
     ]
     await response.start(200, headers)
     await response.end(body)
-
-
-class Held:
-    """A reply kept back until it is known whether it is one."""
-
-    def __init__(self) -> None:
-        self.status = 500
-        self.headers: Headers = []
-        self.body = b""
-
-    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
-        """The head; ``lines`` are headers that are written out already."""
-        written = [line.partition(b": ") for line in lines.split(b"\r\n") if line]
-        self.status, self.headers = status, [*headers, *((name, value) for name, _, value in written)]
-
-    async def write(self, data: bytes) -> None:
-        """A piece of the body."""
-        self.body += data
-
-    async def end(self, data: bytes) -> None:
-        """The last piece."""
-        self.body += data
-
-    async def abort(self) -> None:
-        """It will not be whole."""
-        self.status = 502
 
 
 VERBS: dict[str, Verb] = {
