@@ -10,8 +10,10 @@ token, seldom more. The words of a chat's template, tools and pictures come on t
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,12 +53,22 @@ _SILENT = frozenset(
 
 # Letters and digits without those of languages that put no spaces between words: Thai and its neighbours, Chinese,
 # Japanese and Korean.
-_WORD = re.compile(
-    r"[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
-)
-_WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
-_DATA = re.compile(_WORD.pattern[:-1] + "{65,}")
-"""A run longer than 64 characters is no word but data, such as base64, which a template may leave out."""
+_WORD = r"[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+_WIDE = r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+
+
+class _Patterns(NamedTuple):
+    """Compiled when the first prompt is suspected: at the start that would be a part of the time until readiness."""
+
+    word: re.Pattern[str]
+    data: re.Pattern[str]
+    """A run longer than 64 characters is no word but data, such as base64, which a template may leave out."""
+    wide: re.Pattern[str]
+
+
+@functools.cache
+def _patterns() -> _Patterns:
+    return _Patterns(re.compile(_WORD + "+"), re.compile(_WORD + "{65,}"), re.compile(_WIDE))
 
 
 def least_tokens(text: str) -> int:
@@ -65,8 +77,9 @@ def least_tokens(text: str) -> int:
     >>> least_tokens("three plain words"), least_tokens("四個漢字")
     (3, 1)
     """
-    words = len(_WORD.findall(text)) - len(_DATA.findall(text))
-    return words + len(_WIDE.findall(text)) // WIDE_PER_TOKEN
+    patterns = _patterns()
+    words = len(patterns.word.findall(text)) - len(patterns.data.findall(text))
+    return words + len(patterns.wide.findall(text)) // WIDE_PER_TOKEN
 
 
 def least_input(fields: Mapping[str, msgspec.Raw]) -> int:
