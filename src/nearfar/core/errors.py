@@ -25,6 +25,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     ├── InternalServerError 500
     │   ├── MaskingFailed 500
     │   ├── AuditUnavailable 503        the record that must be durable before bytes leave is not
+    │   ├── GuardError 503             a detector failed, so nobody knows what a text holds
     │   ├── LedgerUnavailable 503
     │   └── StoreUnavailable 503       the database is locked, full, unreachable or not one
     └── UpstreamError 502              what a deployment did wrong
@@ -254,6 +255,13 @@ class AuditUnavailable(InternalServerError):
     status = 503
     default_code = "audit_unavailable"
     moves_on = True
+
+
+class GuardError(InternalServerError):
+    """A detector failed, hung or is missing: nothing is known about the text, so it stays near or is refused."""
+
+    status = 503
+    default_code = "guard_unavailable"
 
 
 class LedgerUnavailable(InternalServerError):
