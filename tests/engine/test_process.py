@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.engine.talk import ended
 
 from nearfar.core.errors import EngineError
+from nearfar.engine import process as process_module
 from nearfar.engine.messages import Config
 from nearfar.engine.process import child_environment, ending, new_key, reason, spawn
 
@@ -186,3 +188,12 @@ def test_no_process_can_be_started(tmp_path: Path, tiny_gguf: Path, monkeypatch:
     with pytest.raises(EngineError, match="No process can be started") as caught:
         asyncio.run(spawn(config(tiny_gguf, tmp_path), environ={}, timeout=60))
     assert caught.value.code == "engine_start_failed"
+
+
+def test_a_process_that_has_given_up_its_memory_is_ending() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert not process_module._is_ending(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now: there, and without memory
+        assert process_module._is_ending(process.pid)
+    assert not process_module._is_ending(process.pid), "gone, and not ending: the descriptor says so"
