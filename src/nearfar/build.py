@@ -15,7 +15,7 @@ import msgspec
 from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
 from nearfar.core.errors import StoreUnavailable
-from nearfar.core.places import Class, Place
+from nearfar.core.places import Class
 from nearfar.engine.estimate import plan
 from nearfar.engine.header import LLAMA_CPP, ONNX, TRANSFORMERS
 from nearfar.engine.library import Library, LocalModel
@@ -33,13 +33,14 @@ from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.survey import Survey
 from nearfar.gateway.transport import Proxies, Transport
 from nearfar.ledger.ledger import Ledger
+from nearfar.policy import presets
 from nearfar.policy.rules import Rules
 from nearfar.policy.seal import Origin, Sealer
 from nearfar.providers import registry as providers
 from nearfar.providers.base import Found, Provider
 from nearfar.settings import secrets
 from nearfar.settings.load import Loaded
-from nearfar.settings.model import Engine, Policy, Proxy, Settings
+from nearfar.settings.model import Engine, Proxy, Settings
 from nearfar.settings.paths import private
 from nearfar.store import capabilities, keys
 from nearfar.store.capabilities import Finding
@@ -272,19 +273,8 @@ def ledger_places(loaded: Loaded) -> tuple[str, Path]:
 
 
 def rules_from(settings: Settings) -> Rules:
-    """The policy table as rules."""
-    policy: Policy = settings.policy
-    return Rules(
-        name="configured" if policy != Policy() else "default",
-        furthest=(
-            Place.parse(policy.public),
-            Place.parse(policy.internal),
-            Place.parse(policy.confidential),
-            Place.parse(policy.restricted),
-        ),
-        default=Class.parse(policy.default_class),
-        offline=settings.offline,
-    )
+    """The policy of the settings as rules."""
+    return presets.rules(settings)
 
 
 def has_keys(loaded: Loaded) -> bool:

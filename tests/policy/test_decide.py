@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.core.places import Class, Place
-from nearfar.core.routing import Candidate, Capability, Decision, Deployment, Facts, Route
+from nearfar.core.places import Class, Place, Treatment
+from nearfar.core.routing import Candidate, Capability, Decision, Deployment, Facts, Reason, Route
 from nearfar.policy.decide import decide, summary
 from nearfar.policy.rules import Rules
 
@@ -222,3 +222,98 @@ def test_a_probe_is_not_kept_from_what_is_believed_to_be_impossible() -> None:
     assert not run("local-first", there, needs=frozenset({"tools"})).ranked
     assert run("local-first", there, needs=frozenset({"tools"}), purpose="probe").ranked
     assert not run("local-first", there, needs=frozenset({"media_urls"}), purpose="probe").ranked, "a further place"
+
+
+# ---------------------------------------------------------------- forms, guard, media, elsewhere
+
+MASKING = Rules(
+    name="masking",
+    furthest=(Place.CLOUD, Place.LAN, Place.DEVICE, Place.DEVICE),
+    masked=(Place.CLOUD, Place.CLOUD, Place.LAN, Place.DEVICE),
+    media=(Place.CLOUD, Place.DEVICE, Place.DEVICE, Place.DEVICE),
+    default=Class.INTERNAL,
+    purposes={"judge": (Place.CLOUD, Place.DEVICE, Place.DEVICE, Place.DEVICE)},
+    audit=Class.INTERNAL,
+    wait=2.5,
+    version="v1",
+)
+
+
+def treated(decision: Decision) -> dict[str, Treatment]:
+    return {item.candidate.deployment.name: item.treatment for item in decision.ranked}
+
+
+def test_who_cannot_mask_sends_nothing_that_must_be_masked() -> None:
+    plain = run(rules=MASKING)
+    assert treated(plain) == {"near": Treatment.CLEAR, "lan": Treatment.CLEAR}
+    assert plain.furthest == Place.LAN
+    assert "only masked" in plain.rejected[0].reason
+
+
+def test_each_candidate_has_its_treatment() -> None:
+    masked = run(rules=MASKING, able=Treatment.MASKED)
+    assert treated(masked) == {"near": Treatment.CLEAR, "lan": Treatment.CLEAR, "far": Treatment.MASKED}
+    assert masked.furthest == Place.CLOUD
+    assert masked.ranked[-1].reason.endswith("; masked")
+
+
+def test_a_purpose_narrows() -> None:
+    assert treated(run(rules=MASKING, able=Treatment.MASKED, purpose="judge")) == {"near": Treatment.CLEAR}
+
+
+def test_what_nobody_could_look_at_stays_near() -> None:
+    blind = run(guard="the detector hung", class_=Class.PUBLIC)
+    assert set(treated(blind)) == {"near", "lan"}
+    assert (blind.furthest, blind.guard) == (Place.LAN, "the detector hung")
+    assert [(item.deployment, item.code) for item in blind.rejected] == [("far", "guard")]
+
+
+@pytest.mark.parametrize("needs", [{"images"}, {"audio", "tools"}, {"documents"}, {"video"}])
+def test_media_stay_where_the_policy_keeps_them(needs: set[str]) -> None:
+    kept = run(rules=MASKING, able=Treatment.MASKED, needs=frozenset(needs))
+    assert set(treated(kept)) == {"near"}
+    assert {item.code for item in kept.rejected} == {"media"}
+    assert set(treated(run(rules=MASKING, needs=frozenset(needs), class_=Class.PUBLIC))) == {"near", "lan", "far"}
+
+
+def test_a_transcription_is_media_and_a_probe_is_not() -> None:
+    hears = [deployment(item.name, item.place, operations=frozenset({"transcription"})) for item in (NEAR, FAR)]
+    assert set(treated(run("local-first", *hears, rules=MASKING, operation="transcription"))) == {"near"}
+    probe = run(rules=MASKING, needs=frozenset({"images"}), class_=Class.PUBLIC, purpose="probe")
+    assert set(treated(probe)) == {"near", "lan", "far"}
+
+
+def test_content_held_elsewhere_is_refused_unless_it_is_named() -> None:
+    held = run(rules=MASKING, elsewhere=frozenset({"file_id", "mcp"}), class_=Class.PUBLIC)
+    assert not held.ranked
+    assert {item.code for item in held.rejected} == {"elsewhere"}
+    assert "file_id, mcp" in held.rejected[0].reason
+    named = Rules(name="n", furthest=RULES.furthest, default=RULES.default, elsewhere=frozenset({"file_id", "mcp"}))
+    assert run(rules=named, elsewhere=frozenset({"file_id"})).ranked
+
+
+def test_the_decision_carries_what_the_path_needs() -> None:
+    why = (Reason(class_=Class.INTERNAL, source="found", detail="email"),)
+    made = run(rules=MASKING, reasons=why)
+    assert (made.audit, made.wait, made.policy_version, made.reasons) == (True, 2.5, "v1", why)
+    assert run(rules=MASKING, class_=Class.PUBLIC).audit is False
+
+
+@given(
+    st.sampled_from(Class),
+    st.sampled_from(Treatment),
+    st.sets(st.sampled_from(["images", "tools"])),
+    st.sampled_from(["", "hung"]),
+)
+def test_nothing_ranked_lies_beyond_what_its_form_may_reach(
+    class_: Class, able: Treatment, needs: set[str], guard: str
+) -> None:
+    made = run(rules=MASKING, class_=class_, able=able, needs=frozenset(needs), guard=guard)
+    limits = MASKING.limits(class_)
+    for item in made.ranked:
+        place = item.candidate.deployment.place
+        assert place <= (limits.clear, limits.masked, limits.rewritten)[item.treatment]
+        assert place <= made.furthest
+        assert item.treatment <= able
+        assert place.near or not guard
+        assert place <= limits.media or "images" not in needs

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.core.errors import EgressDenied
-from nearfar.core.places import Class, Place
+from nearfar.core.errors import EgressDenied, MaskingFailed
+from nearfar.core.places import Class, Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Deployment, Ranked
 from nearfar.policy.seal import Origin, Sealed, Sealer
 
@@ -125,3 +125,37 @@ def test_a_sealed_value_does_not_print_its_bytes() -> None:
     one = sealed(head=b"authorization: Bearer sk-secret", body=b"private words")
     assert "sk-secret" not in repr(one)
     assert "private words" not in f"{one}"
+
+
+# ---------------------------------------------------------------- what must be masked
+
+
+def seal_masked(**more: Any) -> Sealed:
+    target = deployment(Place.CLOUD)
+    made = decision(target)
+    ranked = Ranked(candidate=Candidate(deployment=target), reason="first", treatment=Treatment.MASKED)
+    values: dict[str, Any] = {"attempt": "a", "origin": ORIGIN, "target": "/v1", "head": b"POST", "body": b"hidden"}
+    return SEALER.seal(msgspec.structs.replace(made, ranked=(ranked,)), target, **(values | more))
+
+
+def test_what_must_be_masked_is_not_sealed_in_clear() -> None:
+    with pytest.raises(EgressDenied, match="only what is masked"):
+        seal_masked()
+    with pytest.raises(EgressDenied, match="looked at once more"):
+        seal_masked(treatment=Treatment.MASKED)
+
+
+def test_the_last_look_sees_every_byte_that_leaves() -> None:
+    seen: list[bytes] = []
+    SEALER.verify(seal_masked(treatment=Treatment.MASKED, last_look=seen.append))
+    assert seen == [b"/v1", b"POST", b"hidden"]
+    SEALER.verify(seal_masked(treatment=Treatment.REWRITTEN, last_look=seen.append))
+
+
+def test_the_last_look_can_stop_it() -> None:
+    def look(data: bytes) -> None:
+        if b"hidden" in data:
+            raise MaskingFailed("a value that was masked stands in the bytes")
+
+    with pytest.raises(MaskingFailed):
+        seal_masked(treatment=Treatment.MASKED, last_look=look)

@@ -90,3 +90,13 @@ def test_the_key_of_stored_responses_is_a_reference() -> None:
     assert keys(Settings(responses=Responses(key="00" * 32))) == ["responses.key"]
     assert keys(Settings(responses=Responses(key="env:KEY", keep_hours=24))) == []
     assert keys(Settings(responses=Responses(keep_hours=-1))) == ["responses.keep_hours"]
+
+
+def test_a_policy_file_is_named_by_its_whole_path() -> None:
+    assert keys(Settings(policy=Policy(file="policy.toml"))) == ["policy.file"]
+    assert keys(Settings(policy=Policy(file="/etc/nearfar/policy.toml"))) == []
+
+
+def test_places_beside_a_preset_are_compared_with_each_other() -> None:
+    assert keys(Settings(policy=Policy(preset="team", internal="lan", restricted="cloud"))) == ["policy.restricted"]
+    assert keys(Settings(policy=Policy(preset="team", public="lan"))) == []

@@ -14,6 +14,7 @@ import typer
 from tools.docs.blocks import ROOT
 from tools.docs.words import COMMANDS, EVIDENCE, HEADS, PLACES, PROVEN, ROWS, STRUCTS
 
+from nearfar import build
 from nearfar.cli.app import app
 from nearfar.core import errors, places
 from nearfar.gateway.metrics import Metrics
@@ -227,8 +228,8 @@ def _used_errors() -> tuple[set[str], dict[str, set[str]]]:
 
 def policy(language: str) -> str:
     """The default policy: class → the furthest place."""
-    default = model.Policy()
-    rows = [(f"`{item.label}`", f"`{getattr(default, item.label)}`") for item in places.Class]
+    default = build.rules_from(model.Settings())
+    rows = [(f"`{item.label}`", f"`{default.reach(item).label}`") for item in places.Class]
     return table(HEADS[language]["policy"], rows)
 
 

@@ -98,6 +98,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """References to content held elsewhere, and tools that the provider runs, by name: ``file_id``, ``web_search``."""
     guard: str = ""
     """Why the content could not be looked at; empty when it was. Then nothing goes beyond the local network."""
+    able: Treatment = Treatment.CLEAR
+    """The most that can be done to the content of this request before it leaves."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

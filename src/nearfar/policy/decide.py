@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nearfar.core.places import Place
+from nearfar.core.places import Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
-from nearfar.policy.rules import Rules
+from nearfar.policy.rules import MEDIA, Rules
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
@@ -35,16 +35,54 @@ def operation(facts: Facts, route: Route, candidate: Candidate, rules: Rules) ->
 
 
 def place(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
-    """The class of the request must be allowed there."""
+    """The class of the request must be allowed there, in a form that it can be given."""
     deployment = candidate.deployment
-    reach = rules.reach(facts.class_)
-    if deployment.place <= reach:
+    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    if limits.treatment(deployment.place, able=facts.able) is not None:
+        return None
+    form = limits.treatment(deployment.place)
+    if form is not None:
+        why = f"may go to {deployment.place.label} only {form.label}, and this request cannot be {form.label} here"
+    else:
+        why = f"stays at {limits.furthest().label}, this is {deployment.place.label}"
+    return Rejected(
+        deployment=deployment.name, code="place", reason=f"{facts.class_.label} ({facts.class_reason}) {why}"
+    )
+
+
+def guard(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """What nobody could look at stays near."""
+    deployment = candidate.deployment
+    if not facts.guard or deployment.place.near:
+        return None
+    reason = f"is {deployment.place.label}, and the content could not be looked at: {facts.guard}"
+    return Rejected(deployment=deployment.name, code="guard", reason=reason)
+
+
+def media(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """Images, audio and documents cannot be masked: they go only where the policy lets them go as they are."""
+    carried = facts.needs & MEDIA if facts.operation != "transcription" else frozenset({"audio"})
+    if not carried or facts.purpose == PROBE:  # a probe's picture is the gateway's own
+        return None
+    deployment = candidate.deployment
+    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    if deployment.place <= limits.media:
         return None
     return Rejected(
         deployment=deployment.name,
-        code="place",
-        reason=f"{facts.class_.label} ({facts.class_reason}) stays at {reach.label}, this is {deployment.place.label}",
+        code="media",
+        reason=f"{', '.join(sorted(carried))} of {facts.class_.label} requests stay at {limits.media.label}, "
+        f"this is {deployment.place.label}",
     )
+
+
+def elsewhere(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
+    """Content held elsewhere and tools that a provider runs are a further place that nobody has looked into."""
+    unnamed = rules.unnamed(facts.elsewhere)
+    if not unnamed:
+        return None
+    reason = f"uses {', '.join(unnamed)}, which policy {rules.name} does not name"
+    return Rejected(deployment=candidate.deployment.name, code="elsewhere", reason=reason)
 
 
 def offline(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
@@ -117,7 +155,18 @@ def usable(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Re
     return Rejected(deployment=candidate.deployment.name, code="unusable", reason=candidate.trouble)
 
 
-STEPS: tuple[Step, ...] = (operation, offline, place, strategy, capability, context, usable)
+STEPS: tuple[Step, ...] = (
+    operation,
+    offline,
+    guard,
+    place,
+    media,
+    elsewhere,
+    strategy,
+    capability,
+    context,
+    usable,
+)
 """In this order: the first that objects gives the reason."""
 
 
@@ -135,7 +184,16 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
             allowed.append(candidate)
     allowed.sort(key=_order(route))
     passed = _passed_over(route, allowed, rejected)
-    ranked = tuple(Ranked(candidate=c, reason=_reason(route, c, i, passed)) for i, c in enumerate(allowed))
+    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    ranked = []
+    for position, candidate in enumerate(allowed):
+        treatment = limits.treatment(candidate.deployment.place, able=facts.able)
+        assert treatment is not None  # else the step ``place`` had objected
+        reason = _reason(route, candidate, position, passed)
+        if treatment is not Treatment.CLEAR:
+            reason = f"{reason}; {treatment.label}"
+        ranked.append(Ranked(candidate=candidate, reason=reason, treatment=treatment))
+    furthest = limits.furthest(facts.able)
     return Decision(
         id=decision_id,
         route=route.name,
@@ -143,9 +201,14 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
         policy=rules.name,
         class_=facts.class_,
         class_reason=facts.class_reason,
-        furthest=rules.reach(facts.class_),
-        ranked=ranked,
+        furthest=min(furthest, Place.LAN) if facts.guard else furthest,
+        ranked=tuple(ranked),
         rejected=tuple(rejected),
+        policy_version=rules.version,
+        reasons=facts.reasons,
+        audit=rules.audited(facts.class_),
+        wait=rules.wait,
+        guard=facts.guard,
     )
 
 

@@ -1,25 +1,118 @@
-"""Rules: class → the furthest place it may reach, and the class of a request. Pure; no detection happens here."""
+"""Rules: class and purpose → how far a request may go, and in which form. Pure; no detection happens here."""
 
 from __future__ import annotations
 
 import msgspec
 
-from nearfar.core.places import Class, Place
+from nearfar.core.places import Class, Place, Treatment
+from nearfar.policy.classify_kinds import Kinds, shipped
+
+Table = tuple[Place, Place, Place, Place]
+"""Indexed by Class: public, internal, confidential, restricted."""
+
+MEDIA = frozenset({"images", "audio", "documents", "video"})
+"""Capabilities of a request that carries what cannot be masked."""
+EVERYTHING = "*"
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one class may go: in clear, masked, rewritten; and its images and sounds, which cannot be masked."""
+
+    clear: Place
+    masked: Place
+    rewritten: Place
+    media: Place
+
+    def treatment(self, place: Place, *, able: Treatment = Treatment.REWRITTEN) -> Treatment | None:
+        """The least that must be done before the content goes to ``place``; None when nothing makes it allowed.
+
+        ``able``: the most that whoever asks can do.
+        """
+        if place <= self.clear:
+            return Treatment.CLEAR
+        if place <= self.masked and able >= Treatment.MASKED:
+            return Treatment.MASKED
+        if place <= self.rewritten and able >= Treatment.REWRITTEN:
+            return Treatment.REWRITTEN
+        return None
+
+    def furthest(self, able: Treatment = Treatment.REWRITTEN) -> Place:
+        """The furthest place in any form that ``able`` covers."""
+        reached = (self.clear, self.masked, self.rewritten)
+        return max(reached[: able + 1])
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy, ready to be asked."""
+    """A policy, ready to be asked. What is left out allows nothing more than ``furthest`` does."""
 
     name: str
-    furthest: tuple[Place, Place, Place, Place]
-    """Indexed by Class: public, internal, confidential, restricted."""
+    furthest: Table
+    """In clear."""
     default: Class
     """The class of a request about which nobody said anything."""
     offline: bool = False
+    masked: Table | None = None
+    """Masked; None: no further than in clear."""
+    rewritten: Table | None = None
+    """Rewritten by a near model without private facts; None: no further than in clear."""
+    media: Table | None = None
+    """Images, audio, documents; None: as far as in clear."""
+    purposes: dict[str, Table] = {}
+    """Purpose or operation → the furthest place in any form. It only narrows."""
+    trusted_tools: tuple[str, ...] = ()
+    """Tools into whose arguments masked values are restored; a name, or the beginning of names with ``*``."""
+    elsewhere: frozenset[str] = frozenset()
+    """References to content held elsewhere and provider-run tools that may be used, by name; ``*`` for all."""
+    unknown: Class = Class.CONFIDENTIAL
+    """What content that nobody could read counts as."""
+    audit: Class | None = None
+    """From this class on, a durable record stands before bytes leave; None: never."""
+    wait: float = 0.0
+    """Seconds to wait for an allowed deployment before a request is refused."""
+    kinds: Kinds = msgspec.field(default_factory=shipped)
+    """What was found → class."""
+    harmless: dict[str, tuple[str, ...]] = {}
+    """Route → the owner's own values that count as nothing there; ``*`` for every route."""
+    version: str = ""
+    """Stands for every value of the policy."""
 
     def reach(self, class_: Class) -> Place:
-        """The furthest place that ``class_`` may reach."""
+        """The furthest place that ``class_`` may reach in clear."""
         return self.furthest[class_]
+
+    def limits(self, class_: Class, purpose: str = "serve", operation: str = "chat") -> Reach:
+        """How far ``class_`` may go for this purpose. A purpose and an operation only narrow it."""
+        clear = self.furthest[class_]
+        masked = clear if self.masked is None else max(clear, self.masked[class_])
+        rewritten = masked if self.rewritten is None else max(masked, self.rewritten[class_])
+        media = clear if self.media is None else self.media[class_]
+        for name in (purpose, operation) if self.purposes else ():
+            if name in self.purposes:
+                bound = self.purposes[name][class_]
+                clear, masked, rewritten, media = (min(item, bound) for item in (clear, masked, rewritten, media))
+        return Reach(clear=clear, masked=masked, rewritten=rewritten, media=media)
+
+    def audited(self, class_: Class) -> bool:
+        """Whether a record must be durable before bytes of this class leave."""
+        return self.audit is not None and class_ >= self.audit
+
+    def trusts(self, tool: str) -> bool:
+        """Whether masked values are restored in the arguments of ``tool``."""
+        return _listed(tool, self.trusted_tools)
+
+    def unnamed(self, elsewhere: frozenset[str]) -> list[str]:
+        """Those references and provider-run tools that this policy does not name."""
+        if EVERYTHING in self.elsewhere:
+            return []
+        return sorted(elsewhere - self.elsewhere)
+
+    def harmless_on(self, route: str) -> tuple[str, ...]:
+        """The owner's own values on ``route``."""
+        return (*self.harmless.get(EVERYTHING, ()), *self.harmless.get(route, ()))
+
+
+def _listed(name: str, names: tuple[str, ...]) -> bool:
+    return any(name.startswith(item[:-1]) if item.endswith(EVERYTHING) else name == item for item in names)
 
 
 def classify(

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import msgspec
 
 from nearfar.core.errors import EgressDenied
-from nearfar.core.places import Class, Place
+from nearfar.core.places import Class, Place, Treatment
 from nearfar.core.routing import Decision, Deployment
+
+Look = Callable[[bytes], None]
+"""Reads the exact bytes that are to leave, and raises MaskingFailed where a value that was masked stands in them."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +73,14 @@ class Sealer:
         target: str,
         head: bytes,
         body: bytes,
+        treatment: Treatment = Treatment.CLEAR,
+        last_look: Look | None = None,
     ) -> Sealed:
-        """Bind ``body`` to ``deployment``. Raises EgressDenied unless the decision ranked it within its reach."""
+        """Bind ``body`` to ``deployment``. Raises EgressDenied unless the decision ranked it within its reach.
+
+        ``treatment``: what was done to the content. It must be at least what the decision demands there, and then
+        ``last_look`` sees the exact target, head and body before they are sealed.
+        """
         if deployment.place > decision.furthest:
             raise EgressDenied(
                 f"{decision.class_.label} content may go no further than {decision.furthest.label}, "
@@ -79,9 +89,18 @@ class Sealer:
             )
         for ranked in decision.ranked:
             if ranked.candidate.deployment is deployment:
+                demanded = ranked.treatment
                 break
         else:
             raise EgressDenied(f"decision {decision.id} did not allow {deployment.name}.")
+        if demanded is not Treatment.CLEAR:
+            if treatment < demanded or last_look is None:
+                raise EgressDenied(
+                    f"decision {decision.id} allows {deployment.name} only what is {demanded.label} and looked at once "
+                    "more: nothing was sent."
+                )
+            for leaving in (target.encode("utf-8", "surrogatepass"), head, body):
+                last_look(leaving)
         class_, furthest = decision.class_, decision.furthest
         return Sealed(
             decision=decision.id,

@@ -54,6 +54,7 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("engine", "start_timeout"), 0.1, None),
     (("engine", "prompt_cache_mb"), 0, None),
     (("ledger", "flush_seconds"), 0.01, 60),
+    (("audit", "wait"), 0.1, 600),
     (("responses", "keep_hours"), 0, 24 * 365),
     (("discovery", "refresh_seconds"), 0.1, None),
 )
@@ -86,6 +87,7 @@ def _folders(settings: Settings) -> Found:
         (("state_dir",), settings.state_dir),
         (("models_dir",), settings.models_dir),
         (("ledger", "journal"), settings.ledger.journal),
+        (("audit", "folder"), settings.audit.folder),
     ):
         if "\0" in text:
             yield path, "not a path", ""
@@ -155,14 +157,31 @@ def _bad_url(url: str, *, credentials: bool = False) -> str:
     return ""
 
 
+_BEFORE_PRESETS: tuple[tuple[str, str], ...] = (
+    ("public", "cloud"),
+    ("internal", "cloud"),
+    ("confidential", "device"),
+    ("restricted", "device"),
+)
+"""Class → its place in the preset ``default``; of other policies, the policy itself knows."""
+
+
 def _policy(settings: Settings) -> Found:
-    names = ("public", "internal", "confidential", "restricted")
-    reach = [Place.parse(getattr(settings.policy, name)) for name in names]
-    for index in range(1, len(names)):
-        if reach[index] > reach[index - 1]:
+    policy = settings.policy
+    if policy.file and not policy.file.startswith("/"):
+        yield (
+            ("policy", "file"),
+            "is no absolute path",
+            "Write the whole path: the current folder may not decide.",
+        )
+    plain = policy.preset == "default" and not policy.file
+    reach = [(name, getattr(policy, name) or (default if plain else "")) for name, default in _BEFORE_PRESETS]
+    known = [(name, Place.parse(text)) for name, text in reach if text]
+    for (lower, near), (higher, far) in itertools.pairwise(known):
+        if far > near:
             yield (
-                ("policy", names[index]),
-                f"reaches further ({reach[index].label}) than policy.{names[index - 1]} ({reach[index - 1].label})",
+                ("policy", higher),
+                f"reaches further ({far.label}) than policy.{lower} ({near.label})",
                 "A more sensitive class may not travel further.",
             )
 

@@ -54,6 +54,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         folder = self.settings.ledger.journal
         return FilePath(folder) if folder else self.folders.journal
 
+    @property
+    def audit(self) -> FilePath:
+        """The folder of the audit's chains."""
+        folder = self.settings.audit.folder
+        return FilePath(folder) if folder else self.folders.audit
+
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration as it was found, whether it can be used or not."""

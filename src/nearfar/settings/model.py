@@ -12,6 +12,7 @@ import msgspec
 Strategy = Literal["local-only", "local-first", "cloud-first", "cloud-only"]
 PlaceName = Literal["device", "lan", "private-cloud", "cloud"]
 ClassName = Literal["public", "internal", "confidential", "restricted"]
+PresetName = Literal["default", "developer", "team", "tw-medical", "tw-finance", "government", "offline"]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,18 +107,34 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Class → the furthest place it may reach."""
+    """How far each class may go, and in which form: a preset, a file of your own, or single places."""
 
-    public: PlaceName = "cloud"
-    """The furthest place for public requests."""
-    internal: PlaceName = "cloud"
-    """The furthest place for internal requests."""
-    confidential: PlaceName = "device"
-    """The furthest place for confidential requests."""
-    restricted: PlaceName = "device"
-    """The furthest place for restricted requests."""
-    default_class: ClassName = "internal"
-    """Class of a request about which nobody said anything."""
+    preset: PresetName = "default"
+    """The policy to begin with; ``nearfar policy presets`` says what each is for."""
+    file: str = ""
+    """Absolute path of a policy file of your own; it may extend a preset. See ``nearfar policy show``."""
+    public: PlaceName | None = None
+    """The furthest place for public requests, in clear; nothing goes further. Unset: as preset or file have it."""
+    internal: PlaceName | None = None
+    """The same for internal requests."""
+    confidential: PlaceName | None = None
+    """The same for confidential requests."""
+    restricted: PlaceName | None = None
+    """The same for restricted requests."""
+    default_class: ClassName | None = None
+    """Class of a request about which nobody said anything; unset: as preset or file have it."""
+    harmless: tuple[str, ...] = ()
+    """Your own values that count as nothing on every route: a phone number, a business number, a line of a
+    letterhead. They are counted, and audited."""
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The records that the policy demands before bytes leave. They hold kinds and counts, never values."""
+
+    folder: str = ""
+    """Folder of the chains; empty: ``audit`` in the state folder."""
+    wait: float = 5.0
+    """Seconds a record may take to reach the disk; then nothing leaves for beyond the local network."""
 
 
 class Responses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,6 +204,8 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Requests on this route are at least this sensitive."""
     description: str = ""
     """Shown in ``/v1/models``."""
+    harmless: tuple[str, ...] = ()
+    """Your own values that count as nothing on this route, beside those of ``policy.harmless``."""
     cold: Literal["warm", "wait"] = "warm"
     """A local model that is not in memory and takes long to load: ``warm`` loads it in the background while another
     allowed deployment of the route answers, ``wait`` waits for it."""
@@ -229,6 +248,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine: Engine = Engine()
     ledger: Ledger = Ledger()
     policy: Policy = Policy()
+    audit: Audit = Audit()
     responses: Responses = Responses()
     discovery: Discovery = Discovery()
     log: Log = Log()

@@ -49,6 +49,11 @@ class Folders(msgspec.Struct, frozen=True, kw_only=True):
         """The ledger's journal when none is configured."""
         return self.state / "journal"
 
+    @property
+    def audit(self) -> Path:
+        """The audit's chains when no folder is configured."""
+        return self.state / "audit"
+
 
 def folders(environ: Environ, settings: Settings | None = None) -> Folders:
     """Where things are for this user; ``state_dir`` and ``models_dir`` of ``settings`` win.
