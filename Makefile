@@ -13,7 +13,6 @@ SDKS := $(patsubst requirements/sdk-%.lock,.build/sdk/%/.installed,$(wildcard re
 # The engine's wheel links to OpenMP's runtime, which comes with gcc but not with a bare Debian.
 HAS_OPENMP = $(BIN)/python -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null
 NODE := .build/node/.installed
-TRANSFORMERS := .build/live/transformers/.installed
 # torch's builds differ by machine, so it is a stage of its own: all of .venv, and these engines before it.
 STAGE := .build/stages/torch
 TORCH := torch==2.13.0
@@ -32,7 +31,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk node live lint test test-quick test-all test-torch soak bench bench-peers docs lock clean
+.PHONY: help demo serve install dev sdk node lint test test-quick test-all test-torch soak bench bench-peers docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -48,7 +47,6 @@ install: $(RUN) ## Set up .venv with what running needs
 dev: $(DEV) $(SDKS) ## Set up .venv with what developing needs
 sdk: $(SDKS) ## Set up the previous majors of the official clients, for the tests
 node: $(NODE) ## Set up the official JavaScript clients, for the tests
-live: $(TRANSFORMERS) ## Set up the real servers that the slow tests ask: transformers serve, with torch for the CPU
 
 lint: $(DEV) ## Style, types, layers
 	$(BIN)/ruff check .
@@ -61,7 +59,7 @@ test-quick: $(DEV) $(SDKS)
 
 test: lint test-quick ## Style, types, layers and every quick test (minutes)
 
-test-all: lint test-quick $(NODE) $(TRANSFORMERS) ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
+test-all: lint test-quick $(NODE) $(STAGE)/.installed ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
 	$(BIN)/python -m pytest -m "slow and not torch" --durations 10 $(ARGS)
 	@$(MAKE) --no-print-directory test-torch
 
@@ -124,14 +122,6 @@ $(NODE): tests/sdk/node/package-lock.json requirements/node.in | $(BIN)/python
 		--python $(@D)/venv/bin/python install --quiet --only-binary :all: -r requirements/node.in; }
 	PATH="$(CURDIR)/$(@D)/venv/bin:$$PATH" npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
 	PATH="$(CURDIR)/$(@D)/venv/bin:$$PATH" command -v node > $(@D)/node
-	@touch $@
-
-# torch has no build for the CPU alone under one name everywhere, so this environment has no lock of hashes.
-$(TRANSFORMERS): requirements/live-transformers.in | $(BIN)/python
-	rm -rf $(@D)
-	$(PYTHON) -m venv --without-pip $(@D)
-	$(PYTHON) -m pip --disable-pip-version-check --no-input --python $(@D)/bin/python install --quiet \
-		--only-binary :all: -r $<
 	@touch $@
 
 # First the engines alone, for pip must not touch .venv; then the line that makes .venv part of it. An index whose torch

@@ -1,6 +1,6 @@
 """The real ``transformers serve`` behind a real gateway: a tiny random model, on the CPU, without any network.
 
-`make live` sets up its environment; without it these tests fail and say so.
+`make test-all` sets up its environment; without it these tests fail and say so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nearfar.wire.transformers_chat import TAKES
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".build" / "live" / "transformers" / "bin" / "python"
+PYTHON = ROOT / ".build" / "stages" / "torch" / "bin" / "python"
 HELLO = [{"role": "user", "content": "hello"}]
 
 
@@ -47,7 +47,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    assert PYTHON.exists(), f"{PYTHON} is missing: make live"
+    assert PYTHON.exists(), f"{PYTHON} is missing: make test-all"
     home = tmp_path_factory.mktemp("transformers")
     (home / "hf" / "hub").mkdir(parents=True)  # it answers 500 to GET /v1/models without a cache folder
     model, environment = home / "tiny", _environment(home)
