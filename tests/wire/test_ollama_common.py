@@ -30,6 +30,12 @@ def test_kept(kept: str) -> None:
     assert keeps_alive({"keep_alive": msgspec.Raw(kept.encode())})
 
 
+def test_a_long_duration_is_read_in_one_go() -> None:
+    # A reader that tries every way to split the zeros would not come back in years.
+    assert keeps_alive({"keep_alive": msgspec.Raw(b'"' + b"0" * 100_000 + b'x"')})
+    assert not keeps_alive({"keep_alive": msgspec.Raw(b'"' + b"0m" * 10_000 + b'"')})
+
+
 def test_kept_unless_said() -> None:
     assert keeps_alive({})
 

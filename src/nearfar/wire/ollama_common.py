@@ -36,7 +36,8 @@ _TRAVELS = frozenset({"min_p", "typical_p", "repeat_last_n", "repeat_penalty"})
 """Options that other local servers take under the same name, at the top level."""
 
 _EFFORTS = frozenset({"low", "medium", "high", "max"})
-_ZERO = re.compile(r"-?(?:0+(?:\.0*)?(?:h|m|s|ms|us|ns)?)+")
+# Possessive: a reader that goes back would try every way to split a long row of zeros.
+_ZERO = re.compile(r"-?(?:0++(?:\.0*+)?+(?:ms|us|ns|h|m|s)?+)++")
 _DATA_URL = re.compile(r"data:[^;,]*;base64,")
 _MAGIC = (
     (b"\x89PNG", "image/png"),
