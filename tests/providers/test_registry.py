@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -37,3 +38,19 @@ def test_names_are_read_without_importing_any() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     tools = {f"nearfar.providers.{name}" for name in ("base", "listing", "presets", "registry")}
     assert set(ast.literal_eval(done.stdout)) == tools
+
+
+NESTED = b"[" * 100_000
+
+
+@pytest.mark.parametrize("page", [b'{"x":' + NESTED, b'{"models":[{"x":' + NESTED, b'{"data":[{"x":' + NESTED, NESTED])
+def test_no_answer_of_a_local_process_breaks_a_reader(page: bytes) -> None:
+    """Whoever listens on a loopback port may answer anything, and every request for ``auto`` asks there."""
+    for provider in registry.load_all().values():
+        readers: list[Callable[[bytes], object]] = [probe.read for probe in provider.probes]
+        if provider.life is not None:
+            readers.append(provider.life.read)
+        if provider.life is not None and provider.life.read_shown is not None:
+            readers.append(provider.life.read_shown)
+        for read in readers:
+            assert read(page) is None, provider.name

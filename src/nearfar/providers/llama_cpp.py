@@ -38,7 +38,7 @@ def read_models(body: bytes) -> list[Found] | None:
     """The models of ``/v1/models``, all owned by ``llamacpp``; weights with a size lie on the server's machine."""
     try:
         models = msgspec.json.decode(body, type=_Models).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not models or any(model.owned_by != "llamacpp" for model in models):
         return None
@@ -56,7 +56,7 @@ def read_props(body: bytes) -> list[Found] | None:
     """No models, but the proof that this is llama.cpp: slots and generation settings."""
     try:
         msgspec.json.decode(body, type=_Props)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return []
 
@@ -82,7 +82,7 @@ def read_router(body: bytes) -> list[Running] | None:
     """
     try:
         models = msgspec.json.decode(body, type=_Router).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = []
     for model in models:

@@ -30,7 +30,7 @@ def read_models(body: bytes) -> list[Found] | None:
     """The models of ``/api/v0/models``, a list that only LM Studio gives with types and states."""
     try:
         models = msgspec.json.decode(body, type=_Models).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return [
         Found(
@@ -68,7 +68,7 @@ def read_loaded(body: bytes) -> list[Running] | None:
     """The loaded instances that ``/api/v1/models`` names beside each model on disk."""
     try:
         models = msgspec.json.decode(body, type=_Disk).models
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return [
         Running(model=model.key, instance=item.id, context=item.config.context_length, bytes=model.size_bytes)

@@ -58,7 +58,7 @@ def read_tags(body: bytes) -> list[Found] | None:
     """
     try:
         tags = msgspec.json.decode(body, type=_Tags)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return [
         Found(
@@ -77,7 +77,7 @@ def read_version(body: bytes) -> list[Found] | None:
     """
     try:
         found = msgspec.json.decode(body, type=_Version)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if found.nearfar else []
 
@@ -86,7 +86,7 @@ def read_ps(body: bytes) -> list[Running] | None:
     """The models of ``/api/ps``: those in memory. One that is still being loaded is not among them."""
     try:
         loaded = msgspec.json.decode(body, type=_Ps).models
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return [
         Running(model=item.name or item.model, context=item.context_length, bytes=item.size, expires=item.expires_at)
@@ -114,7 +114,7 @@ def read_show(body: bytes) -> Shown | None:
     """What ``/api/show`` says: the context the model was trained for, and what it can do."""
     try:
         found = msgspec.json.decode(body, type=_Show)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     info = found.model_info or {}
     context = info.get(f"{info.get('general.architecture', '')}.context_length")

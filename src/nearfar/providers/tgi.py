@@ -22,7 +22,7 @@ def read_info(body: bytes) -> list[Found] | None:
     """The one model of ``/info``, which no other server answers in this shape. It does not say where weights lie."""
     try:
         info = msgspec.json.decode(body, type=_Info)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return [Found(model=info.model_id, local_weights=False, context=info.max_total_tokens, loaded=True)]
 

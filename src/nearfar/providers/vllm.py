@@ -28,7 +28,7 @@ def read_models(body: bytes) -> list[Found] | None:
     """The models of ``/v1/models``, all owned by ``vllm``."""
     try:
         models = msgspec.json.decode(body, type=_Models).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not models or any(model.owned_by != "vllm" for model in models):
         return None
@@ -39,7 +39,7 @@ def read_version(body: bytes) -> list[Found] | None:
     """No models, but a version, as ``/version`` gives it."""
     try:
         msgspec.json.decode(body, type=_Version)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return []
 
