@@ -1,5 +1,6 @@
 import pytest
 
+from nearfar.core.conversation import ToolCall
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import fields
 
@@ -39,3 +40,10 @@ def test_integer() -> None:
     for value, says in [(0, "between 1 and 4"), (5, "between 1 and 4"), (True, "whole"), (2.0, "whole"), ("2", "text")]:
         with pytest.raises(BadRequestError, match=says):
             fields.integer({"n": value}, "n", high=4)
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "{", '{"a":' + "[" * 100_000])
+def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        fields.call_arguments(ToolCall(id="call_1", name="f", arguments=arguments), "Ollama")
+    assert caught.value.code == "unsupported"

@@ -25,6 +25,17 @@ def test_what_cannot_be_read_was_cut(body: bytes) -> None:
         decode_reply(msgspec.json.decode, body)
 
 
+@pytest.mark.parametrize("body", [b'{"a":"\xff"}', b"[" * 100_000])
+def test_what_a_reader_cannot_decode_is_the_upstreams_failure(body: bytes) -> None:
+    def trusting(body: bytes) -> Chunk:
+        return Chunk(raw=body, id=str(msgspec.json.decode(body)))
+
+    decoder = PlainDecoder(trusting)
+    decoder.feed(body)
+    with pytest.raises(StreamCut):
+        decoder.close()
+
+
 def test_an_error_in_the_body_is_raised() -> None:
     refuse_error(None, b"{}")
     with pytest.raises(RateLimitError, match="slow down"):

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from nearfar.core.chat import Chunk
@@ -79,4 +80,21 @@ def test_an_error_alone_is_raised_at_once() -> None:
     found = decoder()
     found.feed(b"error")
     with pytest.raises(Overloaded):
+        found.close()
+
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize("spoiled", [b'{"a":"\xff"}', b"{", DEEP])
+def test_what_a_reader_cannot_decode_is_the_upstreams_failure(spoiled: bytes) -> None:
+    def trusting(line: bytes) -> Chunk:
+        return Chunk(raw=line, events=(), id=str(msgspec.json.decode(line)))
+
+    found: StreamDecoder[bytes] = StreamDecoder(Lines(), trusting)
+    assert raws(found.feed(b"1\n" + spoiled + b"\n")) == [b"1"]
+    with pytest.raises(UpstreamError) as caught:
+        found.feed(b"2\n")
+    assert caught.value.code == MALFORMED
+    with pytest.raises(UpstreamError):
         found.close()

@@ -133,7 +133,7 @@ class _Open:
             return False
         try:
             msgspec.json.decode(self.arguments)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return False
         return True
 

@@ -130,7 +130,7 @@ class Ending:
         """A call's arguments as the object that Anthropic's shape wants; OutputUnparsed when they are none."""
         try:
             return msgspec.json.decode(text or "{}", type=dict[str, Any])
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             if last and self.stop_reason in {"max_tokens", "model_context_window_exceeded"}:
                 return {}  # the limit cut the call, and the stop reason says so
             message = f"The model called {name[:100]!r} with arguments that are no JSON object."

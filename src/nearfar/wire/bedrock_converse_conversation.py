@@ -201,7 +201,7 @@ def _put_output(members: Members, settings: Settings) -> None:
         text = need(inner, "schema", str, f"{where}.jsonSchema")
         try:
             msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             message = f"{where}.jsonSchema.schema is no JSON object."
             raise BadRequestError(message, code="invalid_value", param=where) from exc
         settings.json_schema = msgspec.Raw(text.encode())

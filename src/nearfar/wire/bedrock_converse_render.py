@@ -262,7 +262,7 @@ def _document(text: str) -> object:
     """A call's arguments as the document that Converse has; text that is no JSON stays text."""
     try:
         msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
     return msgspec.Raw((text or "{}").encode())
 

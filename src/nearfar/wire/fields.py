@@ -127,7 +127,7 @@ def call_arguments(call: ToolCall, vendor: str) -> msgspec.Raw:
     text = call.arguments.strip() or "{}"
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         message = (
             f"The arguments of the call {call.id!r} to {call.name!r} are no JSON object; {vendor} takes nothing else."
         )

@@ -19,7 +19,7 @@ def decode(raw: msgspec.Raw, kind: type[T], where: str) -> T:
     """``raw`` as ``kind``; BadRequestError naming ``where`` otherwise."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         what = str(exc).split(" - at ", maxsplit=1)[0]
         raise BadRequestError(f"{where}: {what}.", code="invalid_type", param=where) from exc
 

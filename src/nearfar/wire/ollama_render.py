@@ -190,7 +190,7 @@ def _call(index: int, call: dict[str, str]) -> dict[str, Any]:
     text = call["arguments"].strip() or "{}"
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         message = f"The model called {call['name']!r} with arguments that are no JSON object."
         raise OutputUnparsed(message, hint="Ask again, or name the arguments in the tool's schema.") from exc
     function = {"index": index, "name": call["name"], "arguments": msgspec.Raw(text.encode())}

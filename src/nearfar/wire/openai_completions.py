@@ -136,7 +136,7 @@ def _stop(raw: msgspec.Raw | None) -> list[str] | None:
         return None
     try:
         return [msgspec.json.decode(raw, type=str)] if starts(raw, b'"') else msgspec.json.decode(raw, type=list[str])
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise wrong("stop", msgspec.json.decode(raw), "text or a list of texts") from exc
 
 

@@ -34,7 +34,7 @@ def as_items(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
         return [msgspec.Raw(_encode({"type": "message", "role": "user", "content": content}))]
     try:
         return msgspec.json.decode(raw, type=list[msgspec.Raw])
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise wrong("input", msgspec.json.decode(raw), "text, or a list of items") from exc
 
 

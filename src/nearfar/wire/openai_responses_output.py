@@ -275,7 +275,7 @@ def _input(arguments: str) -> str:
     """The text for a custom tool: what stands in ``input``, or what the model wrote instead."""
     try:
         value = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return arguments
     text = value.get("input") if isinstance(value, dict) else None
     return text if isinstance(text, str) else arguments

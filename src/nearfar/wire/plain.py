@@ -34,7 +34,12 @@ class PlainDecoder:
 
     def close(self) -> list[Chunk]:
         """The whole reply; raises StreamCut when it is cut, and the error it may hold in spite of its status 200."""
-        return [self._read(b"".join(self._parts))]
+        body = b"".join(self._parts)
+        try:
+            return [self._read(body)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            # Undecoded members are looked at late.
+            raise StreamCut("The upstream's reply cannot be read.", upstream_body=body[:1000]) from exc
 
 
 def decode_reply(decode: Callable[[bytes], Any], body: bytes) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
 from nearfar.core.chat import Chunk
 from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
 
@@ -75,7 +77,7 @@ class StreamDecoder(Generic[T]):
             for piece in pieces:
                 if self._done:  # nothing counts after the end
                     break
-                chunk = self._read(piece)
+                chunk = self._read_one(piece)
                 if chunk is not None:
                     chunks.append(chunk)
                     self._done = chunk.end
@@ -84,3 +86,10 @@ class StreamDecoder(Generic[T]):
                 raise
             self._failure = exc
         return chunks
+
+    def _read_one(self, piece: T) -> Chunk | None:
+        try:
+            return self._read(piece)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            # Undecoded members are looked at late, and whatever is wrong with them is wrong with the upstream.
+            raise UpstreamError("The upstream sent a piece that cannot be read.", code=MALFORMED) from exc
