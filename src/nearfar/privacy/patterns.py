@@ -1,0 +1,120 @@
+"""Reads the regular expressions of rules: refuses what could be slow or depend on the script, and tells their width.
+
+It knows the small part of the syntax that rules may use, and nothing of what they look for.
+"""
+
+from __future__ import annotations
+
+import re
+
+WIDEST = 16_384
+"""Characters that one match may have."""
+_ESCAPES = frozenset(".^$*+?{}[]\\|()/-#&~ \"'nrtu")
+"""What may stand after a backslash. Not ``\\b``, ``\\w``, ``\\d``, ``\\s``: they take ideographs for letters."""
+_COUNT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
+_OPEN = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<[a-z]+>|-?i:))?")
+
+
+def width(pattern: str) -> int:
+    """The most characters that a match of ``pattern`` can have; ValueError for what rules may not use."""
+    reader = _Reader(pattern)
+    widest = reader.alternatives()
+    if reader.at != len(pattern):
+        raise ValueError(f"a closing bracket without its opening at character {reader.at}")
+    if widest > WIDEST:
+        raise ValueError(f"a match could be {widest} characters long; {WIDEST} is the limit")
+    return widest
+
+
+class _Reader:
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.groups: list[int] = []
+
+    def alternatives(self) -> int:
+        widest = self._sequence()
+        while self._peek() == "|":
+            self.at += 1
+            widest = max(widest, self._sequence())
+        return widest
+
+    def _peek(self) -> str:
+        return self.pattern[self.at : self.at + 1]
+
+    def _sequence(self) -> int:
+        total = 0
+        while self._peek() not in {"", "|", ")"}:
+            total += self._item() * self._times()
+        return total
+
+    def _item(self) -> int:
+        char = self._peek()
+        if char == "(":
+            return self._group()
+        if char == "[":
+            return self._class()
+        self.at += 1
+        if char == ".":
+            raise ValueError("`.` takes anything: name the characters")
+        if char in "*+?{":
+            raise ValueError(f"`{char}` repeats nothing at character {self.at - 1}")
+        if char in "^$":
+            return 0
+        if char == "\\":
+            escape = self._peek()
+            if escape.isdigit() and 0 < int(escape) <= len(self.groups):
+                self.at += 1
+                return self.groups[int(escape) - 1]
+            if escape == "u":
+                self.at += 5
+                return 1
+            if escape not in _ESCAPES or not escape:
+                raise ValueError(f"`\\{escape}` is not for rules: name the characters, as in [0-9]")
+            self.at += 1
+        return 1
+
+    def _group(self) -> int:
+        opening = _OPEN.match(self.pattern, self.at)
+        if opening is None or (len(opening[0]) == 1 and self.pattern.startswith("(?", self.at)):
+            raise ValueError(f"this kind of group is not for rules, at character {self.at}")
+        self.at = opening.end()
+        inside = self.alternatives()
+        if self._peek() != ")":
+            raise ValueError("an opening bracket without its closing")
+        self.at += 1
+        if opening[0] == "(" or opening[0].startswith("(?P"):
+            self.groups.append(inside)
+        return 0 if opening[0] in {"(?=", "(?!", "(?<=", "(?<!"} else inside
+
+    def _class(self) -> int:
+        end = self.at + 2 if self.pattern.startswith("[^", self.at) else self.at + 1
+        end += self.pattern.startswith("]", end)
+        while end < len(self.pattern) and self.pattern[end] != "]":
+            if self.pattern[end] == "\\":
+                end += 1
+                if self.pattern[end : end + 1] not in _ESCAPES:
+                    raise ValueError(f"`\\{self.pattern[end : end + 1]}` in a class is not for rules")
+            end += 1
+        if end >= len(self.pattern):
+            raise ValueError("a class without its end")
+        self.at = end + 1
+        return 1
+
+    def _times(self) -> int:
+        char = self._peek()
+        if char in {"*", "+"}:
+            raise ValueError(f"`{char}` has no bound: say how many, as in {{1,64}}")
+        if char == "?":
+            self.at += 1
+            most = 1
+        elif counted := _COUNT.match(self.pattern, self.at):
+            if counted[2] == "":
+                raise ValueError(f"`{counted[0]}` has no bound")
+            most = int(counted[2] or counted[1])
+            self.at = counted.end()
+        else:
+            return 1
+        if self._peek() in {"?", "+"} and self._peek():
+            self.at += 1  # lazy or possessive: as wide
+        return most

@@ -1,0 +1,84 @@
+"""Patterns of rules: what is refused, how wide a match can be, and that hostile repetition stays linear."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from bench.privacy import HOSTILE
+from nearfar.privacy import patterns, rules
+from nearfar.privacy.rules import Rule
+
+
+@pytest.mark.parametrize(
+    ("pattern", "width"),
+    [
+        ("abc", 3),
+        ("a|bcd", 3),
+        ("[0-9]{3}-?", 4),
+        ("(?<![0-9])(?:ab){2,3}(?=x)", 6),
+        ("([- ])[0-9]\\1", 3),
+        ("[^]a]{0,5}", 5),
+        ("(?P<v>a{2})b?", 3),
+        ("[\\u4e00-\\u9fff]{2}\\.", 3),
+        ("a{2,4}?", 4),
+    ],
+)
+def test_the_width(pattern: str, width: int) -> None:
+    assert patterns.width(pattern) == width
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a*",
+        "a+",
+        "a{2,}",
+        "(?:ab)+",
+        r"\d",
+        r"\bword",
+        r"\w{3}",
+        r"\s",
+        "a.b",
+        "(?P>x)",
+        "(a",
+        "a)",
+        "[ab",
+        "*a",
+        "a{99999}",
+        r"(?(1)a|b)",
+    ],
+)
+def test_what_rules_may_not_use(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        patterns.width(pattern)
+
+
+@pytest.mark.parametrize("rule", rules.shipped(), ids=lambda rule: rule.name)
+def test_no_match_is_wider_than_told(rule: Rule) -> None:
+    for example in rule.row.good:
+        text, _ = rules.marked(example)
+        for match in rule.regex.finditer(text):
+            assert len(match[0]) <= rule.width
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", rules.shipped(), ids=lambda rule: rule.name)
+def test_twice_the_text_takes_about_twice_the_time(rule: Rule) -> None:
+    """Steps cannot be counted in ``re``, so time is compared: four times the text against one, at most ten times."""
+    for text in HOSTILE.values():
+        short, long = text[:2000], text[:8000]
+        once, four = _best(rule.regex, short), _best(rule.regex, long)
+        assert four <= 10 * once + 2_000_000, text[:20]
+
+
+def _best(regex: re.Pattern[str], text: str) -> int:
+    """Nanoseconds of processor time."""
+    times = []
+    for _ in range(3):
+        begun = time.process_time_ns()
+        regex.findall(text)
+        times.append(time.process_time_ns() - begun)
+    return min(times)
