@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from tools.docs import blocks, demo, figures, generate, links, reference, snippets
+from tools.docs import blocks, demo, figures, generate, links, reference, snippets, systems
 
 from nearfar.cli.app import app
 from nearfar.providers import registry
@@ -36,7 +36,7 @@ def test_generated_parts_are_up_to_date() -> None:
 def test_every_generated_part_is_used() -> None:
     for language in LANGUAGES:
         used = {name for page in (DOCS / language).rglob("*.md") for name in blocks.names(page.read_text("utf-8"))}
-        assert used == {*reference.BLOCKS, *figures.BLOCKS, *demo.BLOCKS}, language
+        assert used == {*reference.BLOCKS, *figures.BLOCKS, *demo.BLOCKS, *systems.BLOCKS}, language
 
 
 def test_without_published_figures_the_block_has_no_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def configurations() -> list[tuple[str, str]]:
         (f"{name}:{number}", item.body)
         for name in NAMES
         for number, item in enumerate(snippets.snippets(text(name)))
-        if item.kind == "toml"
+        if item.kind == "toml" and item.mark != "codex"
     ]
 
 

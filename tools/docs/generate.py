@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.docs import blocks, demo, figures, reference
+from tools.docs import blocks, demo, figures, reference, systems
 
 
 def render(name: str, language: str) -> str:
     """The text of a block."""
-    return {**reference.BLOCKS, **figures.BLOCKS, **demo.BLOCKS}[name](language)
+    return {**reference.BLOCKS, **figures.BLOCKS, **demo.BLOCKS, **systems.BLOCKS}[name](language)
 
 
 def stale() -> dict[Path, str]:

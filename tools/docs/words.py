@@ -35,6 +35,36 @@ PLACES = {
     },
 }
 
+SYSTEMS: dict[str, dict[str, str]] = {
+    "en": {
+        "evidence": "* Evidence: {label}. {what}",
+        "cannot": "* Known not to do: {listed}. A request that needs one of these goes to another deployment of its "
+        "route, or is refused.",
+        "provider": "* Provider: `{name}`",
+        "address": "* Address, unless `base_url` names another: `{address}`",
+        "key": "* Key, unless `key` refers to another: {key}",
+        "found": "* Looked for on loopback, port {ports}; what is found there counts as `cloud`, because nothing "
+        "proves where it runs.",
+        "proven": "* Looked for on loopback, port {ports}; a model counts as `device` where its weights are reported "
+        "to be local.",
+        "door": "With `{choice}`:",
+        "and": " and ",
+        "or": " or ",
+    },
+    "zh": {
+        "evidence": "* 證據：{label}。{what}",
+        "cannot": "* 已知做不到：{listed}。需要其中任何一項的請求會改送路由上的其他部署，否則被拒絕。",
+        "provider": "* 供應商：`{name}`",
+        "address": "* 位址（`base_url` 可另外指定）：`{address}`",
+        "key": "* 金鑰（`key` 可另外指定）：{key}",
+        "found": "* 會在本機迴路的 {ports} 埠尋找；找到的算作 `cloud`，因為無法證明它在哪裡執行。",
+        "proven": "* 會在本機迴路的 {ports} 埠尋找；執行環境回報權重在本機的模型算作 `device`。",
+        "door": "設定 `{choice}` 時：",
+        "and": "、",
+        "or": " 或 ",
+    },
+}
+
 HEADS: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
         "providers": ("name", "system", "wires", "place", "key from", "evidence"),
@@ -91,6 +121,7 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "Engine": "內嵌引擎。",
         "Ledger": "嘗試記錄在哪裡。",
         "Policy": "類別 → 最遠可到的位置。",
+        "Audit": "政策要求在內容離開前寫下的紀錄。只有種類與數量，沒有值。",
         "Responses": "是否保存 `/v1/responses` 的回答，讓用戶端可以接續。保存的內容都經過加密。",
         "Discovery": "除了設定之外還會尋找什麼。",
         "Log": "寫到標準錯誤的結構化記錄，永遠不含內容。",
