@@ -315,7 +315,15 @@ def test_the_list_of_models_has_pages(tmp_path: Path) -> None:
             assert ([row["id"] for row in before["data"]], before["has_more"]) == (ids[1:3], True)
             last = await page(f"after_id={ids[-1]}")
             assert (last["data"], last["has_more"], last["first_id"], last["last_id"]) == ([], False, None, None)
-            for query in ("limit=0", "limit=1001", "limit=x", "limit=%C2%B2", "after_id=nobody", "before_id=nobody"):
+            for query in (
+                "limit=0",
+                "limit=1001",
+                "limit=x",
+                "limit=%C2%B2",
+                "limit=00001" + "9" * 5000,
+                "after_id=nobody",
+                "before_id=nobody",
+            ):
                 reply = await app.ask(f"/v1/models?{query}", headers=VERSION)
                 assert (reply.status, reply.json["type"]) == (400, "error")
             one = await app.ask("/v1/models/m3", headers=VERSION)

@@ -103,7 +103,15 @@ def test_what_is_loaded_and_what_rests(tmp_path: Path, stand_in: stand_in.Runnin
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b'{"model": "tiny"}', 200), (b'{"model": "other"}', 404), (b'{"model": 1}', 400), (b"{}", 400), (b"[", 400)],
+    [
+        (b'{"model": "tiny"}', 200),
+        (b'{"model": "other"}', 404),
+        (b'{"model": 1}', 400),
+        (b'{"model": "\xff"}', 400),
+        (b'{"model": ' + b"[" * 100_000, 400),
+        (b"{}", 400),
+        (b"[", 400),
+    ],
 )
 def test_unload(tmp_path: Path, body: bytes, status: int) -> None:
     async def scenario() -> None:

@@ -113,7 +113,7 @@ def _page(rows: Sequence[dict[str, Any]], query: bytes) -> tuple[Sequence[dict[s
     """The part of ``rows`` that ``limit``, ``after_id`` and ``before_id`` choose, and whether more follows that way."""
     asked = parse_qs(query.decode("latin-1"))
     limit = asked.get("limit", [str(PAGE)])[0]
-    if not limit.isdecimal() or not 1 <= int(limit[:5]) <= MAX_PAGE:
+    if not limit.isdecimal() or len(limit) > 5 or not 1 <= int(limit) <= MAX_PAGE:
         message = f"limit must be a whole number from 1 to {MAX_PAGE}."
         raise BadRequestError(message, code="invalid_value", param="limit")
     size = int(limit)

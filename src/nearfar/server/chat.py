@@ -15,6 +15,9 @@ from nearfar.wire.base import ClientWire
 from nearfar.wire.openai_chat import CLIENT as CHAT
 from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
 
+_LONGEST_COUNT = 10
+"""Digits of a number that is worth reading: Python refuses to read thousands of them."""
+
 
 async def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /v1/chat/completions."""
@@ -42,7 +45,7 @@ def introduce(request: Request, http: HttpRequest) -> Said:
         request.caller = caller.id
         floor = caller.floor
     retries = http.headers.get(b"x-stainless-retry-count")
-    if retries is not None and retries.isdigit():
+    if retries is not None and retries.isdigit() and len(retries) < _LONGEST_COUNT:
         request.client_retry = int(retries)
     if http.headers.get(b"x-nearfar-purpose") == b"probe":
         request.purpose = "probe"

@@ -101,5 +101,5 @@ async def load(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> N
 def _named(http: HttpRequest) -> str:
     try:
         return msgspec.json.decode(http.body, type=Named).model
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequestError(f"The body is not an object with a model: {error}.") from error
