@@ -98,6 +98,19 @@ def test_a_continued_conversation_carries_its_words_and_its_class(tmp_path: Path
     run(scenario())
 
 
+def test_a_name_in_escapes_is_the_same_name(tmp_path: Path, stand_in: stand_in.Running) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path, config(stand_in.url, KEEPING))) as app:
+            first = await create(app, input="A first word.")
+            body = json.dumps({"model": "far", "input": "More.", "previous_response_id": first.json["id"]})
+            second = await app.ask(PATH, body.replace("previous_", "previous\\u005f").encode())
+            assert (second.status, second.json["previous_response_id"]) == (200, first.json["id"])
+            sent = json.loads(stand_in.report().requests[-1].body)
+            assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "user"]
+
+    run(scenario())
+
+
 def test_a_class_that_is_too_high_is_not_kept_and_that_is_told(tmp_path: Path, stand_in: stand_in.Running) -> None:
     here = running.far("here", stand_in.url, more='place = "device"')
 
@@ -157,7 +170,15 @@ def test_pages_of_items(tmp_path: Path, stand_in: stand_in.Running) -> None:
             assert [item["content"][0]["text"] for item in rest["data"]] == ["2", "1", "0"]
             end = (await app.ask(f"{path}?after={rest['last_id']}")).json
             assert (end["data"], end["first_id"], end["has_more"]) == ([], "", False)
-            for query in ("order=up", "limit=0", "limit=101", "limit=x", "limit=%B2", "after=nothing"):
+            for query in (
+                "order=up",
+                "limit=0",
+                "limit=101",
+                "limit=x",
+                "limit=%B2",
+                "limit=000000001" + "9" * 5000,
+                "after=nothing",
+            ):
                 assert (await app.ask(f"{path}?{query}")).status == 400
 
     run(scenario())

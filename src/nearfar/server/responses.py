@@ -98,7 +98,7 @@ async def _input_items(gateway: Gateway, http: HttpRequest, response: HttpRespon
     order, limit = query.get("order", "desc"), query.get("limit", "20")
     if order not in {"asc", "desc"}:
         raise wrong("order", order, "asc or desc")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= 100:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= 100:
         raise wrong("limit", limit, "a whole number from 1 to 100")
     stored = await _find(gateway, http, which)
     items = listed(stored.input, which.removeprefix("resp_"))
@@ -152,7 +152,8 @@ async def _continued(gateway: Gateway, http: HttpRequest) -> tuple[bytes, str | 
     Raises BadRequestError when there is no such response, RequestTooLargeError when the whole grew too large.
     """
     body = http.body
-    if b"previous_response_id" not in body and b"item_reference" not in body:
+    # Any character of a name may be written as an escape.
+    if b"previous_response_id" not in body and b"item_reference" not in body and b"\\u00" not in body:
         return body, None, None
     members, values, _ = strict.parse(body)
     items = as_items(members.get("input"))
