@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nearfar.core.chat import Chunk
-from nearfar.core.errors import StreamCut
+from nearfar.core.errors import StreamCut, UpstreamError
 from nearfar.wire.openai_responses_decode import decoder
 from nearfar.wire.openai_responses_like import LikePlain, LikeStream
 from nearfar.wire.openai_responses_parse import parse
 from nearfar.wire.openai_responses_render import Told
+from nearfar.wire.stream import MALFORMED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openai_responses"
 KEPT = Told(store=True, previous="resp_0")
@@ -74,3 +77,36 @@ def test_an_error_before_anything_came() -> None:
     data = LikeStream(request, Told()).error(StreamCut("The upstream closed."))
     assert data.startswith(b"event: error\n")
     assert b'"sequence_number":0' in data
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.completed"},
+        {"type": "response.incomplete", "response": None},
+    ],
+)
+def test_an_end_without_its_response_is_the_upstreams_failure(event: dict[str, Any]) -> None:
+    request, _ = chunks("stream_text.sse")
+    with pytest.raises(UpstreamError) as caught:
+        decoder(request, False).feed(b"data: %b\n\n" % json.dumps(event).encode())
+    assert caught.value.code == MALFORMED
+
+
+@pytest.mark.parametrize("number", [None, "7", 1.5])
+def test_numbers_of_another_kind_are_counted_past(number: object) -> None:
+    request, _ = chunks("stream_text.sse")
+    out = LikeStream(request, KEPT)
+    made = decoder(request, False)
+    step = {"type": "response.created", "sequence_number": number, "response": {"id": "resp_1", "status": "queued"}}
+    for chunk in made.feed(b"data: %b\n\n" % json.dumps(step).encode()):
+        assert b'"store":true' in out.render(chunk)
+    assert b"event: response.failed" in out.error(StreamCut("The upstream closed."))
+
+
+def test_a_beginning_without_its_response_travels() -> None:
+    request, _ = chunks("stream_text.sse")
+    [chunk] = decoder(request, False).feed(b'data: {"type":"response.created","sequence_number":0}\n\n')
+    out = LikeStream(request, KEPT)
+    assert out.render(chunk) == chunk.raw
+    assert out.final == b""

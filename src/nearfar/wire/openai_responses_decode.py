@@ -29,6 +29,7 @@ from nearfar.wire.failures import stream_error
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
 from nearfar.wire.stream import MALFORMED, StreamDecoder
 
+_ENDS = frozenset({"response.completed", "response.incomplete"})
 _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -94,6 +95,8 @@ class _Reader:
         chunk = Chunk(raw=b"event: %b\n%b" % (kind.encode("ascii", "replace").replace(b"\n", b" "), raw.raw))
         if event.response is not None:
             self._lifecycle(kind, event.response, raw.data, chunk)
+        elif kind in _ENDS:
+            raise UpstreamError(f"The upstream sent {kind} without the response.", code=MALFORMED)
         elif kind.endswith(".delta"):
             chunk.content = True
         elif kind == "response.output_item.added" and event.item is not None:
@@ -107,7 +110,7 @@ class _Reader:
             raise _failure(response, data)
         chunk.model = reported.model(response.model)
         chunk.id = response.id if isinstance(response.id, str) else ""
-        if kind not in {"response.completed", "response.incomplete"}:
+        if kind not in _ENDS:
             return
         chunk.usage = usage(response.usage)
         chunk.finish = _finish(response)

@@ -6,6 +6,8 @@ response objects say so: the upstream knows nothing of either. The ending is hel
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from nearfar.core.chat import Chunk, Request
@@ -19,13 +21,11 @@ _STEPS = frozenset({b"created", b"in_progress", b"queued", b"completed", b"incom
 
 
 class _Lifecycle(msgspec.Struct):
-    type: str
-    response: msgspec.Raw
-    sequence_number: int = 0
+    response: dict[str, msgspec.Raw] | None = None
 
 
 class _Number(msgspec.Struct):
-    sequence_number: int = -1
+    sequence_number: Any = -1
 
 
 class LikeStream:
@@ -55,13 +55,15 @@ class LikeStream:
     def _step(self, raw: bytes) -> bytes:
         """An event that holds the response object, with our own words about where it is kept."""
         data = _data(raw)
-        step = msgspec.json.decode(data, type=_Lifecycle)
-        self._response = msgspec.json.decode(step.response, type=dict[str, msgspec.Raw])
-        if self._told == Told():
-            self.final = bytes(step.response)
-            return raw
-        self.final = ours(self._response, self._told)
         members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        response = msgspec.json.decode(data, type=_Lifecycle).response
+        if response is None:
+            return raw
+        self._response = response
+        if self._told == Told():
+            self.final = bytes(members["response"])
+            return raw
+        self.final = ours(response, self._told)
         head = raw[: raw.index(b"\n") + 1]
         return b"%bdata: %b\n\n" % (head, strict.replace(members, {"response": self.final}))
 
@@ -71,7 +73,8 @@ class LikeStream:
 
     def error(self, error: NearfarError) -> bytes:
         """``response.failed`` and ``error``, numbered on from what the upstream sent."""
-        number = msgspec.json.decode(_data(self._last), type=_Number).sequence_number + 1 if self._last else 0
+        last = msgspec.json.decode(_data(self._last), type=_Number).sequence_number if self._last else -1
+        number = last + 1 if isinstance(last, int) else 0
         failed = b""
         if self._response:
             changes = {"status": b'"failed"', "error": msgspec.json.encode(failure(error))}
