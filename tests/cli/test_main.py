@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from tests.cli.conftest import Cli
 from nearfar import __version__
 
 
-def command(*args: str, home: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+def command(
+    *args: str, home: Path, environ: Mapping[str, str] | None = None, **more: Any
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nearfar", *args],
-        env={"HOME": str(home), "PATH": os.defpath},
+        env={"HOME": str(home), "PATH": os.defpath, **(environ or {})},
         capture_output=True,
         text=True,
         timeout=60,
@@ -81,3 +84,9 @@ def test_without_a_command_the_help_is_shown(cli: Cli, args: tuple[str, ...]) ->
     result = cli(*args)
     assert result.code == 2
     assert "Usage: nearfar" in result.out + result.err
+
+
+def test_a_stream_that_cannot_show_a_character_gets_a_question_mark(tmp_path: Path) -> None:
+    shown = command("route", "explain", "hi", home=tmp_path, environ={"PYTHONIOENCODING": "latin-1"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("auto ? route auto")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +65,11 @@ def test_is_terminal() -> None:
 def test_megabytes() -> None:
     assert output.megabytes(4_100_000) == "4.1 MB"
     assert output.megabytes(None) == "?"
+
+
+def test_json_is_whole_on_a_stream_that_lacks_its_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", errors="replace"))
+    output.json({"text": "你好 é 😀"})
+    sys.stdout.flush()
+    assert msgspec.json.decode(written.getvalue()) == {"text": "你好 é 😀"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,9 @@ from collections.abc import Mapping, Sequence
 
 def main() -> None:
     """The entry point of the installed command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a character of an answer (or our own arrow) costs that character, not the command.
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:], os.environ))
 
 

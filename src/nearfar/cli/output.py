@@ -54,8 +54,18 @@ def progress(text: str) -> None:
 
 def json(value: object) -> None:
     """``value`` as one JSON object."""
-    data = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    sys.stdout.write(data.decode() + "\n")
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # Programs read this: nothing may be replaced in it, and JSON has its own way to write what a stream cannot.
+        text = "".join(char if char.isascii() else _escaped(char) for char in text)
+    sys.stdout.write(text + "\n")
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def table(
