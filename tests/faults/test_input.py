@@ -200,6 +200,24 @@ def test_paths_and_methods(broken: Broken, method: str, path: str, status: int, 
 
 
 @pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/v1/v1/chat/completions", "/v1 stands twice"),
+        ("/v1/v1/messages", "/v1 stands twice"),
+        ("/chat/completions", "OpenAI clients ends with /v1"),
+        ("/v1/chat/completions/", "/v1/chat/completions without the last slash"),
+        ("//v1/messages", "/v1/messages with one slash"),
+        ("/v1/moderations", "HTTP API"),
+        ("/v1/messages/batches", "HTTP API"),
+    ],
+)
+def test_a_wrong_path_is_told_what_is_wrong_with_it(broken: Broken, path: str, says: str) -> None:
+    reply = broken.gateway.ask(path, b"{}", method="POST")
+    assert reply.status == 404
+    assert says in reply.error["message"]
+
+
+@pytest.mark.parametrize(
     ("host", "status"),
     [
         ("evil.example.com", 403),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 
 from nearfar.build import Gateway
 from nearfar.core.errors import (
@@ -152,8 +153,24 @@ class Application:
         raise NotFoundError(
             f"There is nothing at {request.path[:200]}.",
             code="unknown_path",
-            hint="The base URL of OpenAI clients ends with /v1.",
+            hint=self._meant(path),
         )
+
+    def _meant(self, path: str) -> str:
+        """What is probably wrong with a path that is none: mostly the base URL that a client was given."""
+        known = {known for _, known in self._exact} | {known for _, known, _ in self._contested}
+        if path.startswith("/v1/v1/"):
+            return (
+                "/v1 stands twice: the base URL of OpenAI clients ends with /v1, that of Anthropic's and Ollama's "
+                "clients ends before it."
+            )
+        if path.rstrip("/") in known:
+            return f"There is {path.rstrip('/')} without the last slash."
+        if (single := re.sub("/+", "/", path)) in known:
+            return f"There is {single} with one slash; the base URL has one too many."
+        if f"/v1{path}" in known:
+            return "The base URL of OpenAI clients ends with /v1."
+        return "The page `HTTP API` of the documentation lists all paths."
 
     def _methods(self, path: str, dialect: Dialect) -> str:
         """What ``path`` answers to in ``dialect``, as the Allow header writes it; empty when there is nothing."""
