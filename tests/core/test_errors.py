@@ -31,6 +31,20 @@ def test_each_error_is_complete_and_drawn_in_the_tree(kind: type[NearfarError]) 
     assert drawn[1] in {None, str(kind.status)}
 
 
+@pytest.mark.parametrize(
+    ("message", "hint", "text"),
+    [
+        ("slow down", "Tried: far.", "slow down. Tried: far."),
+        ("Slow down.", "Tried: far.", "Slow down. Tried: far."),
+        ("請稍候。", "Tried: far.", "請稍候。 Tried: far."),
+        ("slow down", "", "slow down"),
+        ("", "Mend it.", "Mend it."),
+    ],
+)
+def test_the_words_of_an_upstream_end_before_the_next_step(message: str, hint: str, text: str) -> None:
+    assert NearfarError(message, hint=hint).text == text
+
+
 def test_what_an_error_carries() -> None:
     error = errors.RateLimitError(
         "Slow down.", code="own", param="model", retry_after=2.5, upstream_status=429, upstream_body=b"{}"

@@ -82,7 +82,9 @@ class NearfarError(Exception):
     @property
     def text(self) -> str:
         """What went wrong and, after it, the next step."""
-        return f"{self.message} {self.hint}".strip()
+        # An upstream's words may end without a mark, and would run into ours.
+        mark = "." if self.hint and self.message and self.message[-1].isalnum() else ""
+        return f"{self.message}{mark} {self.hint}".strip()
 
 
 class BadRequestError(NearfarError):

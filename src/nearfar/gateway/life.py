@@ -237,7 +237,7 @@ class Lives:
     def _wanted(self, name: str) -> Target:
         target = self._fleet.snapshot.targets.get(name)
         if target is None:
-            raise NotFoundError(f"There is no deployment named {name[:200]!r}.", hint="`nearfar ps` shows all.")
+            raise NotFoundError(f"There is no deployment named {name[:200]!r}.", hint="`nearfar route ls` shows all.")
         if not self._key(target):
             message = f"{name} runs at {target.deployment.provider}, where models are not loaded on request."
             raise BadRequestError(message, code="unsupported", hint="`nearfar ps` shows the models that are.")

@@ -140,7 +140,7 @@ def _refusal(decision: Decision) -> NearfarError:
         return BadRequestError(
             f"No deployment of {decision.route!r} can do this: {why}.",
             code="unsupported",
-            hint="`nearfar providers ls` shows what each can do.",
+            hint="`nearfar providers ls --json` shows what each can do.",
         )
     if codes == {"offline"}:
         beyond = ", ".join(item.deployment for item in decision.rejected if item.code == "offline")
