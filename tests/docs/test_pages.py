@@ -204,6 +204,15 @@ def test_named_files_exist(name: str) -> None:
         assert generated or "my_" in path or (ROOT / path).exists(), path
 
 
+def test_the_rooms_that_the_design_describes_have_these_files() -> None:
+    rooms = re.split(r"^\*\*(\w+)\*\*:", text("docs/design.md").partition("## Rooms")[2], flags=re.MULTILINE)
+    assert rooms[1::2] == ["server", "gateway", "wire"]
+    for room, said in zip(rooms[1:4:2], rooms[2:5:2], strict=True):
+        for names in re.findall(r"^\| (`[^|]+) \|", said, re.MULTILINE):
+            for name in re.findall(r"`(\w+)`", names):
+                assert (ROOT / "src" / "nearfar" / room / f"{name}.py").is_file(), f"{room}/{name}"
+
+
 def test_the_example_of_a_provider_is_one() -> None:
     [code] = [
         item.body for item in snippets.snippets(text("docs/en/how-to/add-a-provider.md")) if item.kind == "python"
