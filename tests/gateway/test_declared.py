@@ -50,6 +50,10 @@ def test_what_one_deployment_lacks_stops_no_other() -> None:
         deployments={"a": DeploymentSetting(provider="openai-compatible", model="m", base_url="http://h/v1")}
     )
     assert lacks(near) == [], "one's own server may need none"
+    for runtime in ("llama-cpp", "lm-studio", "vllm"):
+        for place in (None, "device"):
+            own = DeploymentSetting(provider=runtime, model="m", place=place)
+            assert lacks(Settings(deployments={"own": own})) == [], "a runtime on this machine may need none either"
 
 
 def test_who_wrote_a_deployment_down_is_named_when_nobody_set_what_is_missing() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from nearfar.core.places import Place
 from nearfar.gateway.credentials import signs
-from nearfar.core.places import Place
 from nearfar.providers.base import Provider, address, door
 from nearfar.settings.environ import Environ
 from nearfar.settings.errors import Problem, SettingsError, refuse
@@ -72,7 +71,7 @@ def _lacking(settings: Settings, providers: Mapping[str, Provider], environ: Env
             except SettingsError as error:
                 yield at, error.message[:1].lower() + error.message[1:].rstrip("."), error.hint
         if not item.key and not item.base_url and provider.key_env and not environ.present(provider.key_env):
-            if provider.place.near or signs(provider.auth):
+            if place.near or provider.ports or signs(provider.auth):
                 continue  # a runtime of one's own may need none, and a signature has other sources
             variables = " or ".join(provider.key_env)
             hint = 'Set the variable, or name another one: key = "env:NAME".'
