@@ -27,6 +27,7 @@ from tests.gateway.scripted import OK, read_request, upstream
 from nearfar.core.errors import LedgerUnavailable
 from nearfar.core.places import Place
 from nearfar.gateway.attempt import OUTPUT_FALLBACK, output_limit
+from nearfar.gateway.fleet import Target
 from nearfar.ledger.query import Entry
 
 
@@ -242,5 +243,26 @@ def test_a_reply_of_nothing_is_no_reply(tmp_path: Path) -> None:
             out = await made.chat()
             assert out.status == 502
             assert made.entries()[0].outcome == "cut"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"404 Not Found", b"500 Oops", b"429 Slow"])
+def test_an_upstream_that_repeats_our_key_does_not_tell_the_client(tmp_path: Path, status: bytes) -> None:
+    """AWS's refusals quote the authorization header, and pages for developers show every header there is."""
+    key = "sk-not-for-clients"
+    said = b'{"error":{"message":"bad header Bearer sk-not-for-clients, owner-secret-of-theirs","param":"%b"}}'
+    made_target = target("far", 1)
+
+    async def scenario() -> None:
+        async with upstream(every=plain(said % key.encode(), status)) as far:
+            headers = (("authorization", f"Bearer {key}"), ("x-owner", "owner-secret-of-theirs"))
+            deployment = target("far", far.port).deployment
+            async with house(tmp_path, snapshot(Target(deployment, made_target.wires, headers))) as made:
+                out = await made.chat()
+                assert out.status >= 400
+                assert b"bad header" in out.body
+                assert key.encode() not in out.body
+                assert b"owner-secret" not in out.body
 
     run(scenario())

@@ -18,6 +18,7 @@ from nearfar.core.errors import APIConnectionError, BadRequestError, ContextTooL
 from nearfar.core.money import cost, upper_bound
 from nearfar.core.routing import Decision, Deployment, Ranked
 from nearfar.gateway.connection import StaleConnectionError
+from nearfar.gateway.credentials import hush
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
@@ -200,6 +201,13 @@ class Attempts:
 
     async def _talk(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
         """Send, and pass the reply on piece by piece. Leaving early cancels the upstream."""
+        try:
+            await self._pass_on(exchange, target, sealed, seen, fresh=fresh)
+        except NearfarError as error:
+            hush(error, sealed.head, target.secret_headers)
+            raise
+
+    async def _pass_on(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
         request = exchange.request
         wire: ProviderWire = target.wire(request)
         async with await self._transport.send(sealed, fresh=fresh) as reply:

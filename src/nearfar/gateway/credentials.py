@@ -6,14 +6,18 @@ Where a signature is needed, ``credentials_KIND`` makes it and is imported only 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from nearfar.core.errors import NearfarError
 from nearfar.policy.seal import Origin
 
 Header = tuple[str, str]
 
 _KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
+_SECRET_HEADERS = _KEY_HEADERS | {"authorization", "x-amz-security-token"}
+_SHORTEST = 12
+"""Characters of a secret that is worth taking out of a text: shorter ones are words, such as ``none``."""
 
 
 class Signer(Protocol):
@@ -50,3 +54,19 @@ def signer(auth: str, options: Mapping[str, str], environ: Mapping[str, str]) ->
     module = importlib.import_module(f"nearfar.gateway.credentials_{kind}")
     made: Signer = module.signer(service, options, environ)
     return made
+
+
+def hush(error: NearfarError, head: bytes, own: Iterable[Header]) -> None:
+    """Take what authorised the request with ``head`` out of the words of ``error``: some upstreams quote it.
+
+    ``own``: headers that hold secrets of the deployment's owner, whatever they are called.
+    """
+    secret = _SECRET_HEADERS.union(name.lower() for name, _ in own)
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        name, _, value = line.partition(": ")
+        value = value.removeprefix("Bearer ")
+        if name.lower() in secret and len(value) >= _SHORTEST:
+            error.message = error.message.replace(value, "[key]")
+            if error.param is not None:
+                error.param = error.param.replace(value, "[key]")
+            error.args = (error.message,)

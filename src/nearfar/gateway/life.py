@@ -18,6 +18,7 @@ from nearfar.core.engines import Engines
 from nearfar.core.errors import BadRequestError, NearfarError, NotFoundError
 from nearfar.core.places import Place
 from nearfar.core.routing import Decision, Deployment, Route
+from nearfar.gateway.credentials import hush
 from nearfar.gateway.fleet import Fleet, Snapshot, Target, build_head, parse_base
 from nearfar.gateway.life_facts import COLD, UNKNOWN, Fact, ModelState, described, informed, matching, wait
 from nearfar.gateway.transport import Transport
@@ -339,7 +340,9 @@ class Lives:
             status = await reply.head()
             body = await reply.body(ANSWER_BYTES)
             if status != 200:
-                raise upstream_error(status, reply.headers, body)
+                error = upstream_error(status, reply.headers, body)
+                hush(error, sealed.head, target.secret_headers)
+                raise error
             return body
 
     # Loading.
