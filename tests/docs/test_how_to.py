@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import running
@@ -422,6 +423,43 @@ def test_the_snippets_of_a_client(name: str, closed: Doors, open_: Doors) -> Non
     assert ran
     if name == "curl":
         assert ran == 5
+
+
+@pytest.mark.slow
+def test_boto3_sends_a_key_over_https_alone(tiny_gguf: Path, tmp_path: Path, closed: Doors) -> None:
+    """What its page says of gateways that want a key."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    config = f'[server]\ntls_cert = "{tmp_path}/both.pem"\ntls_key = "{tmp_path}/both.pem"\n'
+    running.add_model(tmp_path, tiny_gguf, "tiny")
+    running.configure(tmp_path, config)
+    made = running.command(tmp_path, "keys", "new", "page", "--quiet")
+    [snippet] = [item.body for item in snippets.snippets(page("clients", "boto3")) if item.kind == "python"]
+    region = re.findall(r"AWS_DEFAULT_REGION=(\S+)", page("clients", "boto3"))[0]
+
+    def run(url: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        environ |= {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url, "AWS_DEFAULT_REGION": region}
+        environ |= {"AWS_CA_BUNDLE": str(tmp_path / "ca.pem")}
+        return subprocess.run(
+            command("python", snippet),
+            env=running.environment(tmp_path, **environ),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    with running.gateway(tmp_path, config) as gateway:
+        assert gateway.url.startswith("https://")
+        done = run(gateway.url, AWS_BEARER_TOKEN_BEDROCK=made.stdout.strip())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
+    plain, key = closed
+    assert "InvalidEndpointConfigurationError" in run(plain.url, AWS_BEARER_TOKEN_BEDROCK=key).stderr
+    signed = run(plain.url, AWS_ACCESS_KEY_ID="any", AWS_SECRET_ACCESS_KEY="any")
+    assert signed.returncode != 0, "a signature opens no gateway that wants a key"
 
 
 @pytest.fixture(scope="module")
