@@ -27,6 +27,7 @@ from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
 from nearfar.policy.decide import summary
+from nearfar.policy.decide_refusal import refusal
 from nearfar.wire.base import ClientWire
 
 PATIENCE = 5.0
@@ -101,7 +102,7 @@ class Pipeline:
     async def _first_that_answers(self, exchange: Exchange, decision: Decision, snapshot: Snapshot) -> int | None:
         """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
         if not decision.ranked:
-            raise _refusal(decision)
+            raise refusal(decision) or _refusal(decision)
         errors: list[NearfarError] = []
         for ranked in decision.ranked:
             deployment = ranked.candidate.deployment
