@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``chat``, ``onnx`` (the same model) and ``embed``: see make_models.py."""
-    missing = [name for name in ("torch", "transformers", "onnxruntime_genai") if importlib.util.find_spec(name) is None]
+    needed = ("torch", "transformers", "onnxruntime_genai")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     assert not missing, f"{', '.join(missing)} are missing: make test-torch"
     folder = tmp_path_factory.mktemp("made")
     made = subprocess.run(

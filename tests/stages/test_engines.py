@@ -106,7 +106,8 @@ def test_what_a_chat_needs(house: House, engine: str) -> None:
         greedy = [await say(endpoint, "2", max_tokens=40, temperature=0, seed=seed) for seed in (1, 2)]
         assert greedy[0] == greedy[1]
 
-        _, answer = await ask(endpoint, CHAT, {"messages": user("2"), "max_tokens": 3, "logprobs": True, "top_logprobs": 2})
+        more = {"max_tokens": 3, "logprobs": True, "top_logprobs": 2}
+        _, answer = await ask(endpoint, CHAT, {"messages": user("2"), **more})
         found = answer["choices"][0]["logprobs"]["content"]
         assert "".join(entry["token"] for entry in found) == answer["choices"][0]["message"]["content"]
         assert all(abs(entry["logprob"] + 3.258) < 0.05 for entry in found), "one of 26 letters"
@@ -278,9 +279,10 @@ def test_a_damaged_folder_is_refused_before_its_engine_sees_it_or_by_it(house: H
         weights.write_bytes(data[:-1])
         with pytest.raises(EngineError):
             await supervisor.acquire(engine)
-        assert "truncated" in (await status_of(supervisor, engine)).error or "damaged" in (
-            await status_of(supervisor, engine)
-        ).error
+        assert (
+            "truncated" in (await status_of(supervisor, engine)).error
+            or "damaged" in (await status_of(supervisor, engine)).error
+        )
 
     run(house, scenario)
     assert whole
