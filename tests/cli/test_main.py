@@ -90,3 +90,25 @@ def test_a_stream_that_cannot_show_a_character_gets_a_question_mark(tmp_path: Pa
     shown = command("route", "explain", "hi", home=tmp_path, environ={"PYTHONIOENCODING": "latin-1"})
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("auto ? route auto")
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "xllamacpp.py").write_text("open('ran', 'w').close()\n")
+    (tmp_path / "dis.py").write_text("open('ran', 'w').close()\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "nearfar",
+            "doctor",
+        ],  # -P: as the installed command, whose path has no such folder
+        env={"HOME": str(tmp_path), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert "engine" in done.stdout
+    assert not (tmp_path / "ran").exists()

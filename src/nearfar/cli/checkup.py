@@ -222,7 +222,9 @@ def _engine_loads() -> Check:
     """Whether the engine's library can be loaded: asked of a child process, for it may die of it."""
     code = "import xllamacpp, importlib.metadata as m; print(m.version('xllamacpp'))"
     try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        # -P: nothing is imported from the current folder, which may be anybody's.
+        command = [sys.executable, "-P", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return Check(name="engine", state="fail", detail="loading it did not end within 60 s")
     if done.returncode == 0:

@@ -187,7 +187,7 @@ class Stage:
 
     @contextlib.contextmanager
     def _start_stand_in(self) -> Iterator[str]:
-        command = [sys.executable, "-m", "nearfar.standin", "--until-eof"]
+        command = [sys.executable, "-P", "-m", "nearfar.standin", "--until-eof"]
         with self._child(command, self._root / "stand-in.log", stdin=subprocess.PIPE) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -203,7 +203,7 @@ class Stage:
             (models / f"{self._engine_model}.gguf").symlink_to(self._model.resolve())
         config = self._root / "demo.toml"
         config.write_text(configuration(self._root, stand_in, self._cloud, self._engine_model), encoding="utf-8")
-        command = [sys.executable, "-m", "nearfar", "serve", "--json", "--port", "0", "--config", str(config)]
+        command = [sys.executable, "-P", "-m", "nearfar", "serve", "--json", "--port", "0", "--config", str(config)]
         with self._child(command, self._root / "gateway.log") as process:
             self._process = process
             assert process.stdout is not None

@@ -319,6 +319,7 @@ async def _run_worker(
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing is imported from the current folder
             "-m",
             "nearfar.server.worker",
             stdin=asyncio.subprocess.PIPE,
