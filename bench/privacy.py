@@ -33,7 +33,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     for label, kinds in {
         "TW_NATIONAL_ID": "tw.national_id",
         "TW_ARC": "tw.resident_id",
-        "TW_UBN": "tw.business_no",
+        "TW_UBN": "tw.business_number",
         "TW_MOBILE": "tw.mobile phone",
         "TW_LANDLINE": "tw.landline phone",
         "TW_NHI_CARD": "tw.nhi_card",

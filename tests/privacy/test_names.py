@@ -1,0 +1,92 @@
+"""Names in both languages: what tells of one, what does not, and how the data is read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar.privacy.names import Names
+from nearfar.privacy.normal import Normal
+
+NAMES = Names.shipped()
+
+
+def found(text: str) -> list[str]:
+    normal = Normal.of(text)
+    return [normal.text[each.start : each.end] for each in sorted(NAMES.scan(normal))]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("姓名：王小明，性別男", ["王小明"]),
+        ("病患陳怡君主訴頭痛", ["陳怡君"]),
+        ("請王小明先生到三號櫃台", ["王小明"]),
+        ("請王先生到三號櫃台", ["王先生"]),
+        ("聯絡人歐陽惠龍", ["歐陽惠龍"]),
+        ("戶名張簡志明", ["張簡志明"]),
+        ("病患王明來院", ["王明"]),
+        ('{"name":"林淑芬"}', ["林淑芬"]),
+        ("與陳志明、林淑芬一起", ["陳志明", "林淑芬"]),
+        ("我叫瓦歷斯‧諾幹", ["瓦歷斯‧諾幹"]),
+        ("姓名：王\u200b小明", ["王小明"]),
+        ("客户李国强的电话", ["李国强"]),
+        ("My name is Rubija.", ["Rubija"]),
+        ("Dear Mr. Novak,", ["Novak"]),
+        ("ask Dr. Maria van der Berg about it", ["Maria van der Berg"]),
+        ("we met John Smith there", ["John Smith"]),
+        ("Patient: Wang Xiao-Ming", ["Wang Xiao-Ming"]),
+        ("spoke to Lin Yi-Chun today", ["Lin Yi-Chun"]),
+        ("said Janka M. Szabo", ["Janka M. Szabo"]),
+    ],
+)
+def test_what_is_a_name(text: str, names: list[str]) -> None:
+    assert found(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "高興地說方法很簡單",
+        "許多人謝謝您",
+        "黃金價格上漲",
+        "林業與石化工業",
+        "本系統的程式連線溫度",
+        "第三條 施行日期",
+        "張開雙手",
+        "The Quick Brown Fox",
+        "New York City",
+        "See the Table of Contents",
+        "Visual Studio Code",
+        "GET /v1/models HTTP",
+        "",
+    ],
+)
+def test_what_is_none(text: str) -> None:
+    assert found(text) == []
+
+
+def test_a_label_says_more_than_a_place() -> None:
+    labelled = NAMES.scan(Normal.of("姓名：王小明"))[0]
+    free = NAMES.scan(Normal.of("他和王志明。"))[0]
+    assert labelled.score > free.score
+    assert labelled.kind == free.kind == "person"
+    assert labelled.detector == NAMES.name
+
+
+@given(st.text(st.characters() | st.sampled_from("王陳林先生小姐姓名：:Mr. John Smith"), max_size=80))
+def test_findings_lie_in_the_text(text: str) -> None:
+    normal = Normal.of(text)
+    for each in NAMES.scan(normal):
+        assert 0 <= each.start < each.end <= len(normal.text)
+
+
+def test_wrong_data_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a file of names"):
+        Names(b"[chinese]\nsurnames = 1")
+
+
+def test_the_version_changes_with_the_data() -> None:
+    assert NAMES.version
+    assert len(NAMES.version) == 12
