@@ -181,6 +181,8 @@ def speed(scanner: Scanner, texts: Mapping[str, str], repeats: int = 5) -> dict[
     """Microseconds per kB (1,000 bytes of UTF-8): new text, and the same text resent. The best of some runs."""
     table = {}
     for name, text in texts.items():
+        if not text:
+            continue
         size = len(text.encode()) / 1000
         memo = Scanner(scanner.rules, scanner.detectors, memo=Memo())
         memo.scan(text)

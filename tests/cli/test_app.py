@@ -34,6 +34,7 @@ COMMANDS = [
     "keys new",
     "keys ls",
     "keys revoke",
+    "privacy scan",
 ]
 
 
