@@ -233,6 +233,7 @@ def test_system_messages_keep_their_places() -> None:
         ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}, "low"),
         ({"output_config": {"effort": "max"}}, "high"),
         ({"output_config": {"effort": "later"}}, None),
+        ({"output_config": {"effort": ["low"]}}, None),
         ({"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, "none"),
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "low"),
         ({"thinking": {"type": "enabled", "budget_tokens": 10000}}, "medium"),

@@ -79,6 +79,14 @@ def test_wrong_fields_name_their_place(value: dict[str, Any], param: str) -> Non
     assert caught.value.message
 
 
+def test_words_of_other_kinds_break_nothing() -> None:
+    tool = {"name": "f", "input_schema": {}}
+    assert "tool_choice" not in ask(tools=[tool], tool_choice={"type": ["any"]}).needs
+    source: dict[str, Any] = {"type": ["text"], "data": "x"}
+    turn = {"role": "user", "content": [{"type": "document", "source": source}]}
+    assert "documents" in ask(messages=[turn]).needs
+
+
 def test_what_is_asked_for_becomes_a_need() -> None:
     tools = [{"name": "f", "input_schema": {"type": "object"}}]
     assert ask(tools=tools).needs == {"tools"}

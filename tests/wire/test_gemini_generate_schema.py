@@ -56,6 +56,12 @@ def test_what_is_no_schema_is_a_400(value: Any) -> None:
         convert(value)
 
 
+@pytest.mark.parametrize("said", [[], {}, "²", "9" * 5000, None, 1.5])
+def test_values_of_other_kinds_break_nothing(said: Any) -> None:
+    found = convert({"type": "STRING", "format": said, "minLength": said})
+    assert found.get("minLength") == said
+
+
 def test_depth_has_an_end() -> None:
     deep = '{"items":' * 500 + "{}" + "}" * 500
     with pytest.raises(BadRequestError):

@@ -1,5 +1,6 @@
 """What a Responses request says in the words of a Conversation."""
 
+import base64
 import contextlib
 import json
 from typing import Any
@@ -200,7 +201,10 @@ def test_seals_survive(signature: str, redacted: str) -> None:
     assert unsealed(sealed(Seal(signature, redacted))) == Seal(signature, redacted)
 
 
-@pytest.mark.parametrize("text", ["", "gAAAA", SEAL, SEAL + "!", SEAL + "AAAA", SEAL + "W10="])
+NESTED = base64.b64encode(b'{"x":' + b"[" * 100_000).decode()
+
+
+@pytest.mark.parametrize("text", ["", "gAAAA", SEAL, SEAL + "!", SEAL + "AAAA", SEAL + "W10=", SEAL + NESTED])
 def test_what_is_no_seal_is_none(text: str) -> None:
     assert unsealed(text) is None
 

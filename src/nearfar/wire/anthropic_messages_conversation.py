@@ -240,8 +240,8 @@ def _effort(members: Members, settings: Settings) -> None:
     output = decode(members.get("output_config", msgspec.Raw(b"{}")), dict[str, Any], "output_config")
     if thinking.get("type") == "disabled":
         settings.reasoning_effort = "none"
-    elif output.get("effort") in _EFFORT:
-        settings.reasoning_effort = _EFFORT[output["effort"]]
+    elif isinstance(effort := output.get("effort"), str) and effort in _EFFORT:
+        settings.reasoning_effort = _EFFORT[effort]
     elif thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens")
         if isinstance(budget, int):

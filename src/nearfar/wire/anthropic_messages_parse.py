@@ -138,7 +138,7 @@ def _read_media(kind: str, block: dict[str, Any], where: str, found: _Found, dep
     how = source.get("type")
     if kind == "image":
         found.needs.add("images")
-    elif how not in {"text", "content"}:
+    elif how not in ("text", "content"):  # a tuple: a list cannot be looked up in a set
         found.needs.add("documents")
     if how == "content":
         _read_content(source.get("content", ""), f"{where}.source.content", found, depth + 1)
@@ -183,7 +183,7 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         choice = values.get("tool_choice")
         if choice is not None and not isinstance(choice, dict):
             raise wrong("tool_choice", choice, "an object with a type")
-        if choice and choice.get("type") in {"any", "tool"}:
+        if choice and choice.get("type") in ("any", "tool"):  # a tuple, as above
             needs.add("tool_choice")
     elif tools is not None and not isinstance(tools, list):
         raise wrong("tools", tools, "a list of tools")

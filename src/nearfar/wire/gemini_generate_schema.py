@@ -5,6 +5,7 @@ Source: the Schema message of the Gemini API reference, read 2026-11-22. Numbers
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ _SCHEMAS = frozenset({"items", "additionalProperties"})
 _MAPS = frozenset({"properties", "defs", "$defs"})
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _WHOLE = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _KEPT = frozenset(
     {
         "default",
@@ -74,8 +76,8 @@ def _schema(value: Any, where: str, depth: int) -> Any:
         elif name in _LISTS and isinstance(item, list):
             found[name] = [_schema(inner, f"{where}.{name}", depth + 1) for inner in item]
         elif name in _WHOLE:
-            found[name] = int(item) if isinstance(item, str) and item.isdigit() else item
-        elif name == "format" and item in _FORMATS:
+            found[name] = int(item) if isinstance(item, str) and _NUMBER.fullmatch(item) else item
+        elif name == "format" and isinstance(item, str) and item in _FORMATS:
             continue
         elif name == "example":
             found["examples"] = [item]

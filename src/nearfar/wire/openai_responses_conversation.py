@@ -80,7 +80,7 @@ def unsealed(text: str) -> Seal | None:
         return None
     try:
         return msgspec.json.decode(base64.b64decode(text.removeprefix(SEAL), validate=True), type=Seal)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         return None
 
 
