@@ -34,6 +34,13 @@ COMMANDS = [
     "keys new",
     "keys ls",
     "keys revoke",
+    "policy show",
+    "policy presets",
+    "policy test",
+    "audit verify",
+    "audit export",
+    "audit prove",
+    "audit anchor",
     "privacy scan",
 ]
 
@@ -65,5 +72,5 @@ def test_each_explains_itself(cli: Cli, name: str) -> None:
 
 def test_what_lists_or_shows_speaks_json() -> None:
     without = [name for name, command in LEAVES.items() if "--json" not in {o for p in command.params for o in p.opts}]
-    # A conversation has no one object, and a schema is JSON already.
-    assert sorted(without) == ["chat", "config schema"]
+    # A conversation has no one object; a schema and lines of records are JSON already.
+    assert sorted(without) == ["audit export", "chat", "config schema"]

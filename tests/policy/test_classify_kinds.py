@@ -6,6 +6,7 @@ import pytest
 
 from nearfar.core.places import Class
 from nearfar.policy.classify_kinds import changed, load, shipped
+from nearfar.privacy import rules
 
 HEAD = b"""date = 2026-11-22
 otherwise = "confidential"
@@ -23,17 +24,25 @@ class = "confidential"
         ("medical.diagnosis", Class.RESTRICTED),
         ("criminal.record", Class.RESTRICTED),
         ("tw.national_id", Class.CONFIDENTIAL),
-        ("credit_card", Class.CONFIDENTIAL),
+        ("card", Class.CONFIDENTIAL),
         ("secret.github", Class.CONFIDENTIAL),
         ("de.tax.number", Class.CONFIDENTIAL),
         ("email", Class.INTERNAL),
         ("person", Class.INTERNAL),
+        ("us.ssn", Class.CONFIDENTIAL),
+        ("us.ein", Class.PUBLIC),
+        ("tw.business_number", Class.PUBLIC),
     ],
 )
 def test_what_ships(kind: str, class_: Class) -> None:
     found = shipped().of(kind)
     assert found.class_ == class_
     assert found.why
+
+
+def test_every_kind_that_is_looked_for_has_a_line() -> None:
+    looked_for = {rule.kind for rule in rules.shipped()} | {"person"}
+    assert sorted(kind for kind in looked_for if shipped().of(kind).group == "unlisted") == []
 
 
 def test_a_kind_that_nobody_listed_is_confidential() -> None:

@@ -78,7 +78,10 @@ def test_what_each_preset_is_for() -> None:
 
 
 def test_images_of_staff_stay_near_unless_a_policy_says_otherwise() -> None:
-    assert {name for name in presets.NAMES if rules(name).limits(Class.INTERNAL).media > Place.LAN} == {"default", "developer"}
+    assert {name for name in presets.NAMES if rules(name).limits(Class.INTERNAL).media > Place.LAN} == {
+        "default",
+        "developer",
+    }
 
 
 def test_a_place_in_the_settings_is_the_furthest_altogether() -> None:

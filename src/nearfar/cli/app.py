@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from nearfar import __version__
-from nearfar.cli import chat, config, demo, doctor, keys, models, privacy, providers, ps, route, run, serve, usage
+from nearfar.cli import (
+    audit,
+    chat,
+    config,
+    demo,
+    doctor,
+    keys,
+    models,
+    policy,
+    privacy,
+    providers,
+    ps,
+    route,
+    run,
+    serve,
+    usage,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +42,8 @@ app.add_typer(providers.app, name="providers")
 app.command()(usage.usage)
 app.command()(demo.demo)
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")

@@ -57,8 +57,8 @@ def usage(
     _known("--outcome", outcome, OUTCOMES)
     grouping = [word for word in re.split(r"[,\s]+", by) if word]
     where = query.Filter(
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
         caller=caller,
         route=route,
         deployment=deployment,
@@ -188,7 +188,7 @@ def _when(nanoseconds: int) -> str:
     return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _moment(text: str, flag: str) -> int | None:
+def moment(text: str, flag: str) -> int | None:
     """Nanoseconds since the epoch for ``7d``, ``2026-11-22`` or ``2026-11-22T08:00``; None for nothing."""
     if not text:
         return None

@@ -122,6 +122,13 @@ def preset(name: str) -> File:
     return parse((_DATA / f"{name}.toml").read_bytes(), where=f"preset {name}")
 
 
+def text(name: str) -> str:
+    """The preset ``name`` as its file says it, to begin an own policy with; KeyError when there is none."""
+    if name not in NAMES:
+        raise KeyError(name)
+    return (_DATA / f"{name}.toml").read_text("utf-8")
+
+
 def parse(text: bytes, *, where: str) -> File:
     """A policy file, read strictly; ValueError says what is wrong in it."""
     try:
