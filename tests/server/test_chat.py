@@ -23,6 +23,11 @@ def test_both_operations_answer(tmp_path: Path, stand_in: stand_in.Running) -> N
             vectors = await app.ask("/v1/embeddings", {"model": "far", "input": ["a", "b"]})
             assert [row["index"] for row in vectors.json["data"]] == [0, 1]
             assert chat.headers["x-nearfar-request"] != vectors.headers["x-nearfar-request"]
+            hello = {"model": "far", "messages": running.HELLO, "stream": True}
+            asked = await app.ask("/v1/responses", {"model": "far", "input": "hello"})
+            for reply in (chat, vectors, asked, await app.ask("/v1/chat/completions", hello), await app.chat("nobody")):
+                # Where OpenAI's clients look for it: `_request_id` of a reply, `request_id` of an exception.
+                assert reply.headers["x-request-id"] == reply.headers["x-nearfar-request"]
 
     run(scenario())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError
-from nearfar.server.chat import answer
+from nearfar.server.chat import answer, name
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.wire import multipart
 from nearfar.wire.openai_audio import CLIENT
@@ -14,6 +14,7 @@ async def transcriptions(gateway: Gateway, http: HttpRequest, response: HttpResp
     """POST /v1/audio/transcriptions."""
     request = CLIENT.parse(http.body, gateway.ids.new("req-"))
     _check_type(http)
+    name(request, response)
     await answer(gateway, http, response, CLIENT, request)
 
 

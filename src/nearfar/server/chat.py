@@ -21,12 +21,24 @@ _LONGEST_COUNT = 10
 
 async def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /v1/chat/completions."""
-    await answer(gateway, http, response, CHAT, CHAT.parse(http.body, gateway.ids.new("req-")))
+    await answer_openai(gateway, http, response, CHAT)
 
 
 async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /v1/embeddings."""
-    await answer(gateway, http, response, EMBEDDINGS, EMBEDDINGS.parse(http.body, gateway.ids.new("req-")))
+    await answer_openai(gateway, http, response, EMBEDDINGS)
+
+
+async def answer_openai(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> None:
+    """The way of requests in OpenAI's dialect that need nothing else."""
+    request = wire.parse(http.body, gateway.ids.new("req-"))
+    name(request, response)
+    await answer(gateway, http, response, wire, request)
+
+
+def name(request: Request, response: HttpResponse) -> None:
+    """Tell the request's id where OpenAI's SDKs read it, also that of an error."""
+    response.extra = [*response.extra, (b"x-request-id", request.id.encode())]
 
 
 async def answer(

@@ -15,7 +15,7 @@ import msgspec
 from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError, NotFoundError, RequestTooLargeError
 from nearfar.core.places import Class
-from nearfar.server.chat import introduce
+from nearfar.server.chat import introduce, name
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.server.responses_keep import Keeping, followed
@@ -40,6 +40,7 @@ async def create(gateway: Gateway, http: HttpRequest, response: HttpResponse) ->
     kept = gateway.responses
     body, previous, floor = await _continued(gateway, http)
     request = CLIENT.parse(body, gateway.ids.new("req-"))
+    name(request, response)
     said = introduce(request, http)
     if floor is not None:
         said = msgspec.structs.replace(said, stored=floor)
