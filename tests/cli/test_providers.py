@@ -103,6 +103,8 @@ price = {{ input = 2.5, output = 10 }}
     assert shown.code == 0, shown.err
     assert "json_schema" in shown.out
     assert "answered without following the schema" in shown.out
+    assert "tool_choice, json_schema go elsewhere or are refused" in shown.err
+    assert "capabilities = { tool_choice = true, json_schema = true }" in shown.err
     after = known(cli, config)
     assert (after["json_schema"].can, after["json_schema"].source) == (False, "probed")
     assert after["streaming"].can is True

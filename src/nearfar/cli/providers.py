@@ -121,6 +121,10 @@ async def ask_loopback(loaded: Loaded) -> dict[str, tuple[str, list[Found]]]:
         return gateway.survey.found()
 
 
+_NEEDED = ("tools", "tool_choice", "json_schema")
+"""Verdicts by which later requests are decided; the others are for people to read."""
+
+
 @app.command("test")
 def try_one(
     ctx: typer.Context,
@@ -164,6 +168,10 @@ def try_one(
     output.table(("WHAT", "CAN", "SEEN"), [(item.what, words[item.can], item.detail) for item in tried.verdicts])
     if not kept:
         output.note(f"Nothing was kept: {tried.deployment} is no deployment of this configuration and state folder.")
+    elif lacking := [item.what for item in tried.verdicts if item.can is False and item.what in _NEEDED]:
+        output.note(f"Kept: requests to {tried.deployment} that need {', '.join(lacking)} go elsewhere or are refused.")
+        overruled = ", ".join(f"{what} = true" for what in lacking)
+        output.note(f"  Your word stands above it: capabilities = {{ {overruled} }} in its configuration.")
 
 
 def keep(loaded: Loaded, tried: Trial) -> bool:
