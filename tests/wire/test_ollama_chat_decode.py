@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from ollama import ChatResponse, GenerateResponse
 
@@ -119,3 +120,12 @@ def test_the_older_endpoint_answers_alike() -> None:
     for path in folder.glob("stream_*.ndjson"):
         for line in path.read_bytes().splitlines():
             GenerateResponse.model_validate_json(line)
+
+
+@pytest.mark.parametrize("tops", [True, "x", ["x"], {"a": 1}, None])
+def test_log_probabilities_of_odd_shapes_break_nothing(tops: object) -> None:
+    line = {"model": "m", "message": {"content": "x"}, "logprobs": [{"token": "x", "top_logprobs": tops}], "done": True}
+    request = Request(id="req-1", wire="openai.chat", operation="chat", model="m", body=b"", fields={})
+    made = decoder(request, True)
+    made.feed(msgspec.json.encode(line))
+    assert made.close()[0].end

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nearfar.core.chat import Chunk, Finish, LogprobsDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
@@ -110,3 +111,19 @@ def test_the_raw_event_keeps_its_name_and_loses_what_surrounds_it() -> None:
 @pytest.mark.parametrize("value", [None, 7, {}, {"input_tokens": -1}, {"input_tokens": True}])
 def test_counts_that_are_none(value: object) -> None:
     assert usage(value) is None
+
+
+@pytest.mark.parametrize("kind", [None, ["function_call"], {"a": 1}, 5])
+def test_items_of_no_type_break_nothing(kind: object) -> None:
+    item = {"type": kind, "name": "f", "call_id": "c"}
+    whole = {"id": "resp_1", "status": "completed", "output": [item]}
+    plain = decoder(parse(b'{"model":"m","input":"x"}', "req-1"), True)
+    plain.feed(msgspec.json.encode(whole))
+    assert plain.close()[0].finish == "stop"
+    stream = decoder(parse(b'{"model":"m","input":"x","stream":true}', "req-1"), True)
+    for event in (
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ):
+        chunks = stream.feed(b"data: %b\n\n" % msgspec.json.encode(event))
+    assert (chunks[-1].finish, stream.close()) == ("stop", [])

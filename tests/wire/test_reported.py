@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +89,18 @@ def test_no_decoder_lets_an_echo_into_the_ledger(decoder: Any, request_: Request
     assert chunks
     assert [chunk for chunk in chunks if ECHO in chunk.model or ECHO in chunk.finish] == []
     assert any(ECHO.encode() in chunk.raw for chunk in chunks), "the client still reads the upstream's own words"
+
+
+WORDS = st.sampled_from(["content", "token", "top_logprobs", "logprob", "x"])
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+)
+
+
+@given(JUNK)
+def test_log_probabilities_of_any_shape_can_be_rendered(value: Any) -> None:
+    for raw in (value, {"content": value}, {"content": [{"token": value, "top_logprobs": value}]}):
+        for entry in reported.logprobs(msgspec.Raw(msgspec.json.encode(raw))):
+            assert isinstance(entry["token"], str)
+            assert all(isinstance(top["token"], str) for top in entry["top_logprobs"])

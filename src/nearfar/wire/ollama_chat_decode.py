@@ -130,9 +130,11 @@ def _logprobs(found: list[dict[str, Any]]) -> msgspec.Raw:
     def token(item: dict[str, Any]) -> dict[str, Any]:
         return {"token": item.get("token", ""), "logprob": item.get("logprob", 0.0), "bytes": item.get("bytes")}
 
-    content = [
-        {**token(item), "top_logprobs": [token(top) for top in item.get("top_logprobs") or []]} for item in found
-    ]
+    def tops(item: dict[str, Any]) -> list[dict[str, Any]]:
+        listed = item.get("top_logprobs")
+        return [token(top) for top in listed if isinstance(top, dict)] if isinstance(listed, list) else []
+
+    content = [{**token(item), "top_logprobs": tops(item)} for item in found]
     return msgspec.Raw(msgspec.json.encode({"content": content, "refusal": None}))
 
 

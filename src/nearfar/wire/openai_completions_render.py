@@ -12,6 +12,7 @@ import msgspec
 
 from nearfar.core.chat import Chunk, Finish, LogprobsDelta, RefusalDelta, Request, TextDelta, Usage
 from nearfar.core.errors import NearfarError
+from nearfar.wire import reported
 from nearfar.wire.base import Renderer
 from nearfar.wire.openai_chat_decode import DONE
 from nearfar.wire.openai_chat_render import KEEP_ALIVE, LikePlain, LikeStream, error_body
@@ -44,18 +45,16 @@ class _Text:
 
     def add_logprobs(self, raw: msgspec.Raw) -> None:
         """Add the chat's entries; ``text_offset`` counts characters of the whole answer."""
-        value = msgspec.json.decode(raw)
-        entries = value.get("content") if isinstance(value, dict) else None
-        if not isinstance(entries, list):
+        entries = reported.logprobs(raw)
+        if not entries:
             return
         if self.logprobs is None:
             self.logprobs = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for entry in entries:
-            token = entry.get("token") or ""
+            token = entry["token"]
             self.logprobs["tokens"].append(token)
             self.logprobs["token_logprobs"].append(entry.get("logprob"))
-            tops = entry.get("top_logprobs") or []
-            self.logprobs["top_logprobs"].append({top.get("token") or "": top.get("logprob") for top in tops})
+            self.logprobs["top_logprobs"].append({top["token"]: top.get("logprob") for top in entry["top_logprobs"]})
             self.logprobs["text_offset"].append(self.offset)
             self.offset += len(token)
 

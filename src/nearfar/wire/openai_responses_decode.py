@@ -30,6 +30,7 @@ from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
 from nearfar.wire.stream import MALFORMED, StreamDecoder
 
 _ENDS = frozenset({"response.completed", "response.incomplete"})
+_CALLS = frozenset({"function_call", "custom_tool_call"})
 _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -100,7 +101,7 @@ class _Reader:
         elif kind.endswith(".delta"):
             chunk.content = True
         elif kind == "response.output_item.added" and event.item is not None:
-            chunk.content = event.item.get("type") in {"function_call", "custom_tool_call"}
+            chunk.content = _word(event.item, "type") in _CALLS
         if self._typed:
             chunk.events = (*self._events(kind, event), *chunk.events)
         return chunk
@@ -135,7 +136,7 @@ class _Reader:
                 self._with_arguments.add(place)
                 return (ToolCallDelta(call=self._calls[place], arguments=delta),)
         item = event.item
-        if item is not None and item.get("type") in {"function_call", "custom_tool_call"}:
+        if item is not None and _word(item, "type") in _CALLS:
             return self._call(kind, place, item)
         return ()
 
@@ -175,11 +176,11 @@ def _plain_events(output: list[dict[str, Any]]) -> list[Event]:
     events: list[Event] = []
     calls = 0
     for place, item in enumerate(output):
-        kind = item.get("type")
+        kind = _word(item, "type")
         if kind == "reasoning":
             parts = (*_parts(item, "summary"), *_parts(item, "content"))
             events += [ReasoningDelta(_word(part, "text"), block=place) for part in parts]
-        elif kind in {"function_call", "custom_tool_call"}:
+        elif kind in _CALLS:
             events.append(
                 ToolCallDelta(
                     call=calls, id=_word(item, "call_id"), name=_word(item, "name"), arguments=_arguments(item)
@@ -222,7 +223,7 @@ def _finish(response: _Response) -> str:
     if response.status == "incomplete":
         reason = response.incomplete_details.reason if response.incomplete_details is not None else ""
         return _INCOMPLETE.get(reason, "length")
-    calls = any(item.get("type") in {"function_call", "custom_tool_call"} for item in response.output or [])
+    calls = any(_word(item, "type") in _CALLS for item in response.output or [])
     return "tool_calls" if calls else "stop"
 
 

@@ -21,6 +21,7 @@ from nearfar.core.chat import (
     TextDelta,
     ToolCallDelta,
 )
+from nearfar.wire import reported
 from nearfar.wire.openai_responses_conversation import Seal, sealed
 from nearfar.wire.openai_responses_tools import Offer
 
@@ -283,23 +284,16 @@ def _input(arguments: str) -> str:
 
 def _logprobs(raw: msgspec.Raw) -> list[dict[str, Any]]:
     """Entries of the chat's shape; where it may leave out the bytes of a token, this API wants them."""
-    value = msgspec.json.decode(raw)
-    found = value.get("content") if isinstance(value, dict) else None
     return [
-        {**_token(item), "top_logprobs": [_token(top) for top in item.get("top_logprobs") or [] if _is_object(top)]}
-        for item in found or []
-        if _is_object(item)
+        {**_token(item), "top_logprobs": [_token(top) for top in item["top_logprobs"]]}
+        for item in reported.logprobs(raw)
     ]
 
 
 def _token(item: dict[str, Any]) -> dict[str, Any]:
-    token = item.get("token") or ""
+    token = item["token"]
     return {
         "token": token,
         "logprob": item.get("logprob") or 0.0,
-        "bytes": item["bytes"] if isinstance(item.get("bytes"), list) else list(str(token).encode()),
+        "bytes": item["bytes"] if isinstance(item.get("bytes"), list) else list(token.encode()),
     }
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)

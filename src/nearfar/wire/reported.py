@@ -7,6 +7,9 @@ it has the shape of one; the client, when it speaks the upstream's dialect, stil
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import msgspec
 
 OTHER = "other"
 """Stands for every finish reason that is none of the known ones."""
@@ -35,3 +38,21 @@ def finish(word: str) -> str:
 def model(name: object) -> str:
     """``name`` if it is printable ASCII without spaces, at most 128 characters; else empty."""
     return name if isinstance(name, str) and _MODEL.fullmatch(name) else ""
+
+
+def logprobs(raw: msgspec.Raw) -> list[dict[str, Any]]:
+    """Log-probabilities in OpenAI's shape: every ``token`` a text, ``top_logprobs`` always a list of entries."""
+    value = msgspec.json.decode(raw)
+    found = _objects(value.get("content")) if isinstance(value, dict) else []
+    return [
+        {**_entry(item), "top_logprobs": [_entry(top) for top in _objects(item.get("top_logprobs"))]} for item in found
+    ]
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _entry(item: dict[str, Any]) -> dict[str, Any]:
+    token = item.get("token")
+    return {**item, "token": token if isinstance(token, str) else ""}
