@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets as randomness
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from nearfar import __version__
 from nearfar.catalog.prices import price_for
 from nearfar.core.engines import Engines
 from nearfar.core.errors import StoreUnavailable
@@ -32,6 +35,9 @@ from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.survey import Survey
 from nearfar.gateway.transport import Proxies, Transport
+from nearfar.gateway.witness import Witness
+from nearfar.ledger.audit import Audit
+from nearfar.ledger.audit_records import Opened
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy import presets
 from nearfar.policy.rules import Rules
@@ -55,6 +61,10 @@ _SYSTEMS = {LLAMA_CPP: "embedded", TRANSFORMERS: "transformers", ONNX: "onnx-run
 
 
 _SQLITE = "sqlite:///"
+
+
+if TYPE_CHECKING:
+    from nearfar.gateway.guard import Guard
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +113,7 @@ class Gateway:
         ids: Ids,
         responses: Responses | None,
         burst: Burst,
+        audit: Audit | None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
@@ -120,6 +131,7 @@ class Gateway:
         self.ids = ids
         self.responses = responses
         """Where responses are kept; None when they are not."""
+        self._audit = audit
         self.burst = burst
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
@@ -133,6 +145,8 @@ class Gateway:
         # The keys first: they prepare the database in this thread, before the ledger's thread comes to it.
         self._ring.start()
         self._ledger.start()
+        if self._audit is not None:
+            self._audit.start()
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
@@ -143,6 +157,8 @@ class Gateway:
         if self.responses is not None:
             self.responses.close()
         self._ring.close()
+        if self._audit is not None:
+            self._audit.close()
         self._ledger.close()
 
     def readiness(self) -> list[Check]:
@@ -221,6 +237,9 @@ def gateway(
         sealer=sealer,
         reach=rules.reach(Class.PUBLIC),
     )
+    looking = guard(settings, rules)
+    audit = None if rules.audit is None else _audit(loaded, rules, ids, looking.version if looking else "")
+    witness = Witness(audit, looking.version if looking else "")
     attempts = Attempts(
         sealer=sealer,
         transport=transport,
@@ -229,9 +248,18 @@ def gateway(
         metrics=metrics,
         engines=engines,
         lives=lives,
+        witness=witness,
     )
     decider = Decider(fleet, health, rules)
-    pipeline = Pipeline(fleet=fleet, decider=decider, attempts=attempts, metrics=metrics, lives=lives)
+    pipeline = Pipeline(
+        fleet=fleet,
+        decider=decider,
+        attempts=attempts,
+        metrics=metrics,
+        lives=lives,
+        guard=looking,
+        witness=witness,
+    )
     return Gateway(
         settings=settings,
         digest=loaded.digest,
@@ -250,6 +278,7 @@ def gateway(
         ids=ids,
         responses=_responses(loaded, url),
         burst=burst,
+        audit=audit,
         other_metrics=other_metrics,
     )
 
@@ -275,6 +304,36 @@ def ledger_places(loaded: Loaded) -> tuple[str, Path]:
 def rules_from(settings: Settings) -> Rules:
     """The policy of the settings as rules."""
     return presets.rules(settings)
+
+
+def guard(settings: Settings, rules: Rules) -> Guard | None:
+    """Who looks at what requests say; None where the policy does not want that. Loads its rules at once."""
+    policy = settings.policy
+    wanted = policy.detect if policy.detect is not None else bool(policy.file) or policy.preset != "default"
+    if not wanted:
+        return None
+    from nearfar.gateway.guard import Guard
+    from nearfar.privacy.names import Names
+    from nearfar.privacy.scan import Memo, Scanner
+
+    memo = Memo()
+    made = Guard(rules, lambda harmless: Scanner(detectors=(Names.shipped(),), harmless=harmless, memo=memo))
+    made.version  # noqa: B018 - loads the rules now and not while the first client waits
+    return made
+
+
+def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:
+    """The chain of this process."""
+    assert rules.audit is not None
+    opened = Opened(
+        process=os.getpid(),
+        version=__version__,
+        policy=rules.name,
+        policy_version=rules.version,
+        demanded=rules.audit.label,
+        detectors=detectors,
+    )
+    return Audit(private(loaded.audit), ids, opened, wait=loaded.settings.audit.wait)
 
 
 def has_keys(loaded: Loaded) -> bool:

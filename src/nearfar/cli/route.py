@@ -163,6 +163,7 @@ async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, De
         asked = CLIENT.parse(body, "req-explain")
         route = await gateway.fleet.find(asked.model)
         said = Said(header=Class.parse(class_) if class_ else None)
+        said = await gateway.pipeline.look(asked, route, said)
         decision, _ = gateway.decider.decide(asked, route, said)
         return asked, decision
 
@@ -195,6 +196,7 @@ def described(asked: Request, decision: Decision) -> dict[str, object]:
         "policy": decision.policy,
         "class": decision.class_.label,
         "class_reason": decision.class_reason,
+        "reasons": [{"class": reason.class_.label, "reason": reason.text} for reason in decision.reasons],
         "furthest": decision.furthest.label,
         "input_tokens_estimate": asked.input_tokens,
         "ranked": ranked,
@@ -211,6 +213,8 @@ def _print(asked: Request, decision: Decision) -> None:
         f"class {decision.class_.label} (by {decision.class_reason}) may go as far as {decision.furthest.label}; "
         f"about {asked.input_tokens} tokens of prompt"
     )
+    for reason in decision.reasons:
+        output.line(f"  {reason.class_.label}: {reason.text}")
     rows: list[tuple[object, ...]] = []
     for number, item in enumerate(decision.ranked, 1):
         deployment = item.candidate.deployment

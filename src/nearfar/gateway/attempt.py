@@ -26,6 +26,7 @@ from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
+from nearfar.gateway.witness import Witness
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy.seal import Origin, Sealed, Sealer
 from nearfar.wire.base import Outgoing, ProviderWire
@@ -72,6 +73,7 @@ class Attempts:
         metrics: Metrics,
         engines: Engines | None,
         lives: Lives | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._lives = lives
         self._sealer = sealer
@@ -80,6 +82,7 @@ class Attempts:
         self._health = health
         self._metrics = metrics
         self._engines = engines
+        self._witness = witness or Witness()
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -118,6 +121,16 @@ class Attempts:
             self._metrics.overhead(request.operation, began - exchange.started)
         seen = Seen()
         try:
+            if decision.audit:
+                await self._witness.leaving(
+                    request,
+                    decision,
+                    ranked,
+                    exchange.seen,
+                    attempt=begin.attempt,
+                    host=target.origin.host,
+                    body=outgoing.body,
+                )
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
             await self._guard(exchange, decision, ranked, target, seen)
         except NearfarError as error:

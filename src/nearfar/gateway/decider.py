@@ -12,9 +12,10 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.places import Class
-from nearfar.core.routing import Candidate, Decision, Facts, Route
+from nearfar.core.routing import Candidate, Decision, Facts, Reason, Route
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
+from nearfar.policy.classify import Seen, verdict
 from nearfar.policy.decide import OUTPUT_RESERVE, decide
 from nearfar.policy.rules import Rules, classify
 
@@ -28,6 +29,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     header: Class | None = None
     stored: Class | None = None
     """The class of the stored conversation that the request continues."""
+    seen: tuple[Seen, ...] = ()
+    """What a look at the content found."""
+    guard: str = ""
+    """Why the content could not be looked at, where the policy wants that."""
 
 
 class _Memo(msgspec.Struct, frozen=True):
@@ -49,12 +54,26 @@ class Decider:
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
         """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
         snapshot = self._fleet.snapshot
-        class_, reason = classify(
-            self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
-        )
+        reasons: tuple[Reason, ...] = ()
+        if said.seen or said.guard:
+            judged = verdict(
+                self._rules,
+                route=route.floor,
+                caller=said.caller,
+                header=said.header,
+                stored=said.stored,
+                seen=said.seen,
+                guard=said.guard,
+            )
+            class_, reason, reasons = judged.class_, judged.reason, judged.reasons
+        else:
+            class_, reason = classify(
+                self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
+            )
         decision_id = f"dec-{request.id[4:]}"
         key = (route.name, class_.label, reason, request.operation, request.purpose, request.stream, request.needs)
-        quiet = self._health.quiet
+        # A decision that tells what was found in one request is not another request's.
+        quiet = self._health.quiet and not reasons
         size = request.input_tokens + (request.max_output or OUTPUT_RESERVE)
         memo = self._memos.get(key)
         if memo is not None and quiet and memo.snapshot is snapshot and size <= memo.room:
@@ -68,6 +87,8 @@ class Decider:
             max_output=request.max_output,
             needs=request.needs,
             stream=request.stream,
+            reasons=reasons,
+            guard=said.guard,
         )
         candidates = self._fleet.candidates(route, snapshot)
         decision = decide(facts, route, candidates, self._rules, decision_id=decision_id)

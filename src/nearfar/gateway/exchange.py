@@ -16,6 +16,7 @@ from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.money import NANO
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Decision, Ranked
+from nearfar.policy.classify import Seen
 from nearfar.wire.base import ClientWire, Renderer
 
 Headers = list[tuple[bytes, bytes]]
@@ -63,6 +64,7 @@ class Exchange:
         "like",
         "ranked",
         "request",
+        "seen",
         "started",
         "wire",
     )
@@ -72,6 +74,8 @@ class Exchange:
         self.request = request
         self.wire = wire
         self.started = started
+        self.seen: tuple[Seen, ...] = ()
+        """What a look at the content found."""
         self.decision: Decision | None = None
         self.ranked: Ranked | None = None
         self.like = False

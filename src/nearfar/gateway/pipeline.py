@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import (
@@ -19,16 +22,21 @@ from nearfar.core.errors import (
     InternalServerError,
     NearfarError,
 )
-from nearfar.core.routing import Decision
+from nearfar.core.routing import Decision, Route
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.witness import Witness
 from nearfar.policy.decide import summary
 from nearfar.policy.decide_refusal import refusal
 from nearfar.wire.base import ClientWire
+
+if TYPE_CHECKING:
+    # Its rules are only loaded where a policy wants content looked at.
+    from nearfar.gateway.guard import Guard
 
 PATIENCE = 5.0
 """Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
@@ -45,12 +53,17 @@ class Pipeline:
         attempts: Attempts,
         metrics: Metrics,
         lives: Lives | None = None,
+        guard: Guard | None = None,
+        witness: Witness | None = None,
     ) -> None:
+        """``guard`` looks at what requests say; None where the policy does not want that."""
         self._fleet = fleet
         self._decider = decider
         self._attempts = attempts
         self._metrics = metrics
         self._lives = lives
+        self._guard = guard
+        self._witness = witness or Witness()
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
         """Answer ``request`` on ``out``. Errors become the dialect's errors.
@@ -66,7 +79,10 @@ class Pipeline:
             route_name = route.name
             if self._lives is not None:
                 await self._lives.look(route)
-            # 2 The class: the highest of what key, header and route say.
+            # 2 The class: the highest of what key, header and route say, and of what the content holds.
+            if self._guard is not None:
+                said = await self.look(request, route, said)
+                exchange.seen = said.seen
             # 3 The candidates as they are now, and the decision over them.
             decision, snapshot = self._decider.decide(request, route, said)
             exchange.decision = decision
@@ -99,10 +115,19 @@ class Pipeline:
                 first=exchange.first,
             )
 
+    async def look(self, request: Request, route: Route, said: Said) -> Said:
+        """``said`` with what the content of ``request`` adds to it, where the policy wants it looked at."""
+        if self._guard is None:
+            return said
+        look = await self._guard.look(request, route.name)
+        return msgspec.structs.replace(said, seen=look.seen, guard=look.guard)
+
     async def _first_that_answers(self, exchange: Exchange, decision: Decision, snapshot: Snapshot) -> int | None:
         """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
         if not decision.ranked:
-            raise refusal(decision) or _refusal(decision)
+            error = refusal(decision) or _refusal(decision)
+            self._witness.turned_away(exchange.request, decision, exchange.seen, error.code)
+            raise error
         errors: list[NearfarError] = []
         for ranked in decision.ranked:
             deployment = ranked.candidate.deployment

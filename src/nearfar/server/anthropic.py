@@ -46,6 +46,7 @@ async def count_tokens(gateway: Gateway, http: HttpRequest, response: HttpRespon
     _prepare(request, http, response)
     said = introduce(request, http)
     route = await gateway.fleet.find(request.model)
+    said = await gateway.pipeline.look(request, route, said)
     decision, _ = gateway.decider.decide(request, route, said)
     if not decision.ranked:
         headers = [(b"x-nearfar-request", request.id.encode()), (b"x-nearfar-class", decision.class_.label.encode())]

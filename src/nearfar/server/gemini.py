@@ -86,6 +86,7 @@ async def count(gateway: Gateway, http: HttpRequest, response: HttpResponse, mod
     said = introduce(request, http)
     route = await gateway.fleet.find(request.model)
     request.operation = "chat"
+    said = await gateway.pipeline.look(request, route, said)
     decision, snapshot = gateway.decider.decide(request, route, said)
     request.operation = gemini_count.OPERATION
     told = [(b"x-nearfar-request", request.id.encode()), (b"x-nearfar-class", decision.class_.label.encode())]

@@ -123,6 +123,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The same for restricted requests."""
     default_class: ClassName | None = None
     """Class of a request about which nobody said anything; unset: as preset or file have it."""
+    detect: bool | None = None
+    """Whether the content of requests is looked at; unset: with every preset but ``default``, and with a file of your
+    own. What is found raises a request's class."""
     harmless: tuple[str, ...] = ()
     """Your own values that count as nothing on every route: a phone number, a business number, a line of a
     letterhead. They are counted, and audited."""

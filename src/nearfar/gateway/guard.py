@@ -1,0 +1,106 @@
+"""Looks at what a request says, so that its content can raise its class. It decides nothing and keeps no text.
+
+What cannot be looked at, for whatever reason, is told as such: then nothing leaves for beyond the local network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from nearfar.core.chat import Request
+from nearfar.core.errors import NearfarError
+from nearfar.policy.classify import FOUND, Seen
+from nearfar.policy.rules import Rules
+from nearfar.privacy import walk
+from nearfar.privacy.scan import Scanned, Scanner
+
+LARGE = 64 * 1024
+"""Bytes of body from which on reading happens beside the event loop."""
+MOST = 8 * 1024 * 1024
+"""Bytes of body that are read at all: more counts as not looked at."""
+
+_FORMS = frozenset({"transcription"})
+"""Operations whose body is a form with a sound in it: media, which the policy has a rule of its own for."""
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen, and why nothing could be; one of them is empty."""
+
+    seen: tuple[Seen, ...] = ()
+    guard: str = ""
+
+
+_NOTHING = Look()
+
+
+class Guard:
+    """Reads requests with one set of rules and detectors."""
+
+    def __init__(self, rules: Rules, scanner: Callable[[tuple[str, ...]], Scanner]) -> None:
+        """``scanner``: harmless values → a scanner that lets them through."""
+        self._rules = rules
+        self._make = scanner
+        self._scanners: dict[tuple[str, ...], Scanner] = {}
+
+    @property
+    def version(self) -> str:
+        """Stands for rules and detectors."""
+        return self._scanner("").version
+
+    async def look(self, request: Request, route: str) -> Look:
+        """What stands in ``request``, asked on ``route``. Never raises: what fails is told in ``guard``."""
+        if request.operation in _FORMS:
+            return _NOTHING
+        size = len(request.body)
+        if size > MOST:
+            return Look(guard=f"the body has {size} bytes, and {MOST} are looked at")
+        if size > LARGE:
+            return await asyncio.to_thread(self._look, request.body, route)
+        return self._look(request.body, route)
+
+    def _look(self, body: bytes, route: str) -> Look:
+        try:
+            return self._read(body, self._scanner(route))
+        except NearfarError as error:
+            return Look(guard=error.text)
+        except Exception as error:  # noqa: BLE001 - whatever a detector does, what it did not read must not leave
+            return Look(guard=f"a detector failed with {type(error).__name__}")
+
+    def _read(self, body: bytes, scanner: Scanner) -> Look:
+        parts: dict[str, list[Scanned]] = {}
+
+        def visit(spot: walk.Spot) -> str:
+            if spot.text:
+                found = scanner.scan(spot.text)
+                if found.findings or found.unknowns or found.harmless:
+                    # What the model wrote comes back with the conversation; all else is what the client says now.
+                    parts.setdefault("history" if spot.by == "model" else FOUND, []).append(found)
+            return spot.text
+
+        walk.body(body, visit, [])
+        if not parts:
+            return _NOTHING
+        return Look(seen=tuple(_seen(part, found) for part, found in sorted(parts.items())))
+
+    def _scanner(self, route: str) -> Scanner:
+        harmless = self._rules.harmless_on(route)
+        scanner = self._scanners.get(harmless)
+        if scanner is None:
+            scanner = self._scanners[harmless] = self._make(harmless)
+        return scanner
+
+
+def _seen(part: str, found: list[Scanned]) -> Seen:
+    kinds: dict[str, int] = {}
+    for scanned in found:
+        for finding in scanned.findings:
+            kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
+    return Seen(
+        part=part,
+        kinds=kinds,
+        unknown=sum(len(scanned.unknowns) for scanned in found),
+        harmless=sum(scanned.harmless for scanned in found),
+    )

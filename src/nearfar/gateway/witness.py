@@ -1,0 +1,86 @@
+"""Puts on record what is about to leave, and what was refused, where the policy demands it. It decides nothing.
+
+The record of an attempt is on the disk before its bytes leave; without it nothing leaves for beyond the local network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nearfar.core.chat import Request
+from nearfar.core.errors import AuditUnavailable
+from nearfar.core.routing import Decision, Ranked
+from nearfar.ledger.audit import Audit
+from nearfar.ledger.audit_records import attempted, refused
+from nearfar.policy.classify import Seen
+
+
+class Witness:
+    """Writes to one audit; without one it can only say that there is none."""
+
+    def __init__(self, audit: Audit | None = None, detectors: str = "") -> None:
+        """``detectors``: what stands for the rules and detectors with their versions."""
+        self._audit = audit
+        self._detectors = detectors
+
+    async def leaving(
+        self,
+        request: Request,
+        decision: Decision,
+        ranked: Ranked,
+        seen: Sequence[Seen],
+        *,
+        attempt: str,
+        host: str,
+        body: bytes,
+    ) -> None:
+        """Come back when the record is durable. Raises AuditUnavailable, which another candidate may mend.
+
+        Returns at once where no record is demanded, and for what stays near.
+        """
+        if not decision.audit or ranked.candidate.deployment.place.near:
+            return
+        if self._audit is None:
+            raise AuditUnavailable(
+                f"Policy {decision.policy} demands a record before bytes leave, and this process keeps none."
+            )
+        kinds, unknown, harmless = _totals(seen)
+        await self._audit.durable(
+            attempted(
+                request,
+                decision,
+                ranked,
+                attempt=attempt,
+                host=host,
+                body=body,
+                detectors=self._detectors,
+                kinds=kinds,
+                unknown=unknown,
+                harmless=harmless,
+            )
+        )
+
+    def turned_away(self, request: Request, decision: Decision, seen: Sequence[Seen], code: str) -> None:
+        """Record a refusal soon: nothing left, so nobody waits for it."""
+        if self._audit is None or not decision.audit:
+            return
+        kinds, unknown, harmless = _totals(seen)
+        self._audit.submit(
+            refused(
+                request,
+                decision,
+                code=code,
+                detectors=self._detectors,
+                kinds=kinds,
+                unknown=unknown,
+                harmless=harmless,
+            )
+        )
+
+
+def _totals(seen: Sequence[Seen]) -> tuple[dict[str, int], int, int]:
+    kinds: dict[str, int] = {}
+    for part in seen:
+        for kind, count in part.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    return dict(sorted(kinds.items())), sum(part.unknown for part in seen), sum(part.harmless for part in seen)
