@@ -23,6 +23,10 @@ PROVIDER = Provider(
         "logprobs": _YES,
         "seed": _YES,
         "embeddings": _YES,
+        # No projector (mmproj) is loaded beside a model.
+        "images": _NO,
+        "audio": _NO,
+        "documents": _NO,
         # The child has no network, so it can fetch nothing.
         "media_urls": _NO,
         # The engine leaves the member unread, so the vectors would have another length than asked for.
