@@ -73,3 +73,15 @@ def test_ids_are_such_as_mistral_takes() -> None:
     ids = {new_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in ids)
+
+
+@pytest.mark.parametrize(
+    ("form", "begun"), [(HERMES, "<tool_call>{"), (MISTRAL, "[TOOL_CALLS]f[ARGS]{"), (LLAMA, "<|python_tag|>{")]
+)
+@pytest.mark.parametrize("rest", ["\n" * 200_000 + "x", '"a":' + "[" * 100_000])
+def test_a_model_that_loops_in_a_call_costs_no_more_than_its_text(form: str, begun: str, rest: str) -> None:
+    # Small models write blank lines without an end. Read with a reader that goes back, these would take ten minutes.
+    reader = ToolReader(form)
+    reader.feed(begun + rest)
+    text, calls = reader.close()
+    assert (text, calls) == (begun + rest, [])

@@ -22,8 +22,9 @@ LLAMA = "<|python_tag|>"
 ARGUMENTS = "[ARGS]"
 MARKS = (MISTRAL, ARGUMENTS, LLAMA, HERMES, "</tool_call>")
 """Tokens that must stay visible although some vocabularies call them special."""
-_HERMES_CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>\s*|\Z)", re.DOTALL)
-_MISTRAL_CALL = re.compile(r"\[TOOL_CALLS\]\s*([A-Za-z0-9_.-]+)\s*\[ARGS\]\s*(.*?)\s*(?=\[TOOL_CALLS\]|\Z)", re.DOTALL)
+# No space is looked for around what is found: that would go back over every blank line for each of them.
+_HERMES_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_MISTRAL_CALL = re.compile(r"\[TOOL_CALLS\]\s*([A-Za-z0-9_.-]+)\s*\[ARGS\](.*?)(?=\[TOOL_CALLS\]|\Z)", re.DOTALL)
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -102,7 +103,7 @@ class ToolReader:
             return held, []
         try:
             calls = _read(self._form, held)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return held, []
         return ("", calls) if calls else (held, [])
 
@@ -112,13 +113,13 @@ def _read(form: str, text: str) -> list[Call]:
     if form == HERMES:
         if _HERMES_CALL.sub("", text).strip():
             raise ValueError("there is text between the calls")
-        return [_call(_decode(found)) for found in _HERMES_CALL.findall(text)]
+        return [_call(_decode(found.strip())) for found in _HERMES_CALL.findall(text)]
     if form == MISTRAL:
         if ARGUMENTS not in text:
             return [_call(found) for found in _decode_list(text.removeprefix(MISTRAL).strip())]
         if _MISTRAL_CALL.sub("", text).strip():
             raise ValueError("there is text between the calls")
-        return [_call(_Written(name, msgspec.Raw(raw.encode()))) for name, raw in _MISTRAL_CALL.findall(text)]
+        return [_call(_Written(name, msgspec.Raw(raw.strip().encode()))) for name, raw in _MISTRAL_CALL.findall(text)]
     parts = text.strip().removeprefix(LLAMA).split(";")
     try:
         return [_call(_decode(part.strip())) for part in parts]
