@@ -33,4 +33,4 @@ def test_among_all_rules_it_is_still_covered(rule: Rule, example: str) -> None:
 
 @pytest.mark.parametrize(("rule", "example"), BAD)
 def test_a_bad_example_is_left(rule: Rule, example: str) -> None:
-    assert Scanner([rule], floor=0.0).scan(example).findings == ()
+    assert Scanner([rule], floor=0.0).scan(rules.plain(example)).findings == ()

@@ -46,6 +46,11 @@ class Offsets:
         self._to = [piece[1] for piece in kept]
         self._width = [piece[2] for piece in kept]
 
+    @property
+    def straight(self) -> bool:
+        """Whether it is one to one throughout."""
+        return not self._from
+
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters ``start`` to ``end`` of the changed text stand in the original.
 
@@ -114,6 +119,11 @@ class Normal:
         if odd <= table.keys():
             return cls(_swap(original, odd, table), Offsets())
         return cls(*_slowly(original, table))
+
+    @property
+    def straight(self) -> bool:
+        """Whether every character stands where it stood."""
+        return self._offsets.straight
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters ``start`` to ``end`` of the normal form stand in the original text."""

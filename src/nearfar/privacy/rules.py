@@ -32,7 +32,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern: str
     score: float
     good: list[str]
-    """Texts in which the rule finds exactly what stands between « and »."""
+    """Texts in which the rule finds exactly what stands between « and ». A ¦ is left out: a seam in what must not stand
+    here in one piece, lest others take an example for a lost key.
+    """
     bad: list[str]
     """Texts in which it finds nothing."""
     name: str = ""
@@ -58,7 +60,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tail: int = WIDEST
     """The characters behind it that are enough to begin a match; the rest of a long one is then read too."""
     has: list[str] = []
-    """One of these stands in the digits that a match is made of, or right beside them."""
+    """One of these stands in the digits that a match is made of, or right beside them; with ``near``: in the text."""
     digits: int = 3
     """How long the place with digits is at least, separators included: short numbers are not even looked at."""
     token: bool = False
@@ -185,16 +187,21 @@ def version(rules: Iterable[Rule]) -> str:
     return hashlib.sha256(msgspec.json.encode([rule.row for rule in rules])).hexdigest()[:12]
 
 
+def plain(example: str) -> str:
+    """An example as the text that it stands for."""
+    return example.replace("¦", "").replace("«", "").replace("»", "")
+
+
 def marked(example: str) -> tuple[str, list[tuple[int, int]]]:
-    """A good example without its marks, and where they stood."""
+    """A good example as text, and where its marks stood."""
     spans: list[tuple[int, int]] = []
-    plain = ""
+    text = ""
     for part in re.split("(«[^«»]+»)", example):
-        inner = part.strip("«»") if part.startswith("«") else part
-        if inner != part:
-            spans.append((len(plain), len(plain) + len(inner)))
-        plain += inner
-    return plain, spans
+        inner = plain(part)
+        if part.startswith("«"):
+            spans.append((len(text), len(text) + len(inner)))
+        text += inner
+    return text, spans
 
 
 CHECKS: Mapping[str, Callable[[str], bool]] = {

@@ -24,7 +24,7 @@ from nearfar.privacy.patterns import WIDEST
 from nearfar.privacy.rules import Rule
 from nearfar.privacy.unwrap import Reading, readings
 
-CLUSTER = re.compile("[0-9](?:[-/. ():年月,]{0,3}[0-9]){2,}+")
+CLUSTER = re.compile("[0-9](?:[-/. ()年月]{0,3}[0-9]){2,}+")
 """Three or more digits, with a little between them: every identifier that is made of digits has such a place."""
 EDGE = 8
 """Characters beside such a place in which a rule for digits may begin or end."""
@@ -34,6 +34,8 @@ CLOSER = 0.02
 """What the nearest word adds to a score, so that of two explanations the nearer one wins."""
 ENTRIES = 65_536
 """Texts that a memo remembers."""
+_MANY = 8
+"""From this many literals on, one expression is cheaper than one search each."""
 _BARE = re.compile(r"[\s()./\-_:,#]+")
 
 Span = tuple[int, int]
@@ -112,10 +114,11 @@ class Scanner:
         seen = [rulebook.version(chosen), *(f"{each.name} {each.version}" for each in self.detectors)]
         self.version = hashlib.sha256("\n".join([*seen, str(floor), *sorted(self.harmless)]).encode()).hexdigest()[:16]
         """Changes whenever the same text may give other findings."""
-        self._near = [rule for rule in chosen if rule.row.near and not rule.row.token]
-        self._tokens = [rule for rule in chosen if rule.row.token]
+        self._near = _by_literal(rule for rule in chosen if rule.row.near and not rule.row.token)
+        self._tokens = _by_literal(rule for rule in chosen if rule.row.near and rule.row.token)
+        self._long = [rule for rule in chosen if rule.row.token and not rule.row.near]
         plain = [rule for rule in chosen if not (rule.row.near or rule.row.token)]
-        self._digits = [rule for rule in plain if not rule.row.need]
+        self._shapes = _shapes([rule for rule in plain if not rule.row.need])
         self._needy = [rule for rule in plain if rule.row.need]
         self._spoken = _spoken(self._needy)
         self._words = rulebook.words(self._spoken)
@@ -135,45 +138,49 @@ class Scanner:
         spots: list[_Spot] = []
         ways, unknowns = readings(text)
         for way in ways:
-            found = (*self._ruled(way.normal, way.tokens), *self._detected(way.normal))
-            spots.extend(_placed(spot, way) for spot in found)
+            found: list[_Spot] = []
+            self._ruled(way.normal, way.tokens, found)
+            self._detected(way.normal, found)
+            spots += found if way.straight else [_placed(spot, way) for spot in found]
         chosen = _resolved(spots)
         kept = chosen
         if self.harmless:
             kept = [each for each in chosen if bare(text[each.start : each.end]) not in self.harmless]
         return Scanned(tuple(kept), tuple(sorted(unknowns)), len(chosen) - len(kept))
 
-    def _ruled(self, text: Normal, tokens: Sequence[Span]) -> Iterator[_Spot]:
-        for rule in self._near:
-            if windows := _around(rule, text.lower):
-                yield from self._tried(rule, text, windows)
+    def _ruled(self, text: Normal, tokens: Sequence[Span], out: list[_Spot]) -> None:
+        lower = text.lower
+        for rule in _called(self._near, lower):
+            self._tried(rule, text, _around(rule, lower), out)
         if tokens:
-            lower = text.lower
-            prefixed = [(start - 2, end + 2, lower[start:end]) for start, end in tokens]
-            for rule in self._tokens:
+            long = [(start - 2, end + 2, lower[start:end]) for start, end in tokens]
+            for rule in _called(self._tokens, "\n".join([token for _, _, token in long])):
                 literals = rule.row.near
-                windows = [(a, b) for a, b, token in prefixed if any(each in token for each in literals)]
-                if windows:
-                    yield from self._tried(rule, text, windows)
+                windows = [(a, b) for a, b, token in long if any(each in token for each in literals)]
+                self._tried(rule, text, windows, out)
+            for rule in self._long:
+                self._tried(rule, text, [(a, b) for a, b, _ in long], out)
         clusters = [match.span() for match in CLUSTER.finditer(text.text)]
         if clusters:
-            yield from self._numbers(text, clusters)
+            self._numbers(text, clusters, out)
 
-    def _numbers(self, text: Normal, clusters: Sequence[Span]) -> Iterator[_Spot]:
+    def _numbers(self, text: Normal, clusters: Sequence[Span], out: list[_Spot]) -> None:
         whole = text.text
         zones = [(max(a - EDGE, 0), b + EDGE, b - a, whole[max(a - EDGE, 0) : b + EDGE]) for a, b in clusters]
-        for rule in self._digits:
-            least, has = rule.row.digits, rule.row.has
-            ahead = rule.row.lead - EDGE if rule.row.lead < WIDEST else 0
-            windows = [
-                (a - ahead, b)
-                for a, b, long, inside in zones
-                if long >= least and (not has or any(each in inside for each in has))
-            ]
+        for (least, has, ahead), those in self._shapes.items():
+            # A plain loop: this is where texts full of numbers spend their time.
+            windows: list[Span] = []
+            for start, end, long, inside in zones:
+                if long >= least and (has is None or has.search(inside)):
+                    if windows and start - ahead <= windows[-1][1]:
+                        windows[-1] = (windows[-1][0], end)
+                    else:
+                        windows.append((start - ahead, end))
             if windows:
-                yield from self._tried(rule, text, windows)
+                for rule in those:
+                    self._tried(rule, text, windows, out)
         for index, windows in self._explained(text, _merged([(a - REACH, b + REACH) for a, b in clusters])):
-            yield from self._tried(self._needy[index], text, windows)
+            self._tried(self._needy[index], text, windows, out)
 
     def _explained(self, text: Normal, zones: list[Span]) -> Iterator[tuple[int, list[Span]]]:
         """For each rule that needs words: where it may match, because one of its words is near."""
@@ -192,28 +199,31 @@ class Scanner:
         for index, places in windows.items():
             yield index, _merged(sorted(places))
 
-    def _tried(self, rule: Rule, text: Normal, windows: Iterable[Span]) -> Iterator[_Spot]:
+    def _tried(self, rule: Rule, text: Normal, windows: Iterable[Span], out: list[_Spot]) -> None:
         search, whole, size = rule.regex.search, text.text, len(text.text)
         extra = rule.width if rule.row.need else 0
         for start, end in windows:
-            at, stop = max(start, 0), min(end + extra, size)
+            at = max(0, start)
+            stop = min(size, end + extra)
             while (match := search(whole, at, stop)) is not None:
+                at = match.start() + 1
                 if match.end() == stop < size:
                     # The window may have cut it, or what it must not be followed by.
-                    again = rule.regex.match(whole, match.start())
-                    if again is None:
-                        at = match.start() + 1
+                    match = rule.regex.match(whole, match.start())
+                    if match is None:
                         continue
-                    match = again
-                score = self._score(rule, text, match)
-                at = max(match.end(), match.start() + 1) if score else match.start() + 1
-                if score and score >= self.floor:
-                    yield _Spot(*match.span(rule.group), rule.kind, score, rule.name, rule.row.yields)
+                score = self._score(rule, text.lower, match)
+                if score:
+                    at = max(match.end(), at)
+                    if score >= self.floor:
+                        out.append(_Spot(*match.span(rule.group), rule.kind, score, rule.name, rule.row.yields))
 
-    def _score(self, rule: Rule, text: Normal, match: re.Match[str]) -> float:
+    def _score(self, rule: Rule, lower: str, match: re.Match[str]) -> float:
         """How sure a match is, 0 for none: its check, the words against it, the words that explain it."""
-        row, lower = rule.row, text.lower
+        row = rule.row
         start, end = match.span()
+        if rule.check is not None and not row.need and not rule.check(match[rule.group]):
+            return 0.0
         nearness = 0.0
         if rule.explains is not None:
             for word in rule.explains.finditer(lower, max(0, start - row.before - rulebook.LONGEST), start):
@@ -224,7 +234,7 @@ class Scanner:
                 nearness = max(nearness, 1 - (behind.start() - end) / (row.after + 1))
         if row.need and not nearness:
             return 0.0
-        if rule.check is not None and not rule.check(match[rule.group]):
+        if rule.check is not None and row.need and not rule.check(match[rule.group]):
             return 0.0
         if rule.refutes is not None and rule.refutes.search(lower, max(0, start - rulebook.AGAINST_REACH), start):
             return 0.0
@@ -232,33 +242,37 @@ class Scanner:
             return row.score
         return round(min(1.0, max(row.score, row.sure) + CLOSER * nearness), 3)
 
-    def _detected(self, text: Normal) -> Iterator[_Spot]:
+    def _detected(self, text: Normal, out: list[_Spot]) -> None:
         for detector in self.detectors:
             try:
-                found = detector.scan(text)
-                spots = [
-                    _Spot(each.start, each.end, each.kind, each.score, each.detector, yields=False)
-                    for each in found
-                    if each.score >= self.floor
-                ]
-                broken = any(not 0 <= each.start < each.end <= len(text.text) for each in spots)
+                found = [each for each in detector.scan(text) if each.score >= self.floor]
+                broken = any(not 0 <= each.start < each.end <= len(text.text) for each in found)
             except GuardError:
                 raise
             except Exception as error:  # an optional engine may raise anything; all of it means: not looked at
                 raise GuardError(f"The detector {detector.name} failed: {type(error).__name__}.") from error
             if broken:
                 raise GuardError(f"The detector {detector.name} found something outside the text.")
-            yield from spots
+            out += [_Spot(each.start, each.end, each.kind, each.score, each.detector, yields=False) for each in found]
 
 
 def _placed(spot: _Spot, way: Reading) -> _Spot:
-    start, end = way.original(spot.start, spot.end)
-    return spot._replace(start=start, end=end)
+    return _Spot(*way.original(spot.start, spot.end), spot.kind, spot.score, spot.detector, spot.yields)
 
 
 def bare(value: str) -> str:
     """A value as it is compared: normal form, lower case, without spaces and punctuation."""
     return _BARE.sub("", Normal.of(value).lower)
+
+
+def _shapes(these: Sequence[Rule]) -> Mapping[tuple[int, re.Pattern[str] | None, int], list[Rule]]:
+    """Rules for digits by what they need: the length of the place, what stands in it, how far ahead they begin."""
+    shapes: dict[tuple[int, re.Pattern[str] | None, int], list[Rule]] = {}
+    for rule in these:
+        row = rule.row
+        key = (row.digits, rulebook.any_of(row.has) if row.has else None, row.lead - EDGE if row.lead < WIDEST else 0)
+        shapes.setdefault(key, []).append(rule)
+    return shapes
 
 
 def _spoken(needy: Sequence[Rule]) -> Mapping[str, list[tuple[int, bool]]]:
@@ -271,9 +285,33 @@ def _spoken(needy: Sequence[Rule]) -> Mapping[str, list[tuple[int, bool]]]:
     return {word: sorted(set().union(*(uses for other, uses in direct.items() if other in word))) for word in direct}
 
 
+def _by_literal(these: Iterable[Rule]) -> list[tuple[str, re.Pattern[str] | None, list[Rule]]]:
+    """(Literal, or an expression for many of them; the rules that are tried where it stands)."""
+    single: dict[str, list[Rule]] = {}
+    many: list[tuple[str, re.Pattern[str] | None, list[Rule]]] = []
+    for rule in these:
+        if len(rule.row.near) > _MANY:
+            many.append(("", rulebook.any_of(rule.row.near), [rule]))
+            continue
+        for literal in rule.row.near:
+            single.setdefault(literal, []).append(rule)
+    return [*((literal, None, those) for literal, those in single.items()), *many]
+
+
+def _called(table: Sequence[tuple[str, re.Pattern[str] | None, list[Rule]]], lower: str) -> list[Rule]:
+    """The rules of which a literal stands in the text, each once."""
+    called: dict[str, Rule] = {}
+    for literal, many, those in table:
+        if literal in lower if many is None else many.search(lower):
+            called.update((rule.name, rule) for rule in those)
+    if not called:
+        return []
+    return [rule for rule in called.values() if not rule.row.has or any(each in lower for each in rule.row.has)]
+
+
 def _around(rule: Rule, lower: str) -> list[Span]:
     """Where a rule with literals may match: around each of them."""
-    if rule.places is None or (len(rule.row.near) < 4 and not any(each in lower for each in rule.row.near)):
+    if rule.places is None:
         return []
     lead, tail = min(rule.row.lead, rule.width), min(rule.row.tail, rule.width)
     return _merged([(match.end() - lead, match.end() + tail) for match in rule.places.finditer(lower)])

@@ -45,6 +45,11 @@ class Reading:
         """Where the long tokens of ``normal`` stand."""
         self._ways = tuple(ways)
 
+    @property
+    def straight(self) -> bool:
+        """Whether every character stands where it is read."""
+        return len(self._ways) == 1 and self._ways[0] is self.normal and self.normal.straight
+
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where characters of ``normal.text`` stand in the text that was read."""
         for way in self._ways:
