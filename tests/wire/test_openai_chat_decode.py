@@ -174,6 +174,12 @@ def test_a_plain_reply_where_a_stream_was_asked() -> None:
     assert caught.value.code == "not_a_stream"
 
 
+def test_a_web_page_instead_of_a_stream() -> None:
+    found = decoder(asked(), False)
+    with pytest.raises(UpstreamError, match="web page"):
+        found.feed(b"\n<html>log in</html>")
+
+
 def test_an_error_in_a_plain_reply_with_status_200() -> None:
     with pytest.raises(UpstreamError, match="nope"):
         read("x.json", data=b'{"error":{"message":"nope"}}')
@@ -181,7 +187,7 @@ def test_an_error_in_a_plain_reply_with_status_200() -> None:
         read("x.json", data=b'{"object":"error","message":"old style","code":500}')
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"choices":[{"message":{"content":"cut', b"<html>", b"[]", b"[" * 9999])
+@pytest.mark.parametrize("data", [b"", b"{", b'{"choices":[{"message":{"content":"cut', b"[]", b"[" * 9999])
 def test_half_a_plain_reply_is_cut(data: bytes) -> None:
     with pytest.raises(StreamCut):
         read("x.json", data=data)

@@ -40,3 +40,11 @@ def test_an_error_in_the_body_is_raised() -> None:
     refuse_error(None, b"{}")
     with pytest.raises(RateLimitError, match="slow down"):
         refuse_error(True, b'{"error":{"message":"slow down","type":"rate_limit_error"}}')
+
+
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"\n <!doctype html>"])
+def test_a_web_page_is_called_one(body: bytes) -> None:
+    with pytest.raises(UpstreamError, match="web page") as caught:
+        decode_reply(msgspec.json.decode, body)
+    assert caught.value.code == "malformed_reply"
+    assert "base_url" in caught.value.hint

@@ -27,7 +27,7 @@ from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.wire import reported, sse
 from nearfar.wire.base import Decoder
 from nearfar.wire.failures import stream_error
-from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
+from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error, web_page
 from nearfar.wire.stream import MALFORMED, StreamDecoder
 
 DONE = b"data: [DONE]\n\n"
@@ -95,6 +95,8 @@ class _Stream:
         if not self._begun:
             first = data.lstrip()[:1]
             self._begun = bool(first)
+            if first == b"<":
+                raise web_page(data)
             if first == b"{":
                 self._plain = plain(typed=False)
         return self._stream.feed(data) if self._plain is None else self._plain.feed(data)

@@ -43,12 +43,29 @@ class PlainDecoder:
 
 
 def decode_reply(decode: Callable[[bytes], Any], body: bytes) -> Any:
-    """``body`` decoded; StreamCut when it is not whole, or not what ``decode`` expects."""
+    """``body`` decoded; StreamCut when it is not whole, or not what ``decode`` expects. UpstreamError: a page."""
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        if begins_page(body):
+            raise web_page(body) from exc
         message = "The upstream's reply is cut, or is none of its wire."
         raise StreamCut(message, upstream_body=body[:1000]) from exc
+
+
+def begins_page(data: bytes) -> bool:
+    """Whether a reply begins as HTML does and no wire's reply can."""
+    return data.lstrip()[:1] == b"<"
+
+
+def web_page(body: bytes) -> UpstreamError:
+    """A page where a reply was expected: a login, a proxy's notice, a base URL that leads to somebody's interface."""
+    return UpstreamError(
+        "The upstream answered with a web page.",
+        code="malformed_reply",
+        hint="Check the deployment's base_url, and whether a proxy or a login stands before it.",
+        upstream_body=body[:1000],
+    )
 
 
 def refuse_error(found: object, body: bytes) -> None:
