@@ -180,6 +180,14 @@ def test_options_complete_the_address_and_reach_signer_and_wire() -> None:
     assert target.deployment.operations == {"chat", "transcription"}
 
 
+def test_who_signs_keeps_signing_when_it_is_looked_again() -> None:
+    # A new one would fetch a new token, and the survey looks every half minute.
+    made, _ = signed()
+    for _ in range(3):
+        assert made.survey.snapshot().targets["d"].signer == "the signer"
+    assert len(made.signers) == 1
+
+
 def test_an_option_can_choose_another_door_with_its_own_wire_and_address() -> None:
     other = msgspec.structs.replace(SIGNED, wire="ollama.chat", base_url="https://other.example.com", auth="bearer")
     doors = msgspec.structs.replace(

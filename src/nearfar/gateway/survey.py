@@ -73,6 +73,7 @@ class Survey:
         self._price_for = price_for
         self._discovery = Discovery(providers=providers, addresses=addresses, transport=transport, sealer=sealer)
         self._signer = signer
+        self._signers: dict[tuple[str, frozenset[tuple[str, str]]], Signer] = {}
         self._today = today
         self._probed = probed
         self._findings: Sequence[Finding] | None = None if probed is not None else ()
@@ -310,7 +311,7 @@ class Survey:
             secret = key_headers(provider.auth, self._secret(deployment.key))
         elif signs(provider.auth) and not self._settings.offline:
             # Looking for credentials is a connection to a cloud, also for a deployment that is near.
-            signer = self._signer(provider.auth, deployment.options)
+            signer = self._signs(provider.auth, deployment.options)
         plain: dict[str, str] = {}
         for name, value in deployment.headers.items():
             if not is_reference(value):
@@ -323,6 +324,13 @@ class Survey:
         # Clouds refuse what does not fit. Runtimes that people start themselves, wherever that is, may cut it.
         may_cut = deployment.place.near or bool(provider.ports)
         return Target(deployment, wires, secret, also=also, signer=signer, may_cut=may_cut)
+
+    def _signs(self, auth: str, options: Mapping[str, str]) -> Signer:
+        """Who signs, the same one in every snapshot: it holds the token or keys that it has fetched."""
+        wanted = (auth, frozenset(options.items()))
+        if wanted not in self._signers:
+            self._signers[wanted] = self._signer(auth, options)
+        return self._signers[wanted]
 
 
 def _operations(provider: Provider, found: Found | None) -> frozenset[str]:
