@@ -182,9 +182,10 @@ def test_options_complete_the_address_and_reach_signer_and_wire() -> None:
 
 def test_who_signs_keeps_signing_when_it_is_looked_again() -> None:
     # A new one would fetch a new token, and the survey looks every half minute.
-    made, _ = signed()
+    made, target = signed()
     for _ in range(3):
-        assert made.survey.snapshot().targets["d"].signer == "the signer"
+        again: Any = made.survey.snapshot().targets["d"]
+        assert again.signer is target.signer
     assert len(made.signers) == 1
 
 
