@@ -12,9 +12,12 @@ import typer
 from tools.docs import blocks, demo, figures, generate, links, reference, snippets, systems
 
 from nearfar.cli.app import app
+from nearfar.cli.policy import scanner
+from nearfar.policy import cases, presets
 from nearfar.providers import registry
 from nearfar.server.routes import ROUTES
 from nearfar.settings.load import load
+from nearfar.settings.model import Policy, Settings
 
 ROOT = blocks.ROOT
 DOCS = ROOT / "docs"
@@ -129,7 +132,7 @@ def configurations() -> list[tuple[str, str]]:
         (f"{name}:{number}", item.body)
         for name in NAMES
         for number, item in enumerate(snippets.snippets(text(name)))
-        if item.kind == "toml" and item.mark != "codex"
+        if item.kind == "toml" and item.mark not in {"codex", "policy", "cases"}
     ]
 
 
@@ -140,6 +143,22 @@ def test_configurations_load(where: str, body: str, tmp_path: Path) -> None:
     loaded = load(config=file, environ={"HOME": str(tmp_path)}, system=tmp_path / "none.toml")
     for setting in loaded.settings.deployments.values():
         assert setting.provider in registry.names(), where
+
+
+def marked(mark: str) -> list[tuple[str, str]]:
+    return [(name, item.body) for name in NAMES for item in snippets.snippets(text(name)) if item.mark == mark]
+
+
+def test_policy_files_are_policies_and_cases_come_out_as_they_say(tmp_path: Path) -> None:
+    for number, (name, body) in enumerate(marked("policy")):
+        file = tmp_path / f"policy-{number}.toml"
+        file.write_text(body, "utf-8")
+        assert presets.rules(Settings(policy=Policy(file=str(file)))).name, name
+    medical = presets.rules(Settings(policy=Policy(preset="tw-medical")))
+    for name, body in marked("cases"):
+        outcomes = [cases.run(case, medical, scanner()) for case in cases.parse(body.encode(), json=False)]
+        assert [item.wrong for item in outcomes] == [[] for _ in outcomes], name
+    assert len(marked("policy")) == len(marked("cases")) == len(LANGUAGES)
 
 
 @pytest.mark.parametrize("name", NAMES)

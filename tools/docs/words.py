@@ -113,7 +113,7 @@ COMMANDS: MappingProxyType[str, str] = MappingProxyType(
         "audit verify": "檢查每筆紀錄、每個連結，以及各條鏈對彼此的說法。有問題時以 1 結束。",
         "audit export": "以 JSON 逐行印出紀錄與各自的雜湊。只有種類與數量，沒有值。",
         "audit prove": "說明某個類別是否沒有任何內容離開，以及這個答案的依據。只有成立才以 0 結束，否則為 1。",
-        "audit anchor": "印出所有鏈的開頭。存放在鏈的擁有者無法寫入之處，就能看出日後的更改。",
+        "audit anchor": "印出每條鏈最後的雜湊。存放在鏈的擁有者無法寫入之處，就能看出日後的更改。",
         "config show": "印出每項設定與其值；祕密只以參照顯示。",
         "config check": "讀取整份設定，一次說出所有錯誤之處。",
         "config schema": "印出設定檔的 JSON Schema。",
