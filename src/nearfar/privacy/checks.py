@@ -133,7 +133,10 @@ def phone_national(value: str) -> bool:
 
 
 def nanp(value: str) -> bool:
-    """A number of the North American plan: area and exchange begin with 2 to 9 and are no service codes."""
+    """A number of the North American plan: the area begins with 2 to 9 and is no service code.
+
+    The exchange may be any: made-up numbers of documents (555-123-4567) are kept like real ones.
+    """
     number = digits(value.lower().partition("x")[0])
     number = number.removeprefix("001") if len(number) > 11 else number.removeprefix("1")
     return len(number) == 10 and number[0] in "23456789" and number[1:3] != "11" and phone(value)

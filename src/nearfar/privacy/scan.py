@@ -167,15 +167,20 @@ class Scanner:
     def _numbers(self, text: Normal, clusters: Sequence[Span], out: list[_Spot]) -> None:
         whole = text.text
         zones = [(max(a - EDGE, 0), b + EDGE, b - a, whole[max(a - EDGE, 0) : b + EDGE]) for a, b in clusters]
+        longest, together = max(zone[2] for zone in zones), "\n".join([zone[3] for zone in zones])
         for (least, has, ahead), those in self._shapes.items():
+            if longest < least or (has is not None and not has.search(together)):
+                continue
             # A plain loop: this is where texts full of numbers spend their time.
             windows: list[Span] = []
+            last = -WIDEST
             for start, end, long, inside in zones:
                 if long >= least and (has is None or has.search(inside)):
-                    if windows and start - ahead <= windows[-1][1]:
+                    if start - ahead <= last:
                         windows[-1] = (windows[-1][0], end)
                     else:
                         windows.append((start - ahead, end))
+                    last = end
             if windows:
                 for rule in those:
                     self._tried(rule, text, windows, out)
