@@ -83,3 +83,48 @@ def test_what_is_no_text(cli: Cli, tmp_path: Path, content: bytes | None, told: 
 def test_a_finding_over_several_lines_is_told_for_each() -> None:
     rows = list(by_line("ab\ncd\n\nef", (Finding(1, 9, "secret", 1.0, "x"),)))
     assert [(row.line, row.start, row.end) for row in rows] == [(1, 1, 2), (2, 0, 2), (4, 0, 2)]
+
+
+def test_a_masked_text_holds_no_value_and_comes_back(cli: Cli, file: str, tmp_path: Path) -> None:
+    kept = tmp_path / "map.json"
+    masked = cli("privacy", "mask", file, "--map", str(kept))
+    assert masked.code == 0
+    assert kept.stat().st_mode & 0o777 == 0o600
+    for value in ("王小明", "3456789", "0912", "mei@"):
+        assert value not in masked.out
+    path = tmp_path / "masked.txt"
+    path.write_bytes(masked.out.encode())
+    assert cli("privacy", "restore", str(path), "--map", str(kept)).out == TEXT
+
+
+def test_only_kinds_that_are_asked_for_are_masked(cli: Cli, file: str, tmp_path: Path) -> None:
+    masked = cli("privacy", "mask", file, "--map", str(tmp_path / "m"), "--kind", "email", "--kind", "tw.mobile").out
+    assert "王小明" in masked
+    assert "mei@" not in masked
+    assert "0912" not in masked
+
+
+def test_what_is_not_restored_is_told(cli: Cli, tmp_path: Path) -> None:
+    kept, path = tmp_path / "map.json", tmp_path / "text.txt"
+    kept.write_text('{"PERSON_BCDFGH": "Alice"}')
+    path.write_text("PERSON_BCDFGH https://a.example/PERSON_BCDFGH \u27e6PERSON_BCDFGX\u27e7")
+    told = cli("privacy", "restore", str(path), "--map", str(kept))
+    assert told.out == "Alice https://a.example/PERSON_BCDFGH \u27e6PERSON_BCDFGX\u27e7"
+    assert "1 (inside a URL)" in told.err
+    assert "1 (not in this map)" in told.err
+
+
+def test_a_map_is_never_overwritten(cli: Cli, file: str, tmp_path: Path) -> None:
+    kept = tmp_path / "map.json"
+    kept.write_text("precious")
+    result = cli("privacy", "mask", file, "--map", str(kept))
+    assert result.code == 2
+    assert result.out == ""
+    assert kept.read_text() == "precious"
+
+
+def test_a_map_that_is_none_is_refused(cli: Cli, file: str, tmp_path: Path) -> None:
+    for content in ("no json", "[]"):
+        (tmp_path / "m").write_text(content)
+        assert "no map" in cli("privacy", "restore", file, "--map", str(tmp_path / "m")).err
+    assert "cannot be read" in cli("privacy", "restore", file, "--map", str(tmp_path / "none")).err

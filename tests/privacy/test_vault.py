@@ -117,3 +117,14 @@ def test_the_comparable_form() -> None:
     assert fold("王 小\u200b明") == "王小明"
     assert fold("Ａ１２３ ") == "a123"
     assert fold("  ") == "  ", "nothing but space is still a value of its own"
+
+
+def test_what_is_kept_restores_and_masks_nothing_new() -> None:
+    own = vault()
+    word = own.word("王小明", "person")
+    kept = Vault.kept(own.pairs())
+    assert kept.value(word) == "王小明"
+    assert kept.labels == {"PERSON"}
+    assert kept.word("王小明", "person") == word
+    with pytest.raises(MaskingFailed, match="only restores"):
+        kept.word("李大華", "person")

@@ -125,6 +125,7 @@ def test_masked_bodies_are_clean(dialect: str) -> None:
 @given(st.text(alphabet="ab王小 \u200bＡ1", min_size=1, max_size=8), st.text(alphabet="ab王小 \u200bＡ1", max_size=30))
 def test_spans_stand_in_the_text_and_hold_the_value(value: str, text: str) -> None:
     needles = Needles([value])
+    assert all(text[start:end] == value for start, end in needles.exact(text))
     for start, end in needles.spans(text):
         assert 0 <= start < end <= len(text)
         assert Needles([value]).spans(text[start:end]), (value, text, start, end)

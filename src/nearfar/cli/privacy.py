@@ -1,7 +1,9 @@
-"""``nearfar privacy``: what is private in a text. It shows places and kinds, never a value, and sends nothing."""
+"""``nearfar privacy``: what is private in a text, and the text with masks. It sends nothing; a scan shows no value."""
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -58,6 +60,67 @@ def scan(
         output.note(f"Line {line}: not read: {unknown.why}.")
     if not rows and not json:
         output.note("Nothing found. That is no proof: names and free text are found in part only.")
+
+
+Map = Annotated[Path, typer.Option("--map", metavar="MAP", help="Where the values behind the masks are kept.")]
+
+
+@app.command()
+def mask(
+    map_: Map,
+    file: File = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Mask this kind only; may be repeated.")] = None,
+    names: Annotated[bool, typer.Option("--names/--no-names", help="Also look for names of persons.")] = True,
+    floor: Annotated[float, typer.Option("--floor", min=0.0, max=1.0, help="The lowest score that counts.")] = 0.4,
+) -> None:
+    """Print a text with a mask for each private value. MAP is a new file, for its owner alone: it holds the values."""
+    from nearfar.privacy.mask import mask_text
+    from nearfar.privacy.names import Names
+    from nearfar.privacy.scan import Scanner
+    from nearfar.privacy.vault import Vault, identity
+
+    text = read(file, sys.stdin)
+    scanned = Scanner(detectors=[Names.shipped()] if names else (), floor=floor).scan(text)
+    vault = Vault(secrets.token_bytes(32), caller="cli", conversation=identity(text))
+    masked = mask_text(text, scanned.findings, vault, kinds=frozenset(kind) if kind else None)
+    try:
+        opened = os.open(map_, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(f"{map_} cannot be written: {error.strerror}. A map is never overwritten.") from error
+    with os.fdopen(opened, "wb") as out:
+        out.write(msgspec.json.format(msgspec.json.encode(vault.pairs()), indent=2))
+    _show(masked)
+    for unknown in scanned.unknowns:
+        output.note(f"Line {text.count(chr(10), 0, unknown.start) + 1}: not read, so not masked: {unknown.why}.")
+
+
+@app.command()
+def restore(map_: Map, file: File = None) -> None:
+    """Print a text with the values of MAP in place of their masks; never inside a URL."""
+    from nearfar.privacy.restore import Report, TextRestorer
+    from nearfar.privacy.restore_json import AnyEngine
+    from nearfar.privacy.vault import Vault
+
+    try:
+        pairs = msgspec.json.decode(map_.read_bytes(), type=dict[str, str])
+    except OSError as error:
+        raise UsageError(f"{map_} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{map_} is no map that `nearfar privacy mask` wrote.") from error
+    report = Report()
+    restorer = TextRestorer(AnyEngine(Vault.kept(pairs), report))
+    _show(restorer.feed(read(file, sys.stdin)) + restorer.flush())
+    for why, count in sorted(report.kept.items()):
+        output.note(f"Not restored: {count} ({_WHY[why]}).")
+
+
+_WHY = {"url": "inside a URL", "key": "keys of JSON objects", "unknown": "not in this map"}
+
+
+def _show(text: str) -> None:
+    """The text as it is; for a terminal without what could steer it."""
+    sys.stdout.write(output.clean(text) if output.is_terminal(sys.stdout) else text)
+    sys.stdout.flush()
 
 
 def read(file: Path | None, stdin: TextIO) -> str:

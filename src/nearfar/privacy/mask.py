@@ -145,24 +145,24 @@ def _unmaskable(spot: Spot, kind: str) -> MaskingFailed:
 
 def _one(spot: Spot, spans: list[_Span], vault: Vault, needles: Needles) -> str:
     text = spot.text
-    also = [_Span(start, end, "") for start, end in needles.spans(text) + needles.escaped(text)]
     if spot.form != TEXT:
-        if not spans and not also:
+        if not spans and not needles.spans(text) and not needles.escaped(text):
             return text
         if spot.form == FIXED:
             # A protocol's own word may equal somebody's name; only what was found there is private for certain.
             return text if spot.path.endswith((".role", ".type", "model")) else _refuse(spot)
         return vault.word(text, spans[0].kind if spans else "identifier", private=False)
+    also = needles.exact(text) + needles.escaped(text)
     if also:
-        spans = _merge([*spans, *also])
+        spans = _merge([*spans, *(_Span(start, end, "") for start, end in also)])
     if spot.by != "model":
         # Only the model may write masks that live: others would have theirs restored.
-        spans = _merge([*spans, *_literals(text, vault)])
-    if not spans:
-        return text
-    while more := needles.spans(_blanked(text, spans)):  # what stood in a longer word stands alone beside a mask
+        literals = _literals(text, vault)
+        spans = _merge([*spans, *literals]) if literals else spans
+    # Other spellings; and what stood in a longer word stands alone beside a mask.
+    while more := needles.spans(_blanked(text, spans) if spans else text):
         spans = _merge([*spans, *(_Span(start, end, "") for start, end in more)])
-    return _masked(text, spans, vault, alive=spot.by == "model")
+    return _masked(text, spans, vault, alive=spot.by == "model") if spans else text
 
 
 def _blanked(text: str, spans: Sequence[_Span]) -> str:

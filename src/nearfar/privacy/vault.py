@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 
 from nearfar.core.errors import MaskingFailed
 from nearfar.privacy import vault_escapes
@@ -99,7 +100,7 @@ class Vault:
         if known is not None:
             return known
         if not self._open:
-            raise MaskingFailed("The map of masks was forgotten already.")
+            raise MaskingFailed("This map of masks was forgotten, or only restores.")
         if len(self._values) >= self._limit:
             raise MaskingFailed(f"The request holds more than {self._limit} private values.")
         form = f"\0{value}" if kind == LITERAL else fold(value)
@@ -121,6 +122,20 @@ class Vault:
     def value(self, word: str) -> str | None:
         """What stands behind ``word``; None when it is no mask of this request."""
         return self._values.get(word)
+
+    def pairs(self) -> dict[str, str]:
+        """Every mask's word and what stands behind it: for whoever keeps it, encrypted, beyond the request."""
+        return dict(self._values)
+
+    @classmethod
+    def kept(cls, pairs: Mapping[str, str]) -> Vault:
+        """A vault that only restores what ``pairs`` says."""
+        vault = cls(bytes(16), caller="", conversation=b"")
+        vault._open = False
+        vault._values.update(pairs)
+        vault._words.update((value, word) for word, value in pairs.items())
+        vault._labels.update(word.partition("_")[0] for word in pairs)
+        return vault
 
     def forget(self) -> None:
         """Let go of everything; later masks are refused, later restores find nothing."""

@@ -1,0 +1,29 @@
+"""The bench of masks runs and measures what it says. Its values are nobody's claim."""
+
+from __future__ import annotations
+
+from bench import masks
+from nearfar.privacy.mask import mask, mask_text
+
+
+def test_every_figure_is_measured() -> None:
+    told = masks.figures(rounds=1, turns=5)
+    assert len(told) == 11
+    assert all(value > 0 for value in told.values())
+
+
+def test_the_reply_is_really_restored() -> None:
+    own = masks.vault()
+    chunks = masks.reply(own)
+    assert len(chunks) == masks.CHUNKS
+    back = masks.restored(own, chunks)
+    assert "⟦" not in back
+    assert back.count("病人") == masks.CHUNKS / 10
+
+
+def test_the_request_is_really_masked() -> None:
+    assert [finding.kind for finding in masks.findings(masks.SAID)] == ["person", "tw.mobile", "email"]
+    assert mask_text(masks.SAID, masks.findings(masks.SAID), masks.vault()).count("⟦") == 3
+    said = masks.history(10)
+    out = mask(said, [masks.findings(spot.text) for spot in said], masks.vault())
+    assert sum("⟦" in text for text in out) == 2
