@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,10 +76,27 @@ def test_the_record_is_there_when_the_bytes_may_leave(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_stays_near_or_needs_none_leaves_no_record(tmp_path: Path) -> None:
+def test_what_stays_near_is_on_record_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    proceed = threading.Event()
+
+    def hang(fd: int) -> None:
+        proceed.wait(10)
+        os.fsync(fd)
+
+    async def scenario() -> None:
+        audit = Audit(tmp_path, Ids(), OPENED, sync=hang)
+        await leave(Witness(audit), Place.LAN)
+        assert not [body for body in bodies(tmp_path) if isinstance(body, Attempted)]
+        proceed.set()
+        audit.close()
+        assert [body.place for body in bodies(tmp_path) if isinstance(body, Attempted)] == ["lan"]
+
+    asyncio.run(scenario())
+
+
+def test_what_needs_no_record_leaves_none(tmp_path: Path) -> None:
     async def scenario() -> None:
         audit = Audit(tmp_path, Ids(), OPENED)
-        await leave(Witness(audit), Place.LAN)
         await leave(Witness(audit), audit=False)
         Witness(audit).turned_away(REQUEST, decision(audit=False), (), "x")
         audit.close()
@@ -99,6 +118,7 @@ def test_a_disk_that_refuses_keeps_it_from_leaving(tmp_path: Path) -> None:
         audit = Audit(tmp_path / "file" / "below", Ids(), OPENED, wait=2.0)
         with pytest.raises(AuditUnavailable):
             await leave(Witness(audit))
+        await leave(Witness(audit), Place.DEVICE)
         audit.close()
 
     asyncio.run(scenario())

@@ -182,6 +182,29 @@ def test_a_hanging_disk_is_given_up_and_the_late_record_stands_all_the_same(tmp_
     assert verify(tmp_path).chains[0].missed == 1
 
 
+def test_a_disk_that_hangs_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nearfar.ledger.audit.WAITING", 3)
+    reached, proceed = threading.Event(), threading.Event()
+
+    def hang(fd: int) -> None:
+        reached.set()
+        proceed.wait(10)
+        os.fsync(fd)
+
+    made = audit(tmp_path, sync=hang)
+    first = made.submit(attempt())
+    assert reached.wait(10)
+    waiting = [made.submit(attempt()) for _ in range(3)]
+    with pytest.raises(AuditUnavailable, match="3 records wait"):
+        made.submit(attempt()).result(10)
+    proceed.set()
+    places = [done.result(10).n for done in (first, *waiting)]
+    assert places == sorted(set(places))
+    made.close()
+    report = verify(tmp_path)
+    assert (report.sound, report.chains[0].missed) == (True, 1)
+
+
 def test_durable_comes_back_with_its_place(tmp_path: Path) -> None:
     made = audit(tmp_path)
 

@@ -114,6 +114,14 @@ def test_content_that_nobody_could_read_is_told(tmp_path: Path) -> None:
     assert prove(tmp_path, CLAIM).unread == 2
 
 
+def test_near_attempts_need_a_second_book(tmp_path: Path) -> None:
+    chain(tmp_path, attempt(**PRIVATE))
+    claim = Claim(class_=Class.RESTRICTED, stays=Place.DEVICE)
+    assert prove(tmp_path, claim).answer == OPEN
+    assert prove(tmp_path, claim, elsewhere=0).answer == HOLDS
+    assert prove(tmp_path, claim, elsewhere=1).answer == FAILS
+
+
 @pytest.mark.parametrize(("stays", "answer"), [(Place.LAN, HOLDS), (Place.DEVICE, OPEN)])
 def test_records_that_were_lost_were_answered_near(tmp_path: Path, stays: Place, answer: str) -> None:
     made = audit(tmp_path)
@@ -121,7 +129,7 @@ def test_records_that_were_lost_were_answered_near(tmp_path: Path, stays: Place,
     made.missed = 3
     made.submit(attempt(**PRIVATE)).result(10)
     made.close()
-    proof = prove(tmp_path, Claim(class_=Class.RESTRICTED, stays=stays))
+    proof = prove(tmp_path, Claim(class_=Class.RESTRICTED, stays=stays), elsewhere=0)
     assert (proof.answer, proof.missed) == (answer, 3)
 
 

@@ -33,32 +33,40 @@ class Witness:
         attempt: str,
         host: str,
         body: bytes,
+        masks: int = 0,
     ) -> None:
         """Come back when the record is durable. Raises AuditUnavailable, which another candidate may mend.
 
-        Returns at once where no record is demanded, and for what stays near.
+        Returns at once where no record is demanded. What stays near is put on record without waiting, so that the
+        chain tells where everything of a class ran, and a disk that fails stops nothing near.
         """
-        if not decision.audit or ranked.candidate.deployment.place.near:
+        if not decision.audit:
             return
+        near = ranked.candidate.deployment.place.near
         if self._audit is None:
+            if near:
+                return
             raise AuditUnavailable(
                 f"Policy {decision.policy} demands a record before bytes leave, and this process keeps none."
             )
         kinds, unknown, harmless = _totals(seen)
-        await self._audit.durable(
-            attempted(
-                request,
-                decision,
-                ranked,
-                attempt=attempt,
-                host=host,
-                body=body,
-                detectors=self._detectors,
-                kinds=kinds,
-                unknown=unknown,
-                harmless=harmless,
-            )
+        record = attempted(
+            request,
+            decision,
+            ranked,
+            attempt=attempt,
+            host=host,
+            body=body,
+            detectors=self._detectors,
+            kinds=kinds,
+            unknown=unknown,
+            harmless=harmless,
+            masks=masks,
         )
+        if near:
+            self._audit.submit(record)
+        else:
+            await self._audit.durable(record)
 
     def turned_away(self, request: Request, decision: Decision, seen: Sequence[Seen], code: str) -> None:
         """Record a refusal soon: nothing left, so nobody waits for it."""

@@ -29,6 +29,8 @@ from nearfar.store.ids import Ids
 SEGMENT_BYTES = 64 * 1024 * 1024
 AT_ONCE = 512
 """Records that share one write and one sync at most."""
+WAITING = 4096
+"""Records that may wait for a slow disk; more are failures at once. Nothing is kept for later: only the ledger does."""
 _HINT = "Make room on that disk, or set audit.folder to a folder that can be written; near deployments still answer."
 
 Done = Future[Head]
@@ -136,6 +138,11 @@ class Audit:
         with self._lock:
             if self._closed:
                 done.set_exception(AuditUnavailable("The audit is closed: nearfar is shutting down."))
+                return done
+            if self._queue.qsize() >= WAITING:
+                self.missed += 1
+                why = f"{WAITING} records wait for the audit's disk. Nothing left."
+                done.set_exception(AuditUnavailable(why, hint=_HINT))
                 return done
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="nearfar-audit", daemon=True)

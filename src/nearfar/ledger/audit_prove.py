@@ -112,6 +112,7 @@ LIMITS = (
     "The class is what was said about a request and what its detectors found: what they missed is in no record.",
     "Only processes of nearfar with this folder write here: what reached a model on another way is in no record.",
     "Whoever owns the files can write a chain anew; an anchor kept elsewhere speaks against that, up to its time.",
+    "Records are waited for where bytes leave the local network; those of near attempts are written without waiting.",
     "Files removed from the end of a chain are missed only by an anchor, or by a chain that was opened later.",
 )
 
@@ -167,6 +168,9 @@ def prove(folder: Path, claim: Claim, *, anchor: Anchor | None = None, elsewhere
     gaps = _gaps(chains)
     open_ = [f"{len(report.problems)} problems in the chains: `nearfar audit verify`"] if report.problems else []
     open_ += _unknown(chains, claim)
+    if claim.stays < Place.LAN and elsewhere is None:
+        # Nobody waits for the record of a near attempt: a process that was killed may owe its last ones.
+        open_.append("records of attempts on the local network are not waited for, and the ledger was not asked")
     answer = FAILS if fails else OPEN if open_ else HOLDS
     return Proof(
         claim=claim.text,
