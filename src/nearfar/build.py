@@ -52,6 +52,7 @@ from nearfar.store import capabilities, keys
 from nearfar.store.capabilities import Finding
 from nearfar.store.database import connect
 from nearfar.store.ids import Ids
+from nearfar.store.keyfile import key_in, read_key
 from nearfar.store.keyring import KeyRing
 from nearfar.store.responses import Responses
 from nearfar.wire import registry as wires
@@ -65,6 +66,7 @@ _SQLITE = "sqlite:///"
 
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
+    from nearfar.gateway.masking import Masking
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,6 +241,7 @@ def gateway(
     )
     looking = guard(settings, rules)
     audit = None if rules.audit is None else _audit(loaded, rules, ids, looking.version if looking else "")
+    masking = None if looking is None else _masking(loaded, looking, rules)
     witness = Witness(audit, looking.version if looking else "")
     attempts = Attempts(
         sealer=sealer,
@@ -249,8 +252,9 @@ def gateway(
         engines=engines,
         lives=lives,
         witness=witness,
+        masking=masking,
     )
-    decider = Decider(fleet, health, rules)
+    decider = Decider(fleet, health, rules, masks=masking is not None)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -322,6 +326,13 @@ def guard(settings: Settings, rules: Rules) -> Guard | None:
     return made
 
 
+def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:
+    """Masks with a key that every process of this gateway shares, so that each can answer the next turn."""
+    from nearfar.gateway.masking import Masking
+
+    return Masking(guard, rules, key_in(private(loaded.folders.state) / "masks.key"))
+
+
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:
     """The chain of this process."""
     assert rules.audit is not None
@@ -363,10 +374,10 @@ def _responses(loaded: Loaded, url: str) -> Responses | None:
     setting = loaded.settings.responses
     if not setting.keep_hours:
         return None
-    from nearfar.store.cipher import Cipher, key_in, read_key  # it needs an extra
+    from nearfar.store.cipher import Cipher  # it needs an extra
 
     if setting.key:
-        key = read_key(secrets.resolve(setting.key, loaded.environ).reveal())
+        key = read_key(secrets.resolve(setting.key, loaded.environ).reveal(), "responses.key")
     else:
         key = key_in(private(loaded.folders.state) / "responses.key")
     highest = Class.parse(setting.highest_class)

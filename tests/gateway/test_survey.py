@@ -176,7 +176,8 @@ def test_options_complete_the_address_and_reach_signer_and_wire() -> None:
     made, target = signed()
     assert target.deployment.base_url == "https://models.north.example.com/v1"
     assert target.deployment.options == {"region": "north", "project": "p0"}
-    assert (target.signer, made.signers) == ("the signer", [("aws:models", {"region": "north", "project": "p0"})])
+    signer: Any = target.signer
+    assert (signer, made.signers) == ("the signer", [("aws:models", {"region": "north", "project": "p0"})])
     assert target.deployment.operations == {"chat", "transcription"}
 
 

@@ -38,11 +38,11 @@ def request(content: Any, **more: Any) -> Any:
         ("three plain words", 3),
         ("naïve café, über-groß!", 4),
         ("x = f(1, 22)", 4),
-        ("四個漢字", 1),
-        ("臺北的天氣如何" * 100, 175),
-        ("你好 world 123", 2),
-        ("こんにちは世界です", 2),
-        ("한국어로 씁니다", 1),
+        ("四個漢字", 2),
+        ("臺北的天氣如何" * 100, 350),
+        ("你好 world 123", 3),
+        ("こんにちは世界です", 4),
+        ("한국어로 씁니다", 3),
         ("ภาษาไทยไม่มีช่องว่าง", 0),
         ("Привет, мир", 2),
         ("-" * 1000 + " " * 1000 + "\n" * 1000, 0),
@@ -79,7 +79,8 @@ def test_suspicion() -> None:
     assert suspicious(asked, Usage(input=asked.input_tokens)) == 0
     assert suspicious(asked, Usage(input=4096)) == 6000
     assert suspicious(request("short"), Usage(input=1)) == 0
-    assert suspicious(request("臺北的天氣如何" * 2000), Usage(input=2048)) == 3500
+    assert suspicious(request("臺北的天氣如何" * 2000), Usage(input=2048)) == 7000
+    assert suspicious(request("很長的中文" * 1632), Usage(input=2048)) == 4080, "8,160 characters, 2,048 read"
     assert suspicious(request("臺北的天氣如何" * 2000), Usage(input=7000)) == 0, "half a token a character is usual"
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import os
 import pickle
-import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import StoreUnavailable
-from nearfar.store.cipher import KEY_BYTES, Cipher, key_in, read_key
+from nearfar.store.cipher import Cipher
+from nearfar.store.keyfile import KEY_BYTES
 
 KEY = bytes(range(KEY_BYTES))
 
@@ -52,44 +49,3 @@ def test_a_key_shows_itself_nowhere() -> None:
     assert KEY.hex() not in repr(cipher) + cipher.id
     with pytest.raises(TypeError):
         pickle.dumps(cipher)
-    with pytest.raises(StoreUnavailable) as caught:
-        read_key("my secret")
-    assert "my secret" not in caught.value.text
-
-
-@pytest.mark.parametrize("text", [KEY.hex(), base64.b64encode(KEY).decode()])
-def test_keys_are_written_in_either_way(text: str) -> None:
-    assert read_key(text) == KEY
-
-
-@pytest.mark.parametrize("text", ["", "00", KEY.hex() + "00", "zz" * 32])
-def test_other_texts_are_no_keys(text: str) -> None:
-    with pytest.raises(StoreUnavailable):
-        read_key(text)
-
-
-def test_a_missing_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "responses.key"
-    key = key_in(path)
-    assert key_in(path) == key
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
-    path = tmp_path / "responses.key"
-    program = (
-        f"from pathlib import Path; from nearfar.store.cipher import key_in; print(key_in(Path({str(path)!r})).hex())"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert len({process.communicate(timeout=60)[0] for process in started}) == 1
-
-
-def test_a_broken_key_file_is_said_and_not_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "responses.key"
-    path.write_text("half a key")
-    with pytest.raises(StoreUnavailable):
-        key_in(path)
-    assert path.read_text() == "half a key"
-    with pytest.raises(StoreUnavailable, match="cannot be used"):
-        key_in(tmp_path / "missing" / "responses.key")

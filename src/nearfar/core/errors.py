@@ -246,6 +246,7 @@ class MaskingFailed(InternalServerError):
     """A detector or mask failed, so the request may not go far."""
 
     default_code = "masking_failed"
+    moves_on = True
 
 
 class AuditUnavailable(InternalServerError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,8 +15,16 @@ from nearfar.core.attempts import Begin, End
 from nearfar.core.chat import Chunk, Request, Usage
 from nearfar.core.conversation import Conversation
 from nearfar.core.engines import Engines
-from nearfar.core.errors import APIConnectionError, BadRequestError, ContextTooLong, NearfarError, StreamCut
+from nearfar.core.errors import (
+    APIConnectionError,
+    BadRequestError,
+    ContextTooLong,
+    MaskingFailed,
+    NearfarError,
+    StreamCut,
+)
 from nearfar.core.money import cost, upper_bound
+from nearfar.core.places import Treatment
 from nearfar.core.routing import Decision, Deployment, Ranked
 from nearfar.gateway.connection import StaleConnectionError
 from nearfar.gateway.credentials import hush
@@ -29,7 +38,11 @@ from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
 from nearfar.gateway.witness import Witness
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy.seal import Origin, Sealed, Sealer
-from nearfar.wire.base import Outgoing, ProviderWire
+from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+
+if TYPE_CHECKING:
+    # Loaded only where a policy wants masks.
+    from nearfar.gateway.masking import Masked, Masking
 
 OUTPUT_FALLBACK = 4096
 """Output tokens assumed for the upper bound when neither client nor deployment states a limit."""
@@ -74,6 +87,7 @@ class Attempts:
         engines: Engines | None,
         lives: Lives | None = None,
         witness: Witness | None = None,
+        masking: Masking | None = None,
     ) -> None:
         self._lives = lives
         self._sealer = sealer
@@ -83,6 +97,7 @@ class Attempts:
         self._metrics = metrics
         self._engines = engines
         self._witness = witness or Witness()
+        self._masking = masking
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -105,12 +120,23 @@ class Attempts:
         deployment = target.deployment
         wire = target.wire(request)
         like = request.wire in wire.like
-        conversation = None if like else _conversation(exchange)
+        masked = await self._masked(exchange, decision, ranked)
+        if masked is not None:
+            request = masked.request
+        conversation = None if like else _conversation(exchange.wire, request)
         outgoing = wire.encode(request, deployment, conversation)
         if conversation is not None and conversation.deviations:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
+        restorer = None
+        exchange.last_look = None if masked is None else masked.look
+        if masked is not None and len(masked.vault):
+            outgoing = msgspec.structs.replace(
+                outgoing, deviations=(*outgoing.deviations, f"masked:{len(masked.vault)}")
+            )
+            restorer = masked.restorer(wire.name)
         begin = self._begin(exchange, decision, ranked, deployment, outgoing)
-        exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like)
+        # What was masked is restored in events, so its reply is never passed on as it came.
+        exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like and restorer is None, restorer=restorer)
         self._ledger.begin(begin)
         self._metrics.started(deployment.name)
         for deviation in outgoing.deviations:
@@ -130,9 +156,12 @@ class Attempts:
                     attempt=begin.attempt,
                     host=target.origin.host,
                     body=outgoing.body,
+                    masks=0 if masked is None else len(masked.vault),
                 )
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
             await self._guard(exchange, decision, ranked, target, seen)
+            if restorer is not None and restorer.report.kept:
+                await exchange.deviate(f"unrestored:{sum(restorer.report.kept.values())}")
         except NearfarError as error:
             if not isinstance(error, StaleConnectionError):
                 self._health.failed(deployment.name, error, began=since)
@@ -149,6 +178,14 @@ class Attempts:
         if self._lives is not None:
             self._lives.answered(target, outgoing.context)
         return self._settle(begin, deployment, seen, began, "ok", "")
+
+    async def _masked(self, exchange: Exchange, decision: Decision, ranked: Ranked) -> Masked | None:
+        """The request as it may leave for this candidate; None where it may leave as it is."""
+        if ranked.treatment is Treatment.CLEAR:
+            return None
+        if ranked.treatment is not Treatment.MASKED or self._masking is None:
+            raise MaskingFailed(f"The request may only leave {ranked.treatment.label}, which is not possible here.")
+        return await self._masking.apply(exchange.request, exchange.wire, decision.route)
 
     async def _send(
         self,
@@ -210,6 +247,8 @@ class Attempts:
             target=outgoing.path,
             head=b"%b\r\nx-request-id: %b" % (head, attempt.encode()),
             body=outgoing.body,
+            treatment=Treatment.CLEAR if exchange.last_look is None else Treatment.MASKED,
+            last_look=exchange.last_look,
         )
 
     async def _talk(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
@@ -325,15 +364,15 @@ def output_limit(request: Request, deployment: Deployment) -> int:
     return limit * request.choices
 
 
-def _conversation(exchange: Exchange) -> Conversation:
-    convert = exchange.wire.conversation
+def _conversation(client: ClientWire, request: Request) -> Conversation:
+    convert = client.conversation
     if convert is None:
         raise BadRequestError(
-            f"{exchange.request.operation} cannot be translated for this deployment.",
+            f"{request.operation} cannot be translated for this deployment.",
             code="unsupported",
             hint="Ask for a deployment that speaks the same dialect.",
         )
-    return convert(exchange.request)
+    return convert(request)
 
 
 def _merge(old: Usage, new: Usage) -> Usage:

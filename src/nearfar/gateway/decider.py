@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import msgspec
 
 from nearfar.core.chat import Request
-from nearfar.core.places import Class
+from nearfar.core.places import Class, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Reason, Route
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
 from nearfar.policy.classify import Seen, verdict
 from nearfar.policy.decide import OUTPUT_RESERVE, decide
-from nearfar.policy.rules import Rules, classify
+from nearfar.policy.rules import MEDIA, Rules, classify
 
 REMEMBERED = 256
 
@@ -45,10 +45,12 @@ class _Memo(msgspec.Struct, frozen=True):
 class Decider:
     """Decides with one policy over one fleet."""
 
-    def __init__(self, fleet: Fleet, health: Health, rules: Rules) -> None:
+    def __init__(self, fleet: Fleet, health: Health, rules: Rules, *, masks: bool = False) -> None:
+        """``masks``: whether content can be masked here before it leaves."""
         self._fleet = fleet
         self._health = health
         self._rules = rules
+        self._masks = masks
         self._memos: dict[tuple[str, str, str, str, str, bool, frozenset[str]], _Memo] = {}
 
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
@@ -89,6 +91,7 @@ class Decider:
             stream=request.stream,
             reasons=reasons,
             guard=said.guard,
+            able=self._able(request),
         )
         candidates = self._fleet.candidates(route, snapshot)
         decision = decide(facts, route, candidates, self._rules, decision_id=decision_id)
@@ -98,6 +101,11 @@ class Decider:
                 self._memos.clear()
             self._memos[key] = _Memo(decision, snapshot, room)
         return decision, snapshot
+
+    def _able(self, request: Request) -> Treatment:
+        # Vectors of masked texts are other vectors, and media cannot be masked at all.
+        chat = request.operation == "chat" and not request.needs & MEDIA
+        return Treatment.MASKED if self._masks and chat else Treatment.CLEAR
 
     def outlook(self, route: Route) -> Decision:
         """The decision over a question that asks for nothing: what stands behind the route for everybody."""

@@ -9,7 +9,7 @@ import functools
 import math
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nearfar.core.chat import Chunk, Request
 from nearfar.core.errors import NearfarError, UpstreamError
@@ -17,7 +17,11 @@ from nearfar.core.money import NANO
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Decision, Ranked
 from nearfar.policy.classify import Seen
+from nearfar.policy.seal import Look
 from nearfar.wire.base import ClientWire, Renderer
+
+if TYPE_CHECKING:
+    from nearfar.privacy.restore_events import Restorer
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -53,6 +57,7 @@ class Exchange:
         "_held_bytes",
         "_out",
         "_renderer",
+        "_restorer",
         "attempt_deviations",
         "attempt_id",
         "attempts",
@@ -61,6 +66,7 @@ class Exchange:
         "deviations",
         "first",
         "heads_sent",
+        "last_look",
         "like",
         "ranked",
         "request",
@@ -89,13 +95,28 @@ class Exchange:
         """Seconds from arrival to the first content."""
         self.committed = False
         self.heads_sent = False
+        self.last_look: Look | None = None
+        """Sees the exact bytes of a masked request before they are sealed; None where it leaves in clear."""
         self._out = out
         self._renderer: Renderer | None = None
+        self._restorer: Restorer | None = None
         self._held: list[Chunk] = []
         self._held_bytes = 0
 
-    def attempt(self, ranked: Ranked, attempt_id: str, deviations: tuple[str, ...], *, like: bool) -> None:
-        """A new attempt begins; what an earlier one left uncommitted is forgotten."""
+    def attempt(
+        self,
+        ranked: Ranked,
+        attempt_id: str,
+        deviations: tuple[str, ...],
+        *,
+        like: bool,
+        restorer: Restorer | None = None,
+    ) -> None:
+        """A new attempt begins; what an earlier one left uncommitted is forgotten.
+
+        ``restorer`` puts values back where the reply holds their masks.
+        """
+        self._restorer = restorer
         self.ranked = ranked
         self.attempt_id = attempt_id
         self.attempt_deviations = deviations
@@ -111,6 +132,9 @@ class Exchange:
             return
         renderer = self._renderer
         assert renderer is not None
+        if self._restorer is not None:
+            for chunk in chunks:
+                chunk.events = self._restorer.feed(chunk.events)
         if not self.committed:
             self._held.extend(chunks)
             if self.request.stream:
@@ -143,6 +167,8 @@ class Exchange:
         """The upstream ended clean: so does the client's reply. ``cost`` in nano-USD."""
         renderer = self._renderer
         assert renderer is not None
+        if self._restorer is not None and (events := self._restorer.flush()):
+            await self.deliver([Chunk(events=events)])
         data = b""
         if not self.committed:
             held, self._held = self._held, []

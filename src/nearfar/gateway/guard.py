@@ -48,7 +48,7 @@ class Guard:
     @property
     def version(self) -> str:
         """Stands for rules and detectors."""
-        return self._scanner("").version
+        return self.scanner("").version
 
     async def look(self, request: Request, route: str) -> Look:
         """What stands in ``request``, asked on ``route``. Never raises: what fails is told in ``guard``."""
@@ -63,7 +63,7 @@ class Guard:
 
     def _look(self, body: bytes, route: str) -> Look:
         try:
-            return self._read(body, self._scanner(route))
+            return self._read(body, self.scanner(route))
         except NearfarError as error:
             return Look(guard=error.text)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, what it did not read must not leave
@@ -85,7 +85,8 @@ class Guard:
             return _NOTHING
         return Look(seen=tuple(_seen(part, found) for part, found in sorted(parts.items())))
 
-    def _scanner(self, route: str) -> Scanner:
+    def scanner(self, route: str) -> Scanner:
+        """The one that lets through what the owner lists as harmless on ``route``."""
         harmless = self._rules.harmless_on(route)
         scanner = self._scanners.get(harmless)
         if scanner is None:

@@ -4,8 +4,9 @@ Local runtimes cut prompts that do not fit and say nothing. What they report aft
 than the text can possibly have. A least count is needed for that, not the estimate, which is on the high side.
 
 Tokenizers split text into words first and words into tokens, so a word of letters or digits is one token at least.
-Chinese, Japanese and Korean are written without spaces, and common vocabularies put up to four such characters into a
-token, seldom more. The words of a chat's template, tools and pictures come on top and are not counted.
+Chinese, Japanese and Korean are written without spaces; over a whole text common vocabularies need at least one token
+for two such characters: single tokens hold more, but few of them follow each other. The words of a chat's template,
+tools and pictures come on top and are not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LOW = 0.5
 """Below this part of the estimate it is worth looking at the text: English is usually at 0.7 of it."""
 WORTH = 256
 """Tokens at least: a shorter prompt fits every context."""
-WIDE_PER_TOKEN = 4
+WIDE_PER_TOKEN = 2
 TRUNCATED = "truncated"
 
 _SPEAKING = ("messages", "prompt", "system", "input", "instructions", "contents", "systemInstruction")
@@ -75,7 +76,7 @@ def least_tokens(text: str) -> int:
     """Tokens that ``text`` has at least, in any common vocabulary.
 
     >>> least_tokens("three plain words"), least_tokens("四個漢字")
-    (3, 1)
+    (3, 2)
     """
     patterns = _patterns()
     words = len(patterns.word.findall(text)) - len(patterns.data.findall(text))
