@@ -108,15 +108,16 @@ def iban(value: str) -> bool:
 
 
 def ipv4(value: str) -> bool:
-    """Four numbers up to 255 without leading zeros; not nothing at all."""
+    """Four numbers up to 255 without leading zeros; not every machine's own: loopback, unspecified, a net mask."""
     parts = value.split(".")
-    return all(int(part) < 256 and (part == "0" or part[0] != "0") for part in parts) and value != "0.0.0.0"
+    own = value in {"0.0.0.0", "127.0.0.1"} or value.startswith("255.255.")
+    return not own and all(int(part) < 256 and (part == "0" or part[0] != "0") for part in parts)
 
 
 def ipv6(value: str) -> bool:
-    """What the standard library reads as an IPv6 address; not ``::`` alone."""
+    """What the standard library reads as an IPv6 address; not ``::`` and ``::1``."""
     try:
-        return int(ipaddress.IPv6Address(value)) > 0
+        return int(ipaddress.IPv6Address(value)) > 1
     except ValueError:
         return False
 
