@@ -149,6 +149,35 @@ def test_a_full_disk_stops_records_and_nothing_else(tmp_path: Path) -> None:
     assert verify(tmp_path).sound
 
 
+def test_a_file_that_somebody_removed_is_missed_and_not_written_to(tmp_path: Path) -> None:
+    made = audit(tmp_path)
+    made.submit(attempt()).result(10)
+    file(tmp_path, made.writer).unlink()
+    head = made.submit(attempt(request="after")).result(10)
+    assert heads(tmp_path) == {made.writer: head}
+    made.close()
+    assert "the chain begins with record 2: what came before is missing" in verify(tmp_path).problems[0]
+
+
+def test_a_file_that_is_removed_while_it_is_written_to_is_no_record(tmp_path: Path) -> None:
+    removed = threading.Event()
+
+    def remove(fd: int) -> None:
+        os.fsync(fd)
+        if not removed.is_set() and listing(tmp_path):
+            paths = next(iter(listing(tmp_path).values()))
+            if paths[0].stat().st_size:
+                removed.set()
+                paths[0].unlink()
+
+    made = audit(tmp_path, sync=remove)
+    with pytest.raises(AuditUnavailable, match="somebody removed its file"):
+        made.submit(attempt()).result(10)
+    made.submit(attempt()).result(10)
+    made.close()
+    assert verify(tmp_path).sound
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "audit").write_text("a file")
     made = audit(tmp_path / "audit")

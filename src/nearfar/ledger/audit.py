@@ -7,6 +7,7 @@ is a failure, and whoever asked must answer near or refuse. Records of many requ
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 import time
@@ -183,6 +184,8 @@ class Audit:
 
     def _write(self, bodies: list[Body]) -> list[Head]:
         """One write and one sync for ``bodies``, after what must stand before them. The state moves on only then."""
+        if self._segment is not None and self._segment.vanished():
+            self._leave()
         segment = self._segment or self._open()
         ahead: list[Body] = []
         if self._next == 0:
@@ -205,6 +208,8 @@ class Audit:
         while written < len(data):  # a full disk takes a part; asking for the rest tells the reason
             written += os.write(segment.fd, data[written:])
         self._sync(segment.fd)
+        if segment.vanished():
+            raise OSError(errno.ENOENT, "somebody removed its file")
         segment.size += len(data)
         self._next, self._prev = following, prev
         self.missed -= told
