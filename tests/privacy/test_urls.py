@@ -53,6 +53,14 @@ INSIDE = [
         "(https://e.example/)",
     ),
 ]
+INSIDE += [
+    "https://e.example/\u3000",  # white space for people, not for GitHub's parser
+    "https://e.example/?q=\u00a0",
+    "https://e.example/?q=>",
+    "https:&#47;&#47;e.example/",
+    "https&colon;&sol;&sol;e.example",
+    "https:\\/\\/e.example",
+]
 OUTSIDE = [
     *(
         "",
@@ -165,6 +173,22 @@ def test_a_host_follows(after: str) -> None:
 def test_no_host_follows(after: str) -> None:
     assert not host_follows(after, 0, final=True)
     assert host_follows(after + " " * 9, 0, final=False) is False
+
+
+@pytest.mark.parametrize(
+    "after", ["&#46;evil.example", "&#x2e;evil.example", "&period;evil.example", "&commat;evil.example"]
+)
+def test_an_entity_is_the_sign_that_it_stands_for(after: str) -> None:
+    assert host_follows(after, 0, final=False)
+    for size in range(1, len("&#46;") - 1):
+        assert host_follows(after[:size], 0, final=False) is None
+
+
+def test_other_entities_are_none() -> None:
+    assert host_follows("&#39;s", 0, final=False) is False
+    assert host_follows("&gt;", 0, final=False) is False
+    assert host_follows("&", 0, final=True) is False
+    assert host_follows("& more", 0, final=False) is False
 
 
 def test_it_waits_for_what_decides_but_not_for_ever() -> None:

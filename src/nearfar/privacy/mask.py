@@ -27,7 +27,7 @@ from nearfar.privacy.walk import FIXED, TEXT, Spot
 
 GROWN = "passage"
 """The kind of a mask that had to grow."""
-_WORD = re.compile(r"[^\s<>]*")
+_WORD = re.compile(r"[^ \t\n\v\f\r<>]*")
 _LEVELS = 3
 
 
@@ -246,7 +246,7 @@ def _read(text: str, vault: Vault) -> tuple[str, set[int]]:
 def _grown(text: str, span: _Span, level: int) -> _Span:
     start, end = span.start, span.end
     if level == 1:
-        while start and not text[start - 1].isspace() and text[start - 1] not in "<>":
+        while start and text[start - 1] not in " \t\n\v\f\r<>":
             start -= 1
         found = _WORD.match(text, end)
         assert found is not None  # it may be empty

