@@ -31,7 +31,7 @@ def test_why_nobody_can_listen() -> None:
 @pytest.mark.parametrize(
     ("stderr", "state", "told"),
     [
-        ("ModuleNotFoundError: No module named 'xllamacpp'", "warn", "nearfar[local]"),
+        ("ModuleNotFoundError: No module named 'xllamacpp'", "warn", "[local]"),
         ("ImportError: libgomp.so.1: cannot open shared object file", "fail", "libgomp1"),
         ("", "fail", "Reinstall"),
     ],

@@ -18,6 +18,7 @@ import pytest
 from tests.engine.talk import CHAT, HELLO, ask, post
 from tests.tiny_gguf import write_chat
 
+from nearfar.core import install
 from nearfar.core.engines import Endpoint
 from nearfar.engine import child, machine
 from nearfar.engine.messages import Config, Ready
@@ -210,7 +211,7 @@ def test_a_missing_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(machine, "missing_features_here", lambda: ())
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     ready, _ = child._load(NOTHING)
-    assert (ready.code, ready.hint) == ("engine_missing", "Install it with: pip install 'nearfar[local]'.")
+    assert (ready.code, ready.hint) == ("engine_missing", f"Install it with: {install.command('local')}")
 
 
 NOTHING: Any = None

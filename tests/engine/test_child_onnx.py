@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nearfar.core import install
 from nearfar.engine import child_onnx
 from nearfar.engine.child_chat import read
 
@@ -25,7 +26,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "onnxruntime_genai", None)
     ready, model = child_onnx.load(NOTHING)
     assert model is None
-    assert (ready.code, ready.hint) == ("engine_missing", 'Install it with: pip install "nearfar[onnx]".')
+    assert (ready.code, ready.hint) == ("engine_missing", f"Install it with: {install.command('onnx')}")
 
 
 def test_only_what_was_asked_for_departs_from_the_models_own_configuration() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nearfar.core import install
 from nearfar.engine import child_transformers
 
 NOTHING: Any = None
@@ -21,4 +22,4 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
     ready, model = child_transformers.load(NOTHING)
     assert model is None
     assert (ready.ok, ready.code) == (False, "engine_missing")
-    assert ready.hint == 'Install it with: pip install "nearfar[transformers]".'
+    assert ready.hint == f"Install it with: {install.command('transformers')}"

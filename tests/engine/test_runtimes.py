@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nearfar.core import install
 from nearfar.core.errors import EngineError
 from nearfar.engine import header, runtimes
 from nearfar.engine.process import PASSED, child_environment
@@ -15,24 +16,24 @@ from nearfar.engine.process import PASSED, child_environment
 def test_every_engine_has_its_program_and_its_extra(name: str, request: pytest.FixtureRequest) -> None:
     found = runtimes.runtime(name)
     assert importlib.util.find_spec(found.program) is not None
-    extra = found.install.partition("nearfar[")[2].partition("]")[0]
+    assert f"[{found.extra}]" in found.install
     project = (Path(request.config.rootpath) / "pyproject.toml").read_text()
-    assert f"\n{extra} = [" in project
+    assert f"\n{found.extra} = [" in project
 
 
 def test_a_missing_package_is_said_with_its_extra() -> None:
-    absent = runtimes.Runtime(title="It", program="x", packages=("sys", "no_such_package"), install="Install it.")
+    absent = runtimes.Runtime(title="It", program="x", packages=("sys", "no_such_package"), extra="it")
     with pytest.raises(EngineError, match="It is not installed") as caught:
         runtimes.check(absent)
-    assert (caught.value.code, caught.value.hint) == ("engine_missing", "Install it.")
-    runtimes.check(runtimes.Runtime(title="It", program="x", packages=("sys",), install=""))
+    assert (caught.value.code, caught.value.hint) == ("engine_missing", absent.install)
+    runtimes.check(runtimes.Runtime(title="It", program="x", packages=("sys",), extra=""))
 
 
 def test_what_a_child_says_that_cannot_import_its_engine() -> None:
     gone = runtimes.missing(runtimes.TRANSFORMERS, ModuleNotFoundError("No module", name="torch"))
     assert (gone.error, gone.hint) == (
         "Transformers is not installed.",
-        'Install it with: pip install "nearfar[transformers]".',
+        f"Install it with: {install.command('transformers')}",
     )
     broken = runtimes.missing(runtimes.ONNX, ImportError("libx.so: not found"))
     assert broken.error == "ONNX Runtime GenAI cannot be loaded: libx.so: not found."
@@ -53,4 +54,4 @@ def test_no_engine_is_imported_by_asking() -> None:
 def test_what_is_said_of_a_model_whose_engine_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else sys)
     assert runtimes.lacking(header.ONNX) == ""
-    assert runtimes.lacking(header.TRANSFORMERS).startswith("Transformers is not installed. Install it with: pip")
+    assert runtimes.lacking(header.TRANSFORMERS).startswith("Transformers is not installed. Install it with: python")

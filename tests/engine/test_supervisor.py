@@ -23,6 +23,7 @@ from tests.engine import folder_models
 from tests.engine.talk import CHAT, ENDLESS, HELLO, ask, ended, opened
 from tests.tiny_gguf import write_chat
 
+from nearfar.core import install
 from nearfar.core.engines import Engines, EngineStatus
 from nearfar.core.errors import EngineError
 from nearfar.engine import supervisor as supervisor_module
@@ -746,7 +747,7 @@ def test_a_model_whose_engine_is_not_installed_says_which_extra(
             with pytest.raises(EngineError) as caught:
                 await supervisor.acquire("other")
             assert caught.value.code == "engine_missing"
-            assert caught.value.hint == f'Install it with: pip install "nearfar[{extra}]".'
+            assert caught.value.hint == f"Install it with: {install.command(extra)}"
             assert (await states(supervisor))["other"] == "cold"
 
     asyncio.run(scenario())

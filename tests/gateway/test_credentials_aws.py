@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nearfar.core import install
 from nearfar.core.errors import UpstreamError
 from nearfar.gateway import credentials
 from nearfar.gateway.credentials_aws import RECHECK, AwsSigner, Source, chain, signer
@@ -64,7 +65,7 @@ def test_without_keys_and_without_the_extra_it_says_what_to_do(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
     with pytest.raises(UpstreamError, match=r"not installed") as caught:
         sign(signer("bedrock", {"region": "us-east-1"}, {}))
-    assert "nearfar[aws]" in caught.value.hint
+    assert install.command("aws") in caught.value.hint
     assert caught.value.code == "upstream_credentials"
     assert caught.value.moves_on
 

@@ -97,13 +97,14 @@ def test_without_the_driver_the_error_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["psycopg"] = None
+from nearfar.core import install
 from nearfar.core.errors import StoreUnavailable
 from nearfar.store.database import connect
 try:
     connect("postgresql://localhost/ledger")
 except StoreUnavailable as error:
     assert error.code == "postgres_missing", error.code
-    assert 'pip install "nearfar[postgres]"' in error.hint, error.hint
+    assert install.command("postgres") in error.hint, error.hint
 else:
     sys.exit("no error")
 """

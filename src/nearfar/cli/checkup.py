@@ -23,6 +23,7 @@ import msgspec
 
 from nearfar import __version__
 from nearfar.cli.client import Gateway, served_at
+from nearfar.core import install
 from nearfar.core.errors import NearfarError
 from nearfar.settings.load import Draft, Loaded
 from nearfar.settings.secrets import hide_credentials
@@ -235,7 +236,7 @@ def _engine_loads() -> Check:
             name="engine",
             state="warn",
             detail="not installed: only other runtimes and clouds are used",
-            next='pip install "nearfar[local]"',
+            next=install.command("local"),
         )
     hint = (
         "On Debian: apt-get install libgomp1"

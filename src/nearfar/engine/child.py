@@ -11,9 +11,10 @@ import sys
 import threading
 from typing import Any
 
+from nearfar.core.install import command
 from nearfar.engine import isolate, machine
 from nearfar.engine.child_start import begin
-from nearfar.engine.messages import INSTALL, Config, Ready
+from nearfar.engine.messages import Config, Ready
 
 
 def main() -> None:
@@ -53,7 +54,8 @@ def _load(config: Config) -> tuple[Ready, Any]:
 
 def _not_importable(exc: ImportError) -> Ready:
     if isinstance(exc, ModuleNotFoundError) and exc.name == "xllamacpp":
-        return Ready(ok=False, code="engine_missing", error="The embedded engine is not installed.", hint=INSTALL)
+        install = f"Install it with: {command('local')}"
+        return Ready(ok=False, code="engine_missing", error="The embedded engine is not installed.", hint=install)
     hint = "On Debian: apt-get install libgomp1." if "libgomp" in str(exc) else ""
     return Ready(ok=False, code="engine_missing", error=f"The embedded engine cannot be loaded: {exc}.", hint=hint)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-INSTALL = "Install it with: pip install 'nearfar[local]'."
-
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Supervisor to child, on its standard input: how to run one model. The key travels here, never in arguments."""

@@ -9,9 +9,10 @@ import importlib.util
 
 import msgspec
 
+from nearfar.core import install
 from nearfar.core.errors import EngineError
 from nearfar.engine import header
-from nearfar.engine.messages import INSTALL, Ready
+from nearfar.engine.messages import Ready
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,21 +23,27 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The module that the child runs."""
     packages: tuple[str, ...]
     """What must be importable."""
-    install: str
+    extra: str
+    """Of nearfar, which brings them."""
     batching: bool = False
     """Whether it answers several requests at once; else they wait for each other."""
     variables: dict[str, str] = {}
     """What its child finds in its environment besides."""
 
+    @property
+    def install(self) -> str:
+        """What to do when a package is not there."""
+        return f"Install it with: {install.command(self.extra)}"
+
 
 LLAMA_CPP = Runtime(
-    title="The embedded engine", program="nearfar.engine.child", packages=("xllamacpp",), install=INSTALL, batching=True
+    title="The embedded engine", program="nearfar.engine.child", packages=("xllamacpp",), extra="local", batching=True
 )
 TRANSFORMERS = Runtime(
     title="Transformers",
     program="nearfar.engine.child_transformers",
     packages=("torch", "transformers"),
-    install='Install it with: pip install "nearfar[transformers]".',
+    extra="transformers",
     variables={
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -50,7 +57,7 @@ ONNX = Runtime(
     title="ONNX Runtime GenAI",
     program="nearfar.engine.child_onnx",
     packages=("onnxruntime_genai",),
-    install='Install it with: pip install "nearfar[onnx]".',
+    extra="onnx",
     variables={"DO_NOT_TRACK": "1"},
 )
 _BY_NAME = {header.LLAMA_CPP: LLAMA_CPP, header.TRANSFORMERS: TRANSFORMERS, header.ONNX: ONNX}

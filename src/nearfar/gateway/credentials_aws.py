@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from nearfar.core import install
 from nearfar.core.errors import UpstreamError
 from nearfar.gateway.sigv4 import Credentials, Header, SigV4
 from nearfar.policy.seal import Origin
@@ -23,7 +24,7 @@ RECHECK = 30.0
 """Seconds after which botocore is asked again whether its keys are still good; it refreshes them before they expire."""
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_HINT = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install nearfar[aws] and log in (`aws sso login`)."
+_HINT = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in (`aws sso login`)."
 
 
 class Source(Protocol):
@@ -63,7 +64,8 @@ def _resolve(profile: str, region: str) -> botocore.credentials.Credentials:
         import botocore.session
     except ModuleNotFoundError as exc:
         message = "There are no AWS keys in the environment, and the AWS credential chain is not installed."
-        raise UpstreamError(message, code="upstream_credentials", hint=_HINT) from exc
+        hint = f"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it: {install.command('aws')}"
+        raise UpstreamError(message, code="upstream_credentials", hint=hint) from exc
     try:
         session = botocore.session.Session(profile=profile or None)
         if region:

@@ -30,6 +30,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from nearfar.core import install
 from nearfar.core.errors import UpstreamError
 from nearfar.policy.seal import Origin
 
@@ -166,7 +167,7 @@ def _from_info(info: dict[str, Any], door: Door) -> Token:
         from google.auth import exceptions
     except ModuleNotFoundError as exc:
         message = "There are credentials of Google's, but what reads them is not installed."
-        raise _refuse(message, hint="Install nearfar[google].") from exc
+        raise _refuse(message, hint=f"Install it: {install.command('google')}") from exc
     try:
         credentials = _credentials(kind, info)
         credentials.refresh(door)

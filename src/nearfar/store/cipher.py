@@ -12,6 +12,7 @@ import hashlib
 import os
 from typing import NoReturn
 
+from nearfar.core import install
 from nearfar.core.errors import StoreUnavailable
 
 NONCE_BYTES = 12
@@ -23,7 +24,7 @@ except ImportError as error:
     raise StoreUnavailable(
         "Storing responses is configured, but what encrypts them is not installed.",
         code="cipher_missing",
-        hint='Install it: pip install "nearfar[store]", or set responses.keep_hours = 0.',
+        hint=f"Set responses.keep_hours = 0, or install it: {install.command('store')}",
     ) from error
 
 

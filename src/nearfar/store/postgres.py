@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from nearfar.core import install
 from nearfar.core.errors import StoreUnavailable
 from nearfar.store.connection import Row, Value, redacted
 
@@ -15,7 +16,7 @@ except ImportError as error:
     raise StoreUnavailable(
         "PostgreSQL is configured, but its driver is not installed.",
         code="postgres_missing",
-        hint='Install it: pip install "nearfar[postgres]".',
+        hint=f"Install it: {install.command('postgres')}",
     ) from error
 
 _CONNECT_SECONDS = 5
