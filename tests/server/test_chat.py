@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests import running, stand_in
+from tests.gateway.house import plain
+from tests.gateway.scripted import read_request
 from tests.server.served import loaded, run, served
 
 from nearfar.core.places import Class
@@ -108,3 +111,30 @@ def test_a_probe_says_that_it_is_one_and_nothing_else_can_be_said(tmp_path: Path
     run(scenario())
     with closing(query.open_ledger(settings.ledger_url)) as connection:
         assert sorted(entry.purpose for entry in query.entries(connection)) == ["probe", "serve", "serve"]
+
+
+def test_of_a_burst_of_requests_each_is_on_record_before_it_arrives(tmp_path: Path) -> None:
+    """Records are written in groups; the file holds an attempt's before the upstream reads its first byte."""
+    early: list[bytes] = []
+    arrived = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        while head := await read_request(reader):
+            arrived += 1
+            attempt = head.partition(b"x-request-id: ")[2].partition(b"\r\n")[0]
+            if not any(attempt in path.read_bytes() for path in tmp_path.rglob("*.jsonl")):
+                early.append(attempt)
+            writer.write(plain())
+            await writer.drain()
+        writer.close()
+
+    async def scenario() -> None:
+        upstream = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = upstream.sockets[0].getsockname()[1]
+        async with upstream, served(loaded(tmp_path, running.far("far", f"http://127.0.0.1:{port}"))) as app:
+            replies = await asyncio.gather(*(app.chat("far") for _ in range(40)))
+            assert {reply.status for reply in replies} == {200}
+        assert (arrived, early) == (40, [])
+
+    run(scenario())
