@@ -69,7 +69,9 @@ Map = Annotated[Path, typer.Option("--map", metavar="MAP", help="Where the value
 def mask(
     map_: Map,
     file: File = None,
-    kind: Annotated[list[str] | None, typer.Option("--kind", help="Mask this kind only; may be repeated.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="Mask this kind only; may be repeated.")
+    ] = None,
     names: Annotated[bool, typer.Option("--names/--no-names", help="Also look for names of persons.")] = True,
     floor: Annotated[float, typer.Option("--floor", min=0.0, max=1.0, help="The lowest score that counts.")] = 0.4,
 ) -> None:
