@@ -79,11 +79,18 @@ def test_cases_that_hold(cli: Cli) -> None:
 
 def test_a_case_that_does_not_hold_fails_the_run(cli: Cli) -> None:
     file = cli.write(CASES, "cases.toml")
-    done = cli("policy", "test", file)
+    done = cli("policy", "test", file, "--set", "policy.detect=true")
     assert done.code == 1
     assert "FAIL  a record stays in the house" in done.out
     assert "✗ furthest is device, not lan" in done.out
-    assert cli("policy", "test", file, "-q").out == "a record stays in the house\n"
+    assert cli("policy", "test", file, "-q", "--set", "policy.detect=true").out == "a record stays in the house\n"
+
+
+def test_a_policy_that_does_not_look_is_tested_as_it_is(cli: Cli) -> None:
+    done = cli("policy", "test", cli.write(CASES, "cases.toml"))
+    assert done.code == 1
+    assert "a record stays in the house: public, runs at device" in done.out
+    assert "does not look at content" in done.err
 
 
 def test_cases_as_json_with_the_routes_of_the_configuration(cli: Cli) -> None:
@@ -102,7 +109,7 @@ harmless = ["desk@clinic.example"]
     case = {"name": "own address", "text": "desk@clinic.example", "route": "desk", "header": "public"}
     expect = {"class": "internal", "reason": "route"}
     file = cli.write(json.dumps({"case": [{**case, "expect": expect}]}), "cases.json")
-    told = cli("policy", "test", file, "--config", config, "--json").json
+    told = cli("policy", "test", file, "--config", config, "--set", "policy.detect=true", "--json").json
     assert (told["failed"], told["outcomes"][0]["harmless"], told["outcomes"][0]["kinds"]) == (0, 1, {})
 
 

@@ -37,6 +37,26 @@ def test_what_is_rejected_and_why(configured: Cli) -> None:
     assert "do not fit a context of 2048" in text
 
 
+def test_what_the_question_holds_is_looked_at(configured: Cli) -> None:
+    question = "身分證字號A123456789的客戶想改約"
+    asked = ("route", "explain", question, "-m", "near-first", "--set", "policy.preset=team")
+    told = configured(*asked, "--json").json
+    assert (told["class"], told["class_reason"], told["policy"]) == ("confidential", "found tw.national_id", "team")
+    assert [(item["deployment"], item["treatment"]) for item in told["ranked"]] == [
+        ("near", "clear"),
+        ("far", "masked"),
+    ]
+    assert any("identifies one person" in item["reason"] for item in told["reasons"])
+    assert told["audit"] is True
+    shown = configured(*asked)
+    assert "confidential: found: tw.national_id" in shown.out
+    assert "a record must be on the disk" in shown.out
+    assert "A123456789" not in shown.out
+    blocked = configured("route", "explain", "病歷號：A40154823", "-m", "far", "--set", "policy.preset=team")
+    assert blocked.code == 1
+    assert "restricted: found: medical_record" in blocked.out
+
+
 def test_nothing_allowed_exits_with_1(configured: Cli) -> None:
     result = configured("route", "explain", "hello", "-m", "far", "--class", "restricted")
     assert result.code == 1

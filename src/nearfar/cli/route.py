@@ -185,6 +185,7 @@ def described(asked: Request, decision: Decision) -> dict[str, object]:
                 "place_source": deployment.place_source,
                 "state": item.candidate.state,
                 "reason": item.reason,
+                "treatment": item.treatment.label,
                 "price": deployment.price.id if deployment.price else "",
                 "upper_bound": upper_bound(deployment.price, asked.input_tokens, output_limit(asked, deployment)),
             }
@@ -194,8 +195,10 @@ def described(asked: Request, decision: Decision) -> dict[str, object]:
         "route": decision.route,
         "strategy": decision.strategy,
         "policy": decision.policy,
+        "policy_version": decision.policy_version,
         "class": decision.class_.label,
         "class_reason": decision.class_reason,
+        "audit": decision.audit,
         "reasons": [{"class": reason.class_.label, "reason": reason.text} for reason in decision.reasons],
         "furthest": decision.furthest.label,
         "input_tokens_estimate": asked.input_tokens,
@@ -215,6 +218,8 @@ def _print(asked: Request, decision: Decision) -> None:
     )
     for reason in decision.reasons:
         output.line(f"  {reason.class_.label}: {reason.text}")
+    if decision.audit:
+        output.line("  a record must be on the disk before anything leaves for beyond the local network")
     rows: list[tuple[object, ...]] = []
     for number, item in enumerate(decision.ranked, 1):
         deployment = item.candidate.deployment
