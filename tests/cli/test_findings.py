@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from nearfar.cli import findings
 from nearfar.settings.load import Draft, examine
@@ -104,3 +107,16 @@ def test_what_is_sound_stands(tmp_path: Path) -> None:
 def test_a_sound_configuration(tmp_path: Path) -> None:
     found = findings.look(draft(tmp_path, "offline = true\n"))
     assert (found.problems, found.warnings) == ([], [])
+
+
+def test_what_encrypts_kept_responses_must_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = draft(tmp_path, "[responses]\nkeep_hours = 1\n")
+    assert findings.look(keeping).problems == []
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    monkeypatch.delitem(sys.modules, "nearfar.store.cipher", raising=False)
+    monkeypatch.delattr("nearfar.store.cipher", raising=False)
+    (problem,) = findings.look(keeping).problems
+    assert (problem.key, problem.origin.rpartition(":")[2]) == ("responses.keep_hours", "2")
+    assert "[store]" in problem.hint

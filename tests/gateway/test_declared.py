@@ -69,6 +69,26 @@ def test_an_address_where_one_is_needed_and_none_where_there_is_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("base", "path"),
+    [
+        ("http://127.0.0.1:8000/v1", "/chat/completions"),
+        ("http://127.0.0.1:8000/v1", "/embeddings/"),
+        ("https://api.example.com", "/v1/messages"),
+        ("http://127.0.0.1:11434", "/api/chat"),
+    ],
+)
+def test_the_path_of_a_request_is_no_address(base: str, path: str) -> None:
+    (problem,) = problems(provider="openai-compatible", base_url=base + path)
+    assert f"base_url: ends with {path.rstrip('/')}" in problem
+    assert problem.endswith(f": {base}")
+
+
+def test_everything_that_an_address_lacks_is_told_at_once() -> None:
+    (problem,) = problems(provider="vertex-ai")
+    assert "lacks 'location' and 'project'" in problem
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"provider": "embedded"},

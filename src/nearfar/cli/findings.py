@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 
@@ -37,7 +38,7 @@ def _outside(loaded: Loaded) -> Iterator[Problem]:
         _ = loaded.environ.ollama_url
     except SettingsError as error:
         yield from error.problems
-    for key, look_up in (("server.tls_cert", _certificate), ("ledger.url", _ledger)):
+    for key, look_up in (("server.tls_cert", _certificate), ("ledger.url", _ledger), ("responses.keep_hours", _cipher)):
         try:
             look_up(loaded)
         except NearfarError as error:
@@ -54,6 +55,11 @@ def _certificate(loaded: Loaded) -> None:
 
 def _ledger(loaded: Loaded) -> None:
     _ = loaded.ledger_url
+
+
+def _cipher(loaded: Loaded) -> None:
+    if loaded.settings.responses.keep_hours:
+        importlib.import_module("nearfar.store.cipher")  # raises where the extra is not installed
 
 
 def _where(problem: Problem) -> tuple[str, int]:

@@ -5,6 +5,7 @@ It opens nothing but files that hold keys; whether an address answers or a key i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from nearfar.core.places import Place
@@ -15,6 +16,11 @@ from nearfar.settings.errors import Problem, SettingsError, refuse
 from nearfar.settings.model import Settings
 from nearfar.settings.secrets import is_reference, resolve
 from nearfar.settings.shape import Path, did_you_mean, dotted
+
+_ENDPOINT = re.compile(
+    r"(?P<path>/chat/completions|/completions|/embeddings|/v1/messages|/responses|/api/(chat|embed|generate))/*$"
+)
+"""What stands at the end of an address that somebody copied from an example of a request."""
 
 Found = Iterator[tuple[Path, str, str]]
 """(path, what is wrong, next step)"""
@@ -106,9 +112,12 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Found:
         elif not (item.base_url or provider.base_url):
             hint = "Add the server's address, such as http://127.0.0.1:8000/v1."
             yield (*path, "base_url"), f"is missing: {provider.title} has no address of its own", hint
+        elif ends := _ENDPOINT.search(item.base_url):
+            hint = f"Leave that out; the deployment's wire adds it: {item.base_url[: ends.start()]}"
+            yield (*path, "base_url"), f"ends with {ends['path']}, which is the path of a single request", hint
         elif not item.base_url:
             try:
                 address(provider, item.options)
             except LookupError as missing:
                 hint = f"Its address needs it: {provider.base_url}"
-                yield (*path, "options"), f"lacks {missing.args[0]!r}", hint
+                yield (*path, "options"), f"lacks {' and '.join(repr(name) for name in missing.args)}", hint

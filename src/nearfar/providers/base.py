@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from string import Formatter
 from typing import Literal
 
 import msgspec
@@ -149,11 +150,12 @@ def _chooses(choice: str, options: Mapping[str, str]) -> bool:
 def address(provider: Provider, options: Mapping[str, str]) -> str:
     """The provider's own address with ``options`` filled in.
 
-    Raises LookupError with the option's name when one is missing.
+    Raises LookupError with the names of all options that are missing.
     """
     known = {name: value for name, value in {**provider.options, **options}.items() if value}
     own = (where for choice, where in provider.addresses.items() if _chooses(choice, known))
-    try:
-        return next(own, provider.base_url).format_map(known)
-    except KeyError as error:
-        raise LookupError(str(error.args[0])) from error
+    template = next(own, provider.base_url)
+    missing = [name for _, name, _, _ in Formatter().parse(template) if name and name not in known]
+    if missing:
+        raise LookupError(*dict.fromkeys(missing))
+    return template.format_map(known)
