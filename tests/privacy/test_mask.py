@@ -71,6 +71,7 @@ def test_a_value_is_masked_wherever_it_stands_also_where_nobody_found_it() -> No
 
 
 def test_the_next_turn_keeps_the_masks() -> None:
+    # LiteLLM #41600: other masks in the next turn make those that an agent saved unresolvable.
     first: dict[str, Any] = {"messages": [{"role": "user", "content": f"I am {NAME}"}]}
     then = {
         "messages": [
@@ -84,6 +85,7 @@ def test_the_next_turn_keeps_the_masks() -> None:
 
 
 def test_two_patients_have_two_masks_in_every_message() -> None:
+    # LiteLLM #31959: numbered for each message anew, two patients share <PERSON_1>.
     own = vault()
     given_ = [Spot("a", "Patient Alice Wong"), Spot("b", "Patient Bob Chen. Write to Bob Chen")]
     out = mask(
@@ -97,6 +99,7 @@ def test_two_patients_have_two_masks_in_every_message() -> None:
 
 
 def test_arguments_in_the_history_are_masked_and_stay_json() -> None:
+    # LiteLLM #41265: tool-call arguments of the history left in clear.
     own = vault()
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": json.dumps({"ssn": ID, "who": NAME})}}
     body = json.loads(masked_body({"messages": [{"role": "assistant", "tool_calls": [call]}]}, own))

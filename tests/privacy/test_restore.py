@@ -36,6 +36,8 @@ def one(value: str = "王小明") -> tuple[Vault, str]:
     ],
 )
 def test_an_echo_is_restored_in_every_split(echo: str) -> None:
+    # LocalAI restores no mask that is split over two pieces of a stream, LiteLLM none that came back in lower case,
+    # with spaces or as an HTML entity.
     own, mask = one()
     word = mask[1:-1]
     text = "Dear " + echo.format(m=mask, w=word, l=word.lower(), e=word.replace("_", "\\_")) + ", 您好"
@@ -141,7 +143,7 @@ def test_forged_masks_are_never_restored() -> None:
 
 
 def test_a_near_miss_is_not_another_value() -> None:
-    # A fuzzy restore (distance 3) can turn the mask of one person into the value of another.
+    # LLM Guard's fuzzy restore (distance 3) can turn the mask of one person into the value of another.
     own = vault()
     masks = [own.mask(f"patient {n}", "person") for n in range(50)]
     for mask in masks:
@@ -153,7 +155,7 @@ def test_a_near_miss_is_not_another_value() -> None:
 
 
 def test_a_mask_is_no_pattern() -> None:
-    # A mask that is used as a regular expression is a character class: "Dear [PERSON_1]" then becomes "JohnJohn…".
+    # LLM Guard uses the mask as a regular expression, a character class: "Dear [PERSON_1]" becomes "JohnJohn…".
     own, mask = one("John")
     assert in_all_splits(f"Dear {mask}", own)[0] == "Dear John"
     assert restored("Dear PERSON, NO", own)[0] == "Dear PERSON, NO"

@@ -31,7 +31,7 @@ def answer(restorer: Restorer, events: list[Event]) -> list[Event]:
 
 
 def test_two_patients_stay_two_patients() -> None:
-    # Numbering masks per message gives two patients one mask, and the answer about one gets the other's name.
+    # LiteLLM #31959: masks numbered for each message give two patients one, and a letter for one gets the other's name.
     own = vault()
     alice, bob = own.mask("Alice Wong", "person"), own.mask("Bob Chen", "person")
     out = answer(Restorer(own), [TextDelta(f"Letter for {alice}; not for {bob}"), Finish("stop")])
@@ -40,6 +40,7 @@ def test_two_patients_stay_two_patients() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
 def test_arguments_of_a_trusted_tool_are_restored(size: int) -> None:
+    # LiteLLM #31950: tool calls of the reply keep their masks.
     own = vault()
     text = json.dumps({"to": own.mask('Bob "B" Chen', "person")})
     pieces = [text[at : at + size] for at in range(0, len(text), size)]

@@ -11,7 +11,7 @@ import base64
 import binascii
 import bisect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nearfar.core.errors import MaskingFailed
 from nearfar.privacy import vault_escapes, walk
@@ -26,6 +26,8 @@ _MASKS = (re.compile(f"⟦([A-Z]{{2,12}}{_CODE})⟧"), re.compile(f"([A-Z]{{2,12
 _RUN = re.compile(r"\S+")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}+")
 _HEX = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{24,}+")
+_MANY = 256
+"""From this many values of one length on, looking every piece of the text up is quicker than to search for each."""
 _ENCODED = 6
 """Bytes from which on a value is looked for in base64: fewer are found in any text."""
 _CERTAIN = 8
@@ -41,8 +43,8 @@ class Needles:
 
     def __init__(self, values: Iterable[str]) -> None:
         forms = {value: form for value in values if _told(form := fold(value))}
-        self._folded = sorted(set(forms.values()), key=len, reverse=True)
-        self._values = list(forms)
+        self._folded = _by_size(forms.values())
+        self._values = _by_size(forms)
 
     def __bool__(self) -> bool:
         return bool(self._folded)
@@ -50,26 +52,23 @@ class Needles:
     def spans(self, text: str) -> list[Span]:
         """Where they stand in ``text``, in no order; they may overlap."""
         lower = "".join((normal := Normal.of(text)).lower.split())
-        hits = [needle for needle in self._folded if needle in lower]
+        hits = list(_located(self._folded, lower))
         if not hits:
             return []
         places = _Places(normal.lower, len(lower))
         return [
             normal.original(start, end)
-            for needle in hits
-            for at in _finds(needle, lower)
-            for start, end in [(places.of(at), places.of(at + len(needle) - 1) + 1)]
-            if len(needle) >= _CERTAIN or _whole(normal.lower, start, end)
+            for at, size in hits
+            for start, end in [(places.of(at), places.of(at + size - 1) + 1)]
+            if size >= _CERTAIN or _whole(normal.lower, start, end)
         ]
 
     def exact(self, text: str) -> list[Span]:
         """Where they stand in ``text`` as they are spelt: quicker than ``spans``, which finds these too."""
         return [
-            (at, at + len(value))
-            for value in self._values
-            if value in text
-            for at in _finds(value, text)
-            if len(value) >= _CERTAIN or _whole(text, at, at + len(value))
+            (at, at + size)
+            for at, size in _located(self._values, text)
+            if size >= _CERTAIN or _whole(text, at, at + size)
         ]
 
     def escaped(self, text: str) -> list[Span]:
@@ -88,7 +87,7 @@ class Needles:
         """Whether ``text`` holds one of the values, spelt as it came, within base64 or hexadecimal digits."""
         plain = text.replace("-", "+").replace("_", "/")
         lower = text.lower()
-        for value in self._values:
+        for value in (value for group in self._values.values() for value in group):
             data = value.encode("utf-8", "surrogatepass")
             if len(data) >= _ENCODED and (data.hex() in lower or any(part in plain for part in _base64_parts(data))):
                 return True
@@ -128,11 +127,26 @@ def _told(form: str) -> bool:
     return len(form) >= (4 if form.isdigit() else 3)
 
 
-def _finds(needle: str, text: str) -> Iterator[int]:
-    at = text.find(needle)
-    while at >= 0:
-        yield at
-        at = text.find(needle, at + 1)
+def _by_size(values: Iterable[str]) -> dict[int, frozenset[str]]:
+    sizes: dict[int, set[str]] = {}
+    for value in values:
+        sizes.setdefault(len(value), set()).add(value)
+    return {size: frozenset(group) for size, group in sizes.items()}
+
+
+def _located(groups: Mapping[int, frozenset[str]], text: str) -> Iterator[tuple[int, int]]:
+    """Where the values of ``groups`` stand in ``text``, and how long they are; they may overlap."""
+    for size, group in groups.items():
+        if len(group) > _MANY:
+            for at in range(len(text) - size + 1):
+                if text[at : at + size] in group:
+                    yield at, size
+            continue
+        for value in group:
+            at = text.find(value)
+            while at >= 0:
+                yield at, size
+                at = text.find(value, at + 1)
 
 
 def _whole(text: str, start: int, end: int) -> bool:
