@@ -276,11 +276,10 @@ def test_media_stay_where_the_policy_keeps_them(needs: set[str]) -> None:
     assert set(treated(run(rules=MASKING, needs=frozenset(needs), class_=Class.PUBLIC))) == {"near", "lan", "far"}
 
 
-def test_a_transcription_is_media_and_a_probe_is_not() -> None:
+def test_a_transcription_is_media_and_so_is_what_calls_itself_a_probe() -> None:
     hears = [deployment(item.name, item.place, operations=frozenset({"transcription"})) for item in (NEAR, FAR)]
     assert set(treated(run("local-first", *hears, rules=MASKING, operation="transcription"))) == {"near"}
-    probe = run(rules=MASKING, needs=frozenset({"images"}), class_=Class.PUBLIC, purpose="probe")
-    assert set(treated(probe)) == {"near", "lan", "far"}
+    assert set(treated(run(rules=MASKING, needs=frozenset({"images"}), purpose="probe"))) == {"near"}
 
 
 def test_content_held_elsewhere_is_refused_unless_it_is_named() -> None:

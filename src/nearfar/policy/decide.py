@@ -62,7 +62,7 @@ def guard(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rej
 def media(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
     """Images, audio and documents cannot be masked: they go only where the policy lets them go as they are."""
     carried = facts.needs & MEDIA if facts.operation != "transcription" else frozenset({"audio"})
-    if not carried or facts.purpose == PROBE:  # a probe's picture is the gateway's own
+    if not carried:  # also of a probe: a client calls its requests whatever it likes
         return None
     deployment = candidate.deployment
     limits = rules.limits(facts.class_, facts.purpose, facts.operation)
