@@ -112,7 +112,7 @@ class Audit:
         try:
             return await asyncio.wait_for(asyncio.shield(done), self._wait)
         except TimeoutError as error:
-            self.missed += 1
+            self._miss(1)
             raise AuditUnavailable(
                 f"The audit's disk did not answer within {self._wait:g} s, so nothing left.", hint=_HINT
             ) from error
@@ -133,6 +133,10 @@ class Audit:
     def accepting(self) -> bool:
         """Whether the last record could be written."""
         return not self.reason and not self._closed
+
+    def _miss(self, count: int) -> None:
+        with self._lock:  # the writer's thread counts too
+            self.missed += count
 
     def _wanted(self, body: Body | None) -> Done:
         done: Done = Future()
@@ -173,7 +177,7 @@ class Audit:
         except Exception as error:  # noqa: BLE001 - a sink: whatever happens, somebody waits for an answer
             why = (error.strerror if isinstance(error, OSError) else "") or str(error)
             self.reason = f"The audit in {self._folder} cannot be written: {why}."
-            self.missed += sum(not isinstance(item.body, Opened) for item in wanted)
+            self._miss(sum(not isinstance(item.body, Opened) for item in wanted))
             self._leave()
             for item in wanted:
                 item.done.set_exception(AuditUnavailable(f"{self.reason} Nothing left.", hint=_HINT))
@@ -190,9 +194,9 @@ class Audit:
         ahead: list[Body] = []
         if self._next == 0:
             ahead.append(msgspec.structs.replace(self._opened, heads=heads(self._folder, besides=self.writer)))
-        if self.missed or self.reason:
-            ahead.append(Resumed(why=self.reason or "a record came too late", missed=self.missed))
         told = self.missed
+        if told or self.reason:
+            ahead.append(Resumed(why=self.reason or "a record came too late", missed=told))
         following, prev = self._next, self._prev
         lines: list[bytes] = []
         made: list[Head] = []
@@ -212,7 +216,7 @@ class Audit:
             raise OSError(errno.ENOENT, "somebody removed its file")
         segment.size += len(data)
         self._next, self._prev = following, prev
-        self.missed -= told
+        self._miss(-told)
         if segment.size >= self._segment_bytes:
             self._segment = None
             segment.close()
