@@ -43,6 +43,54 @@ def test_a_method_that_a_path_does_not_know_is_told_those_it_does(
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("path", "header", "member"),
+    [
+        ("/v1/chat/completions", "x-request-id", "error"),
+        ("/v1/messages", "request-id", ""),
+        ("/model/m/converse", "x-amzn-requestid", None),
+        ("/api/chat", "x-nearfar-request", None),
+        ("/nowhere", "x-request-id", "error"),
+    ],
+)
+def test_every_refusal_has_a_request_id(tmp_path: Path, path: str, header: str, member: str | None) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path)) as app:
+            for how in ({"body": ["no", "request"]}, {"method": "PUT", "body": {}}):
+                reply = await app.ask(path, **how)
+                told = reply.headers["x-nearfar-request"]
+                assert reply.status >= 400
+                assert told.startswith("req-")
+                assert reply.headers[header] == told
+                if member is not None:
+                    assert (reply.json[member] if member else reply.json)["request_id"] == told
+
+    run(scenario())
+
+
+def test_a_request_that_is_refused_after_its_id_was_told_keeps_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path)) as app:
+            reply = await app.chat("auto", headers={"x-nearfar-class": "secret"})
+            assert reply.status == 400
+            assert reply.error["request_id"] == reply.headers["x-request-id"] == reply.headers["x-nearfar-request"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
+def test_a_compressed_body_is_refused_by_its_name(tmp_path: Path, path: str) -> None:
+    async def scenario() -> None:
+        async with served(loaded(tmp_path)) as app:
+            reply = await app.ask(path, {}, headers={"content-encoding": "gzip"})
+            assert reply.status == 400
+            assert b"content encoding 'gzip'" in reply.body
+            plain = await app.ask("/livez", headers={"content-encoding": "identity"})
+            assert plain.status == 200
+
+    run(scenario())
+
+
 def test_a_query_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path)) as app:

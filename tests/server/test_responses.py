@@ -146,7 +146,9 @@ def test_to_another_key_it_does_not_exist(tmp_path: Path, stand_in: stand_in.Run
                 foreign = await app.ask(path, headers=other)
                 absent = await app.ask(path.replace(made, never), headers=other)
                 assert foreign.status == absent.status == 404
-                assert foreign.body.replace(made.encode(), never.encode()) == absent.body
+                told = [{**reply.error, "request_id": ""} for reply in (foreign, absent)]
+                told[0]["message"] = told[0]["message"].replace(made, never)
+                assert told[0] == told[1], "nothing but the id differs"
             assert (await app.ask(f"{PATH}/{made}", method="DELETE", headers=other)).status == 404
             assert (await create(app, previous_response_id=made, headers=other)).status == 400
             assert (await app.ask(f"{PATH}/{made}", headers=mine)).status == 200

@@ -9,10 +9,12 @@ import asyncio
 import ipaddress
 import logging
 import re
+from collections.abc import Iterable
 
 from nearfar.build import Gateway
 from nearfar.core.errors import (
     AuthenticationError,
+    BadRequestError,
     InternalServerError,
     MethodNotAllowedError,
     NearfarError,
@@ -20,7 +22,7 @@ from nearfar.core.errors import (
     PermissionDeniedError,
 )
 from nearfar.gateway.exchange import error_headers
-from nearfar.server.dialects import Dialect, dialect_of, error_body, secret_in
+from nearfar.server.dialects import REQUEST_ID, Dialect, dialect_of, error_body, secret_in
 from nearfar.server.http import Headers, HttpRequest, HttpResponse
 from nearfar.server.routes import ROUTES, Handler, Route, find
 from nearfar.settings.model import Server
@@ -78,15 +80,33 @@ class Application:
         if request.method == "OPTIONS":
             return
         route = self._route(request)
+        coding = headers.get(b"content-encoding", b"identity").strip().lower()
+        if coding != b"identity":
+            raise BadRequestError(
+                f"Request bodies are not read in the content encoding {coding.decode('latin-1')[:40]!r}.",
+                code="unsupported_encoding",
+                hint="Send the body as it is, without a Content-Encoding header.",
+            )
         request.admitted = self._caller(request, route)
 
     def error_body(self, error: NearfarError, request: HttpRequest | None) -> tuple[Headers, bytes]:
         """An error in the dialect of the request; in OpenAI's, which most clients read, before one can be told."""
-        headers = error_headers(error)
-        if isinstance(error, MethodNotAllowedError):
-            headers = [*headers, (b"allow", error.allowed.encode())]
+        return self._told(error, request, ())
+
+    def _told(
+        self, error: NearfarError, request: HttpRequest | None, extra: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[Headers, bytes]:
+        """As ``error_body``; ``extra``: headers that the reply has already, among them perhaps the request's id."""
         dialect = "openai" if request is None else dialect_of(request.path, request.query, request.headers)
-        return headers, error_body(dialect)(error, "")
+        header = REQUEST_ID.get(dialect)
+        known = next((value for name, value in extra if name == header), b"")
+        told = known or self._gateway.ids.new("req-").encode()
+        headers = [*error_headers(error), (b"x-nearfar-request", told)]
+        if header and not known:
+            headers.append((header, told))
+        if isinstance(error, MethodNotAllowedError):
+            headers.append((b"allow", error.allowed.encode()))
+        return headers, error_body(dialect)(error, told.decode())
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """Answer; whatever goes wrong becomes a typed reply and a line in the log."""
@@ -126,7 +146,7 @@ class Application:
         if response.status:
             await response.abort()
             return
-        headers, body = self.error_body(error, request)
+        headers, body = self._told(error, request, response.extra)
         await response.start(error.status, [*headers, (b"content-length", b"%d" % len(body))])
         await response.end(body)
 

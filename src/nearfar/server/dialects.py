@@ -28,6 +28,14 @@ _ERRORS: dict[Dialect, str] = {
 """Where a wire says how a refusal looks."""
 
 
+REQUEST_ID: Mapping[Dialect, bytes] = {
+    "openai": b"x-request-id",
+    "anthropic": b"request-id",
+    "bedrock": b"x-amzn-requestid",
+}
+"""The header in which a dialect's SDKs look for a request's id."""
+
+
 @functools.cache
 def error_body(dialect: Dialect) -> ErrorBody:
     """How a refusal looks in ``dialect``. Imports its wire, which nothing else may have needed so far."""
