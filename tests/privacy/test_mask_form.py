@@ -7,7 +7,7 @@ from hypothesis import given
 from tests.privacy.masking import TEXTS
 
 from nearfar.privacy import mask_form
-from nearfar.privacy.mask_form import BEGUN, FORM, finds, may_become, word
+from nearfar.privacy.mask_form import BEGUN, FORM, _may_become, begun, finds, word
 
 WORD = "PERSON_7K3Q2M"
 
@@ -73,17 +73,24 @@ def test_the_quick_search_finds_what_the_slow_one_does(text: str) -> None:
 )
 def test_every_beginning_of_a_mask_is_known_as_one(text: str) -> None:
     for size in range(1, len(text)):
-        found = BEGUN.search(text[:size])
-        assert found is not None, text[:size]
-        assert found.start() == 0
-        assert may_become(found, {"PERSON"}), text[:size]
+        assert begun(text[:size], 0, {"PERSON"}) == 0, text[:size]
+        assert begun("x, " * 50 + text[:size], 0, {"PERSON"}) == 150
 
 
 def test_only_labels_of_this_request_are_waited_for() -> None:
-    found = BEGUN.search("a person")
-    assert found is not None
-    assert not may_become(found, {"EMAIL"})
-    assert may_become(found, {"PERSONAL"})
+    assert begun("a person", 0, {"EMAIL"}) == 8
+    assert begun("a person", 0, {"PERSONAL"}) == 2
+    assert begun("a person_", 0, {"PERSONAL"}) == 9
+    assert begun("a ⟦person", 0, {"EMAIL"}) == 9
+    assert begun("⟦", 1, {"EMAIL"}) == 1
+
+
+@given(TEXTS)
+def test_the_quick_search_for_a_beginning_finds_what_the_slow_one_does(text: str) -> None:
+    found = BEGUN.search(text)
+    while found is not None and not _may_become(found, {"PERSON"}):
+        found = BEGUN.search(text, found.start() + 1)
+    assert begun(text, 0, {"PERSON"}) == (len(text) if found is None else found.start())
 
 
 def test_a_form_is_bounded() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from nearfar.privacy.vault import CODE, LABEL, LONGEST
 
@@ -61,6 +62,9 @@ BEGUN = re.compile(
 """The beginning of what may become a mask, at the end of a text."""
 SPAN = 96
 """Characters that ``FORM`` and ``BEGUN`` match at most."""
+_BARE = LABEL + 3 + LONGEST
+"""Characters of one without brackets."""
+_OPENER = re.compile(r"[⟦〚【\[{<&\\\uff1c]")
 _MAYBE = re.compile(
     rf"[_\uff3f\u00b7\u30fb\u2027:\uff1a\-\u2010\u2011\u2013]{_BLANK}{_SIGN}(?:\s?{_SIGN}){{{CODE - 1}}}", re.IGNORECASE
 )
@@ -81,6 +85,21 @@ def find(text: str, start: int = 0) -> re.Match[str] | None:
             return found
         joint = _MAYBE.search(text, joint.start() + 1)
     return None
+
+
+def begun(text: str, start: int, labels: AbstractSet[str]) -> int:
+    """Where, from ``start`` on, something begins that may become a mask with one of ``labels``; or the text's end."""
+    size = len(text)
+    start = max(start, size - SPAN)
+    if _OPENER.search(text, start) is None:
+        start = max(start, size - _BARE)
+    while True:
+        found = BEGUN.search(text, start)
+        if found is None:
+            return size
+        if _may_become(found, labels):
+            return found.start()
+        start = found.start() + 1
 
 
 def finds(text: str) -> Iterator[re.Match[str]]:
@@ -104,8 +123,7 @@ def plain(text: str) -> str:
     return upper if upper.isascii() and upper.isalnum() else _GAP.sub("", unicodedata.normalize("NFKC", upper))
 
 
-def may_become(found: re.Match[str], labels: Iterable[str]) -> bool:
-    """Whether ``found``, a match of ``BEGUN``, can still become a mask with one of ``labels``."""
+def _may_become(found: re.Match[str], labels: AbstractSet[str]) -> bool:
     written = found["la"] or found["lb"]
     if written is None:
         return True

@@ -60,7 +60,7 @@ class TextEngine:
         out: list[Segment] = []
         text = self._before + self._held + text
         at = len(self._before)
-        hold = len(text) if final else self._begun(text, at)
+        hold = len(text) if final else mask_form.begun(text, at, self._vault.labels)
         at, hold = self._restore(text, at, hold, out, final=final)
         if hold > at:
             self._advance(text[at:hold])
@@ -98,23 +98,12 @@ class TextEngine:
                 self._advance(found[0] if value is None else value)
                 out.append((found[0], value))
             if hold < after:
-                hold = len(text) if final else self._begun(text, after)
+                hold = len(text) if final else mask_form.begun(text, after, self._vault.labels)
 
     def _advance(self, text: str) -> None:
         self._zone.advance(text)
         if self._outer is not None:
             self._outer.advance(text)
-
-    def _begun(self, text: str, at: int) -> int:
-        """Where something begins that may become a mask; the end of ``text`` when there is no such thing."""
-        at = max(at, len(text) - mask_form.SPAN)
-        while True:
-            found = mask_form.BEGUN.search(text, at)
-            if found is None:
-                return len(text)
-            if mask_form.may_become(found, self._vault.labels):
-                return found.start()
-            at = found.start() + 1
 
 
 class TextRestorer:

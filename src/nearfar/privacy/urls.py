@@ -18,7 +18,8 @@ _START = re.compile(
 _REACH = 64
 """More than any match of ``_START`` is long."""
 _SIGNS = re.compile(r"[/?#:.;\\]")
-_ENDS = " \t\n\v\f\r<"
+_ENDS = "\t\n\v\f\r<"
+_END = re.compile(r"[\t\n\v\f\r<]")
 _TURN = re.compile(r"\]\(|<[A-Za-z/!?]")
 _TARGET_END = re.compile(r"[()\n<\\]")
 _NAME_END = re.compile(r"[^A-Za-z0-9:\-]")
@@ -175,7 +176,8 @@ class Zone:
 
 def _last_run(text: str) -> str:
     """What comes after the last thing that ends a URL for GitHub's parser: ASCII white space, or ``<``."""
-    return text[max(map(text.rfind, _ENDS)) + 1 :]
+    text = text[text.rfind(" ") + 1 :]
+    return text if _END.search(text) is None else text[max(map(text.rfind, _ENDS)) + 1 :]
 
 
 _LABEL = re.compile(r"[\w\-⟦⟧]{0,63}")
