@@ -23,6 +23,7 @@ COMMANDS = [
     "providers ls",
     "providers discover",
     "providers test",
+    "providers forget",
     "route ls",
     "route explain",
     "usage",
@@ -42,6 +43,8 @@ COMMANDS = [
     "audit prove",
     "audit anchor",
     "privacy scan",
+    "privacy mask",
+    "privacy restore",
 ]
 
 
@@ -72,5 +75,5 @@ def test_each_explains_itself(cli: Cli, name: str) -> None:
 
 def test_what_lists_or_shows_speaks_json() -> None:
     without = [name for name, command in LEAVES.items() if "--json" not in {o for p in command.params for o in p.opts}]
-    # A conversation has no one object; a schema and lines of records are JSON already.
-    assert sorted(without) == ["audit export", "chat", "config schema"]
+    # A conversation has no one object; a schema and lines of records are JSON already; a text stays one.
+    assert sorted(without) == ["audit export", "chat", "config schema", "privacy mask", "privacy restore"]

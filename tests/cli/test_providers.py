@@ -109,10 +109,26 @@ price = {{ input = 2.5, output = 10 }}
     assert (after["json_schema"].can, after["json_schema"].source) == (False, "probed")
     assert after["streaming"].can is True
     assert "tools" not in after, "that it called none settles nothing"
+    told = after["json_schema"]
+    row = {"can": False, "source": "probed", "date": told.date}
+    routes = {item["name"]: item for item in cli("route", "ls", "--json", "--config", config).json["routes"]}
+    assert routes["far"]["deployments"][0]["capabilities"]["json_schema"] == row
+    explained = ("route", "explain", "hello", "-m", "far", "--config", config)
+    assert cli(*explained, "--json").json["capabilities"]["far"]["json_schema"] == row
+    assert f"no json_schema, no long_prompt, no tool_choice (probed {told.date})" in cli(*explained).err
+    kept = {item["what"]: item for item in cli("providers", "ls", "--json", "--config", config).json["probed"]}
+    assert kept["json_schema"]["can"] is False
+    assert "far was probed on" in cli("providers", "ls", "--config", config).err
     entries = cli("usage", "--config", config, "--json", "--by", "purpose").json
     assert "probe" in json.dumps(entries), "every probe stands in the ledger, under its purpose"
     other = cli.write(text.replace("stand-in-large", "another"), "other.toml")
     assert "json_schema" not in known(cli, other), "another model under the same name is another thing"
+    unknown = cli("providers", "forget", "near", "--config", config)
+    assert (unknown.code, "Known: far." in unknown.err) == (2, True)
+    assert cli("providers", "forget", "far", "--config", config).out.startswith("forgot ")
+    assert known(cli, config) == before
+    assert cli("providers", "ls", "--json", "--config", config).json["probed"] == []
+    assert "Nothing has been probed" in cli("providers", "forget", "far", "--config", config).err
 
 
 def known(cli: Cli, config: str) -> dict[str, Capability]:

@@ -1,6 +1,8 @@
+import msgspec
+
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability, Deployment
-from nearfar.gateway.probed import believe, target
+from nearfar.gateway.probed import believe, known, target
 from nearfar.store.capabilities import Finding
 
 THERE = Deployment(
@@ -32,3 +34,14 @@ def test_what_was_not_settled_and_what_is_about_something_else_changes_nothing()
     assert (
         believe(THERE, [finding("seed", None), finding("seed", False, "vllm other http://127.0.0.1:8000/v1")]) is THERE
     )
+
+
+def test_what_is_told_is_what_was_found_out_and_what_is_needed() -> None:
+    capabilities = {
+        "tools": Capability(can=True, source="catalogue"),
+        "seed": Capability(can=True, source="catalogue"),
+        "images": Capability(can=True, source="declared"),
+        "json_schema": Capability(can=False, source="probed", date="2026-11-22"),
+    }
+    told = known(msgspec.structs.replace(THERE, capabilities=capabilities), frozenset({"seed"}))
+    assert list(told) == ["images", "json_schema", "seed"]

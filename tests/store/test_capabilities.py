@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from nearfar.store.capabilities import Finding, load, prepare, save
+from nearfar.store.capabilities import Finding, forget, load, prepare, save
 from nearfar.store.database import connect
 
 
@@ -26,3 +26,11 @@ def test_what_is_saved_is_loaded_and_a_new_probe_replaces_the_old(database_url: 
         assert load(connection) == [finding("tools", True), finding("tools", True, "b")]
         save(connection, "a", [])
         assert load(connection) == [finding("tools", True, "b")]
+        assert forget(connection, "a") == 0
+        assert forget(connection, "b") == 1
+        assert load(connection) == []
+
+
+def test_where_nobody_probed_there_is_nothing_to_forget(database_url: str) -> None:
+    with closing(connect(database_url)) as connection:
+        assert forget(connection, "a") == 0

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from nearfar.cli import output
+from nearfar.cli.errors import UsageError
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.settings.load import Loaded
 
@@ -24,10 +25,13 @@ def ls(
     ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
 ) -> None:
     """List the providers nearfar knows, and whether each has a key in the environment."""
+    from nearfar import build
     from nearfar.providers import registry
 
-    environ = of(ctx).load(config, sets).environ
+    loaded = of(ctx).load(config, sets)
+    environ = loaded.environ
     known = registry.load_all()
+    findings = build.findings(loaded)()
     if json:
         output.json(
             {
@@ -50,7 +54,8 @@ def ls(
                         "evidence": {"label": item.evidence.label, "what": item.evidence.what},
                     }
                     for item in known.values()
-                ]
+                ],
+                "probed": findings,
             }
         )
         return
@@ -68,6 +73,38 @@ def ls(
     output.table(
         ("NAME", "SYSTEM", "PLACE", "EVIDENCE", "ADDRESS", "KEY"), rows, drop=("ADDRESS", "SYSTEM"), flow=("KEY",)
     )
+    for name in dict.fromkeys(item.deployment for item in findings):
+        date = max(item.date for item in findings if item.deployment == name)
+        output.note(f"Deployment {name} was probed on {date}: --json shows it, `nearfar providers forget` removes it.")
+
+
+@app.command("forget")
+def forget(
+    ctx: typer.Context,
+    deployment: Annotated[str, typer.Argument(help="A deployment, as `providers test` was given it.")],
+    config: ConfigFile = None,
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove what `providers test` found out about a deployment. Its provider's record counts again."""
+    import contextlib
+
+    from nearfar import build
+    from nearfar.store import capabilities
+    from nearfar.store.database import connect
+
+    loaded = of(ctx).load(config, sets)
+    names = sorted({item.deployment for item in build.findings(loaded)()})
+    if deployment not in names:
+        hint = f"Known: {', '.join(names)}." if names else "Nothing has been probed here."
+        raise UsageError(f"Nothing is known about {deployment!r}.", hint=hint)
+    with contextlib.closing(connect(build.ledger_places(loaded)[0])) as connection:
+        removed = capabilities.forget(connection, deployment)
+    if json:
+        output.json({"deployment": deployment, "forgotten": removed})
+    elif not quiet:
+        output.line(f"forgot {removed} findings about {deployment}")
 
 
 def _wires(provider: Provider) -> dict[str, str]:

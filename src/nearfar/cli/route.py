@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -17,7 +17,9 @@ from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the gateway's room is only needed when the command runs
     from nearfar.core.chat import Request
-    from nearfar.core.routing import Decision
+    from nearfar.core.routing import Capability, Decision
+
+    _Known = Mapping[str, Mapping[str, Capability]]
 
 app = typer.Typer(no_args_is_help=True, help="What can be asked for, and where it would run.")
 
@@ -140,8 +142,8 @@ def explain(
     put = asking(model, system=system, max_tokens=max_tokens, class_=class_)
     text = read_stdin('nearfar route explain "…"') if prompt == "-" else prompt
     body = put.body([message("user", text)])
-    asked, decision = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
-    told = described(asked, decision)
+    asked, decision, capabilities = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
+    told = described(asked, decision, capabilities)
     if json:
         output.json(told)
     elif quiet:
@@ -149,13 +151,18 @@ def explain(
             output.line(item.candidate.deployment.name)
     else:
         _print(asked, decision)
+        for name, known in capabilities.items():
+            if lacking := [what for what, item in known.items() if item.can is False and item.source == "probed"]:
+                date = max(known[what].date for what in lacking)
+                output.note(f"{name}: no {', no '.join(lacking)} (probed {date}); `providers forget` removes that.")
     if not decision.ranked:
         raise typer.Exit(1)
 
 
-async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, Decision]:
+async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, Decision, _Known]:
     from nearfar.cli import look
     from nearfar.core.places import Class
+    from nearfar.gateway import probed
     from nearfar.gateway.decider import Said
     from nearfar.wire.openai_chat import CLIENT
 
@@ -164,12 +171,16 @@ async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, De
         route = await gateway.fleet.find(asked.model)
         said = Said(header=Class.parse(class_) if class_ else None)
         said = await gateway.pipeline.look(asked, route, said)
-        decision, _ = gateway.decider.decide(asked, route, said)
-        return asked, decision
+        decision, snapshot = gateway.decider.decide(asked, route, said)
+        behind = [item.deployment for item in gateway.fleet.candidates(route, snapshot)]
+        return asked, decision, {item.name: probed.known(item, asked.needs) for item in behind}
 
 
-def described(asked: Request, decision: Decision) -> dict[str, object]:
-    """The decision as one stable object; money is in nano-USD, an upper bound."""
+def described(asked: Request, decision: Decision, capabilities: _Known) -> dict[str, object]:
+    """The decision as one stable object; money is in nano-USD, an upper bound.
+
+    ``capabilities``: by deployment, what was probed or declared, and what the request needs.
+    """
     from nearfar.core.money import upper_bound
     from nearfar.gateway.attempt import output_limit
 
@@ -204,6 +215,7 @@ def described(asked: Request, decision: Decision) -> dict[str, object]:
         "input_tokens_estimate": asked.input_tokens,
         "ranked": ranked,
         "rejected": decision.rejected,
+        "capabilities": capabilities,
     }
 
 

@@ -4,7 +4,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -30,3 +30,12 @@ def believe(deployment: Deployment, findings: Iterable[Finding]) -> Deployment:
             continue
         known[item.what] = Capability(can=item.can, source="probed", date=item.date)
     return deployment if known == deployment.capabilities else msgspec.structs.replace(deployment, capabilities=known)
+
+
+def known(deployment: Deployment, needs: Collection[str] = ()) -> dict[str, Capability]:
+    """What somebody found out or declared about this very deployment; of ``needs``, the catalogue's word too."""
+    return {
+        what: item
+        for what, item in sorted(deployment.capabilities.items())
+        if item.source in {"probed", "declared"} or what in needs
+    }

@@ -9,6 +9,7 @@ import msgspec
 from nearfar.build import Gateway
 from nearfar.core.errors import NoRoute
 from nearfar.core.routing import Candidate, Rejected, Route
+from nearfar.gateway import probed
 from nearfar.server.http import HttpRequest, HttpResponse
 
 _encode = msgspec.json.Encoder().encode
@@ -62,7 +63,11 @@ def described(route: Route, gateway: Gateway) -> dict[str, object]:
 
 
 def _behind(candidate: Candidate, rejected: Rejected | None) -> dict[str, object]:
-    """A deployment behind a name; ``trouble`` says why it is not usable there, and ``code`` which rule says so."""
+    """A deployment behind a name; ``trouble`` says why it is not usable there, and ``code`` which rule says so.
+
+    Of its capabilities, those that a probe found out or its owner declared: what its provider's record says of all of
+    its kind is in `nearfar providers ls --json`.
+    """
     deployment = candidate.deployment
     return {
         "name": deployment.name,
@@ -72,6 +77,7 @@ def _behind(candidate: Candidate, rejected: Rejected | None) -> dict[str, object
         "place_source": deployment.place_source,
         "operations": sorted(deployment.operations),
         "context": deployment.context,
+        "capabilities": probed.known(deployment),
         "demo": deployment.demo,
         "usable": rejected is None,
         "code": "" if rejected is None else rejected.code,

@@ -86,3 +86,10 @@ def load(connection: Connection) -> list[Finding]:
         )
         for row in rows
     ]
+
+
+def forget(connection: Connection, deployment: str) -> int:
+    """Remove everything known about ``deployment``; returns how many findings those were."""
+    if not connection.table_exists("nearfar_capabilities"):
+        return 0
+    return connection.execute("DELETE FROM nearfar_capabilities WHERE deployment = ?", (deployment,))
