@@ -116,6 +116,13 @@ def test_many_values_are_found_like_few() -> None:
         assert needles.exact(text) == [(2, 25)]
 
 
+def test_a_role_that_equals_a_name_is_no_leak() -> None:
+    made = vault()
+    made.mask("user", "person")
+    assert leaks(b'{"messages":[{"role":"user","content":"fine"}]}', made) == []
+    assert leaks(b'{"messages":[{"role":"user","content":"the user"}]}', made) == ["messages[0].content"]
+
+
 def test_an_empty_vault_finds_nothing() -> None:
     assert leaks(b'{"a":"b"}', vault()) == []
 

@@ -168,6 +168,22 @@ def test_members_of_a_conversation() -> None:
         walk.name("for 王", lambda _: "mask", "x")
 
 
+@pytest.mark.parametrize(
+    ("spot", "expected"),
+    [
+        (Spot("messages[0].role", "user", FIXED), True),
+        (Spot("messages[0].content[0].type", "input_text", FIXED), True),
+        (Spot("model", "claude-4", FIXED), True),
+        (Spot("messages[0].role", f"user {NAME}", FIXED), False),
+        (Spot("messages[0].role", "A123456789", FIXED), False),
+        (Spot("messages[0].content", "user", TEXT), False),
+        (Spot("messages[0].content[0].image_url.url", "user", FIXED), False),
+    ],
+)
+def test_terms_of_the_dialect(spot: Spot, expected: bool) -> None:
+    assert walk.is_protocol(spot) is expected
+
+
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),

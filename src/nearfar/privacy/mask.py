@@ -149,8 +149,8 @@ def _one(spot: Spot, spans: list[_Span], vault: Vault, needles: Needles) -> str:
         if not spans and not needles.spans(text) and not needles.escaped(text):
             return text
         if spot.form == FIXED:
-            # A protocol's own word may equal somebody's name; only what was found there is private for certain.
-            return text if spot.path.endswith((".role", ".type", "model")) else _refuse(spot)
+            # Only what was found there is private for certain.
+            return text if walk.is_protocol(spot) else _refuse(spot)
         return vault.word(text, spans[0].kind if spans else "identifier", private=False)
     also = needles.exact(text) + needles.escaped(text)
     if also:

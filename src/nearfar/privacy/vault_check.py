@@ -171,7 +171,8 @@ def leaks(body: bytes, vault: Vault) -> list[str]:
     spots: list[tuple[str, str]] = []
 
     def see(spot: Spot) -> str:
-        spots.append((spot.path, spot.text))
+        if not walk.is_protocol(spot):
+            spots.append((spot.path, spot.text))
         return spot.text
 
     try:

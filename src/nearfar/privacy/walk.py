@@ -32,6 +32,18 @@ class Spot(msgspec.Struct, frozen=True):
 
 Visit = Callable[[Spot], str]
 
+_STEERING = re.compile(r"(?:.*\.)?(?:(role|type)|model)")
+_TERM = re.compile(r"[a-z][a-z_.]{0,40}")
+
+
+def is_protocol(spot: Spot) -> bool:
+    """Whether it is a term of the dialect (a role, a type) or the model's name: one may equal somebody's name."""
+    if spot.form != FIXED:
+        return False
+    found = _STEERING.fullmatch(spot.path)
+    return found is not None and (found[1] is None or _TERM.fullmatch(spot.text) is not None)
+
+
 _WIRE, _DATA, _SCHEMA = "wire", "data", "schema"
 _FREE = frozenset({"arguments", "args", "input", "metadata", "response", "json", "labels", "requestMetadata"})
 """Members whose objects are free JSON: their keys are somebody's words."""
