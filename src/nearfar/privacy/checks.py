@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 
 DIGITS = re.compile("[0-9]+")
+_ZIP = re.compile("[0-9]{5}-[0-9]{4}")
+_YEARS = re.compile("(?:19|20)[0-9]{2} ?- ?(?:19|20)[0-9]{2}")
 _DATE = re.compile(
     r"(?:(?:19|20)[0-9]{2}([-/. ])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?:0?[1-9]|[12][0-9]|3[01])([-/. ])(?:0?[1-9]|[12][0-9]|3[01])\2(?:(?:19|20)[0-9]{2}|[0-9]{2}))(?![0-9])"
@@ -125,12 +127,13 @@ def ipv6(value: str) -> bool:
 def phone(value: str) -> bool:
     """7 to 15 digits (ITU-T E.164) that are no date, no one digit all over."""
     number = digits(value.lower().partition("x")[0])
-    return 7 <= len(number) <= 15 and len(set(number)) > 2 and not _DATE.match(value.strip("( "))
+    years = _YEARS.fullmatch(value)
+    return 7 <= len(number) <= 15 and len(set(number)) > 2 and not years and not _DATE.match(value.strip("( "))
 
 
 def phone_national(value: str) -> bool:
-    """A number with its trunk zero: 9 to 12 digits that are no date."""
-    return 9 <= len(digits(value)) <= 12 and phone(value)
+    """A number with its trunk zero: 9 to 12 digits that are no date and no American postcode (02110-1301)."""
+    return not _ZIP.fullmatch(value) and 9 <= len(digits(value)) <= 12 and phone(value)
 
 
 def nanp(value: str) -> bool:

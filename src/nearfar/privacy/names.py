@@ -229,8 +229,9 @@ class _EnglishNames:
         plain = [word.strip(".'\u2019") for _, word in words]
         if any(word in self._words for word in plain):
             return None
-        before = text[max(0, start - 32) : start].lower()
-        if titled or self._after_title(before):
+        written = text[max(0, start - 32) : start]
+        before = written.lower()
+        if titled or self._after_title(written):
             return start, end, TITLED
         shouted = all(word.isupper() for word in plain if len(word) > 1)
         if len(words) <= 3 and not shouted and self._labelled(before):
@@ -249,10 +250,11 @@ class _EnglishNames:
         return None
 
     def _after_title(self, before: str) -> bool:
-        """Whether a title is the last word before a name: "Mr. ", "dr "."""
+        """Whether a title is the last word before a name: "Mr. ", "dr "; a small "ms" or "miss" is mostly none."""
         if not before.endswith(" "):
             return False
-        return _last_words(before[:-1].removesuffix("."), 1)[0] in self._titles
+        title = before[:-1].removesuffix(".").rpartition(" ")[2]
+        return title.lower() in self._titles and (title[0].isupper() or title in {"mr", "mrs", "dr"})
 
     def _labelled(self, before: str) -> bool:
         """Whether a label leads to a name: "my name is ", "Patient: ", "last name? "."""

@@ -107,7 +107,8 @@ def words(these: Iterable[str]) -> re.Pattern[str] | None:
         ends = "(?![a-z])" if word.isascii() and len(word) <= 4 and word[-1].isalpha() else ""
         (latin if word[0].isascii() else other).setdefault(word[0], []).append(re.escape(word[1:]) + ends)
     parts = [f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in latin.items()]
-    branches = [f"(?<![a-z])(?:{'|'.join(parts)})"] if parts else []
+    firsts = "".join(map(re.escape, latin))
+    branches = [f"(?<![a-z])(?=[{firsts}])(?:{'|'.join(parts)})"] if parts else []
     branches += [f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in other.items()]
     return re.compile("|".join(branches)) if branches else None
 

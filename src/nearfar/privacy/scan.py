@@ -27,8 +27,8 @@ CLUSTER = re.compile("[0-9](?:[-/. ()年月]{0,3}[0-9]){2,}+")
 """Three or more digits, with a little between them: every identifier that is made of digits has such a place."""
 EDGE = 8
 """Characters beside such a place in which a rule for digits may begin or end."""
-REACH = 80
-"""Characters beside it in which the words that explain it are looked for."""
+AHEAD, BEHIND = 64, 40
+"""Characters before and after it in which the words that explain it are looked for."""
 CLOSER = 0.02
 """What the nearest word adds to a score, so that of two explanations the nearer one wins."""
 ENTRIES = 65_536
@@ -123,7 +123,8 @@ class Scanner:
         self._shapes = _shapes([rule for rule in plain if not rule.row.need])
         self._needy = [rule for rule in plain if rule.row.need]
         self._spoken = _spoken(self._needy)
-        self._words = rulebook.words(self._spoken)
+        self._latin = rulebook.words(word for word in self._spoken if word[0].isascii())
+        self._words = rulebook.words(word for word in self._spoken if not word[0].isascii())
 
     def scan(self, text: str) -> Scanned:
         """What is private in ``text``. Raises GuardError if a detector fails: then nothing is known about the text."""
@@ -186,25 +187,27 @@ class Scanner:
             if windows:
                 for rule in those:
                     self._tried(rule, text, windows, out)
-        for index, windows in self._explained(text, _merged([(a - REACH, b + REACH) for a, b in clusters])):
+        for index, windows in self._explained(text, _merged([(a - AHEAD, b + BEHIND) for a, b in clusters])):
             self._tried(self._needy[index], text, windows, out)
 
     def _explained(self, text: Normal, zones: list[Span]) -> Iterator[tuple[int, list[Span]]]:
         """For each rule that needs words: where it may match, because one of its words is near."""
-        if self._words is None:
-            return
         windows: dict[int, list[Span]] = {}
-        for start, end in zones:
-            for hit in self._words.finditer(text.lower, start, end):
-                for index, ahead in self._spoken[hit[0]]:
-                    rule = self._needy[index]
-                    reach = rule.row.before if ahead else rule.row.after
-                    window = (
-                        (hit.start(), hit.end() + reach) if ahead else (hit.start() - reach - rule.width, hit.end())
-                    )
-                    windows.setdefault(index, []).append(window)
+        for words in (self._latin, None if text.lower.isascii() else self._words):
+            if words is not None:
+                for start, end in zones:
+                    for hit in words.finditer(text.lower, max(start, 0), end):
+                        self._opened(hit, windows)
         for index, places in windows.items():
             yield index, _merged(sorted(places))
+
+    def _opened(self, hit: re.Match[str], windows: dict[int, list[Span]]) -> None:
+        """A word was met: where the rules that it explains may match."""
+        start, end = hit.span()
+        for index, ahead in self._spoken[hit[0]]:
+            rule = self._needy[index]
+            window = (start, end + rule.row.before) if ahead else (start - rule.row.after - rule.width, end)
+            windows.setdefault(index, []).append(window)
 
     def _tried(self, rule: Rule, text: Normal, windows: Iterable[Span], out: list[_Spot]) -> None:
         search, whole, size = rule.regex.search, text.text, len(text.text)

@@ -21,15 +21,16 @@ LONG = 256
 """From this many characters on, a blob that cannot be read counts as unknown; shorter ones are hashes and keys."""
 ROUNDS = 3
 """How often escapes may be wrapped in escapes: JSON in JSON in JSON."""
-_ESCAPE = re.compile(
-    r"(?:\\u[0-9a-fA-F]{4})++|\\x[0-9a-fA-F]{2}|\\[nrtbf\"'/\\]"
-    r"|(?:%[0-9a-fA-F]{2})++|&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"
+_ESCAPE = re.compile(  # it begins with one class, which is what makes a search fast
+    r"[\\%&](?:(?<=\\)(?:u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*+|x[0-9a-fA-F]{2}|[nrtbf\"'/\\])"
+    r"|(?<=%)[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*+"
+    r"|(?<=&)(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,24});)"
 )
 _SINGLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _NEXT_IS_DIGIT = re.compile(r"(?:\\[ux]|%)[0-9a-fA-F]{2,4}[0-9]")
 """An escape that could also be two things: 3%0912345678 is a percentage with a number after it."""
 _TAGS = re.compile("[\U000e0020-\U000e007e]{3,}")
-_BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+={0,2}")
 _HEX = re.compile("(?:0x)?((?:[0-9a-fA-F]{2}){8,})")
 
 
