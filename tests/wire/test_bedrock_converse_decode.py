@@ -114,6 +114,7 @@ def test_a_whole_stream_says_what_botocore_reads(path: Path) -> None:
     assert ours(feed(data)) == theirs(aws.events(BEDROCK, "ConverseStream", [data]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.stem)
 def test_every_cut_says_as_much_as_botocore_reads_and_is_no_clean_end(path: Path) -> None:
     data = path.read_bytes()
