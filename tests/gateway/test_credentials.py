@@ -2,7 +2,10 @@
 
 import pytest
 
-from nearfar.gateway.credentials import key_headers, signer, signs
+from nearfar.core.errors import APIConnectionError, RateLimitError, UpstreamError
+from nearfar.core.places import Place
+from nearfar.core.routing import Deployment
+from nearfar.gateway.credentials import attribute, key_headers, signer, signs
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,18 @@ def test_signatures_are_for_those_who_need_them() -> None:
 def test_who_signs_is_found_by_name() -> None:
     with pytest.raises(ModuleNotFoundError, match="credentials_nobody"):
         signer("nobody:x", {}, {})
+
+
+def test_an_upstreams_words_have_a_speaker_and_ours_a_subject() -> None:
+    where = Deployment(
+        name="well", provider="openai-compatible", model="m", wire="openai.chat", base_url="", place=Place.CLOUD
+    )
+    said = RateLimitError("slow down", upstream_status=429)
+    attribute(said, where)
+    assert said.message == str(said) == "well (openai-compatible) says: slow down"
+    ours = UpstreamError("The upstream answered 500 without saying why.", upstream_status=500)
+    attribute(ours, where)
+    assert ours.message == "well (openai-compatible): The upstream answered 500 without saying why."
+    unsaid = APIConnectionError("no connection to 127.0.0.1")
+    attribute(unsaid, where)
+    assert unsaid.message == "no connection to 127.0.0.1"

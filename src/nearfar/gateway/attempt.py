@@ -27,7 +27,7 @@ from nearfar.core.money import cost, upper_bound
 from nearfar.core.places import Treatment
 from nearfar.core.routing import Decision, Deployment, Ranked
 from nearfar.gateway.connection import StaleConnectionError
-from nearfar.gateway.credentials import hush
+from nearfar.gateway.credentials import attribute, hush
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
@@ -257,6 +257,7 @@ class Attempts:
             await self._pass_on(exchange, target, sealed, seen, fresh=fresh)
         except NearfarError as error:
             hush(error, sealed.head, target.secret_headers)
+            attribute(error, target.deployment)
             raise
 
     async def _pass_on(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from nearfar.core.errors import NearfarError
+from nearfar.core.routing import Deployment
 from nearfar.policy.seal import Origin
 
 Header = tuple[str, str]
@@ -18,6 +19,9 @@ _KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
 _SECRET_HEADERS = _KEY_HEADERS | {"authorization", "x-amz-security-token"}
 _SHORTEST = 12
 """Characters of a secret that is worth taking out of a text: shorter ones are words, such as ``none``."""
+
+_OURS = "The upstream "
+"""How a wire begins what it says itself of a reply."""
 
 
 class Signer(Protocol):
@@ -70,3 +74,12 @@ def hush(error: NearfarError, head: bytes, own: Iterable[Header]) -> None:
             if error.param is not None:
                 error.param = error.param.replace(value, "[key]")
             error.args = (error.message,)
+
+
+def attribute(error: NearfarError, deployment: Deployment) -> None:
+    """Say before an upstream's words whose they are: "slow down" alone could be the gateway's own."""
+    if error.upstream_status is None:
+        return
+    said = "" if error.message.startswith(_OURS) else " says"
+    error.message = f"{deployment.name} ({deployment.provider}){said}: {error.message}"
+    error.args = (error.message,)
