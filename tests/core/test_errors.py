@@ -85,6 +85,12 @@ def test_the_error_of_an_upstreams_status(status: int, kind: type[NearfarError],
     assert (error.upstream_status, error.upstream_body, error.retry_after, error.code) == (status, b"raw", 1.0, "c")
 
 
-@pytest.mark.parametrize("kind", [errors.EgressDenied, errors.BudgetExceeded, errors.MaskingFailed, errors.ClientGone])
+@pytest.mark.parametrize("kind", [errors.EgressDenied, errors.BudgetExceeded, errors.ClientGone])
 def test_no_other_deployment_is_tried_after_these(kind: type[NearfarError]) -> None:
     assert not kind.moves_on
+
+
+@pytest.mark.parametrize("kind", [errors.MaskingFailed, errors.AuditUnavailable])
+def test_what_may_not_leave_may_still_be_answered_near(kind: type[NearfarError]) -> None:
+    assert kind.moves_on
+    assert not kind.cools_down, "the deployment is not to blame"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -30,7 +29,7 @@ def command(extra: str) -> str:
     origin = _origin()
     if origin is None or origin.dir_info is None:
         return f'{pip} "nearfar[{extra}]"'
-    folder = url2pathname(urlsplit(origin.url).path)
+    folder = unquote(urlsplit(origin.url).path)
     editable = "--editable " if origin.dir_info.editable else ""
     return f'{pip} {editable}"{folder}[{extra}]"'
 
