@@ -89,7 +89,13 @@ def test_max_tokens_is_mandatory_so_a_default_is_shown() -> None:
         ({"temperature": 1.5}, "temperature"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools"),
-        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
+        (
+            {
+                "tools": [{"type": "function", "function": {"name": "f"}}],
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {}},
+            },
+            "tool_choice",
+        ),
         ({"audio": {"voice": "x"}}, "audio"),
         ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]}, "messages"),

@@ -35,7 +35,7 @@ def test_what_is_needed() -> None:
         "tools",
         "tool_choice",
     }
-    assert read(tools=[], toolConfig={"functionCallingConfig": {"mode": "ANY"}}).needs == set()
+    assert "offers none" in refused(tools=[], toolConfig={"functionCallingConfig": {"mode": "ANY"}}).message
     found = read(
         generation_config={
             "max_output_tokens": 9,

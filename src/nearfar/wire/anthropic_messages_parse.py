@@ -14,7 +14,7 @@ import msgspec
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import strict
-from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
+from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
 CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_", "browser_toolset_", "tool_search_tool_")
@@ -177,14 +177,17 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
             message = f"{name} reaches for content elsewhere, which this gateway cannot see."
             raise BadRequestError(message, code="unsupported", param=name, hint="Leave it out.")
     tools = values.get("tools")
+    choice = values.get("tool_choice")
+    if choice is not None and not isinstance(choice, dict):
+        raise wrong("tool_choice", choice, "an object with a type")
+    insists = choice is not None and choice.get("type") in ("any", "tool")  # a tuple, as above
+    if insists and not tools:
+        raise no_tools("tool_choice")
+    if insists:
+        needs.add("tool_choice")
     if tools:
         _read_tools(tools)
         needs.add("tools")
-        choice = values.get("tool_choice")
-        if choice is not None and not isinstance(choice, dict):
-            raise wrong("tool_choice", choice, "an object with a type")
-        if choice and choice.get("type") in ("any", "tool"):  # a tuple, as above
-            needs.add("tool_choice")
     elif tools is not None and not isinstance(tools, list):
         raise wrong("tools", tools, "a list of tools")
     output = values.get("output_config")

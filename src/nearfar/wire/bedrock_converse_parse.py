@@ -13,7 +13,7 @@ import msgspec
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import strict
-from nearfar.wire.fields import integer, refuse_steering, wrong
+from nearfar.wire.fields import integer, no_tools, refuse_steering, wrong
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
 NAME = "bedrock.converse"
@@ -138,6 +138,8 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("tools")
     choice = config.get("toolChoice")
     if isinstance(choice, dict) and choice.keys() & {"any", "tool"}:
+        if not tools:
+            raise no_tools("toolConfig.toolChoice")
         needs.add("tool_choice")
     if _object(_object(values, "outputConfig"), "textFormat"):
         needs.add("json_schema")

@@ -90,6 +90,13 @@ def wrong(param: str, value: object, wanted: str, *, hint: str = "") -> BadReque
     return BadRequestError(f"{param} is {got}; it must be {wanted}.", code="invalid_type", param=param, hint=hint)
 
 
+def no_tools(param: str) -> BadRequestError:
+    """The error for a request that insists on a call of a tool and offers none, as the vendors' own servers say."""
+    return BadRequestError(
+        f"{param} insists on a tool, and the request offers none.", param=param, hint="Add tools, or leave it out."
+    )
+
+
 def refuse_steering(values: dict[str, Any]) -> None:
     """Raise BadRequestError for a member that would steer the gateway."""
     if STEERING.isdisjoint(values):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.errors import BadRequestError
-from nearfar.wire.fields import integer, wrong
+from nearfar.wire.fields import integer, no_tools, wrong
 from nearfar.wire.gemini_generate_members import camel
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
@@ -176,7 +176,9 @@ def _read_choice(config: object, found: Body) -> None:
         return
     if not isinstance(calling, dict):
         raise wrong("toolConfig.functionCallingConfig", calling, "an object")
-    if calling.get("mode") == "ANY" and "tools" in found.needs:
+    if calling.get("mode") == "ANY":
+        if "tools" not in found.needs:
+            raise no_tools("toolConfig.functionCallingConfig.mode")
         found.needs.add("tool_choice")
 
 

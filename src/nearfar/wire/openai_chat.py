@@ -18,7 +18,7 @@ from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 from nearfar.wire.failures import upstream_error
-from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
+from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.openai_chat_conversation import conversation as conversation_of
 from nearfar.wire.openai_chat_decode import decoder
 from nearfar.wire.openai_chat_render import error_body, renderer
@@ -195,6 +195,8 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         choice = values.get("tool_choice")
         if choice == "required" or isinstance(choice, dict):
             needs.add("tool_choice")
+    elif values.get("tool_choice") == "required" or isinstance(values.get("tool_choice"), dict):
+        raise no_tools("tool_choice")
     if values.get("logprobs"):
         needs.add("logprobs")
     shape = values.get("response_format")

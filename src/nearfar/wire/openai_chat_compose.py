@@ -36,6 +36,9 @@ def members(conversation: Conversation) -> dict[str, msgspec.Raw]:
     """The request's members except ``model`` and ``stream``, encoded."""
     values: dict[str, Any] = dict(conversation.extra)
     _put_settings(values, conversation.settings)
+    if not conversation.tools and "tools" not in values and conversation.settings.tool_choice in {"auto", "none"}:
+        # It asks for nothing then, and OpenAI's servers refuse it without tools.
+        del values["tool_choice"]
     if conversation.tools:
         values["tools"] = [_tool(tool) for tool in conversation.tools]
     values["messages"] = [part for message in conversation.messages for part in _messages(message)]

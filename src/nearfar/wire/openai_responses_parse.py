@@ -14,7 +14,7 @@ from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import openai_responses_tools as tools
 from nearfar.wire import strict
-from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
+from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.openai_chat import ELSEWHERE
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
@@ -211,9 +211,12 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
     listed = values.get("tools")
     searches = tools.check(listed) if listed is not None else False
     tools.check_choice(values.get("tool_choice"), listed or [], searches=searches)
+    insists = values.get("tool_choice") == "required" or isinstance(values.get("tool_choice"), dict)
+    if insists and not listed:
+        raise no_tools("tool_choice")
     if listed and not all(tools.is_search(tool["type"]) for tool in listed):
         needs.add("tools")
-        if values.get("tool_choice") == "required" or isinstance(values.get("tool_choice"), dict):
+        if insists:
             needs.add("tool_choice")
     if values.get("top_logprobs") or "message.output_text.logprobs" in (values.get("include") or ()):
         needs.add("logprobs")
