@@ -36,8 +36,6 @@ from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.survey import Survey
 from nearfar.gateway.transport import Proxies, Transport
 from nearfar.gateway.witness import Witness
-from nearfar.ledger.audit import Audit
-from nearfar.ledger.audit_records import Opened
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy import presets
 from nearfar.policy.rules import Rules
@@ -67,6 +65,7 @@ _SQLITE = "sqlite:///"
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.masking import Masking
+    from nearfar.ledger.audit import Audit
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,6 +334,9 @@ def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:
 
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:
     """The chain of this process."""
+    from nearfar.ledger.audit import Audit
+    from nearfar.ledger.audit_records import Opened
+
     assert rules.audit is not None
     opened = Opened(
         process=os.getpid(),

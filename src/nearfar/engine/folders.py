@@ -16,11 +16,8 @@ from pathlib import Path
 from nearfar.engine import hf_folder, onnx_folder
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.folder_files import present
-from nearfar.engine.header import ONNX, TRANSFORMERS
 from nearfar.engine.hf_folder import Folder
 
-SUFFIXES = {TRANSFORMERS: ".transformers", ONNX: ".onnx"}
-"""Engine → what the folders of its models end with."""
 
 
 def read_folder(folder: Path) -> Folder:

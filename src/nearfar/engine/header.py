@@ -7,6 +7,8 @@ import msgspec
 LLAMA_CPP = "llama.cpp"
 TRANSFORMERS = "transformers"
 ONNX = "onnx"
+SUFFIXES = {TRANSFORMERS: ".transformers", ONNX: ".onnx"}
+"""Engine → what the folders of its models end with."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

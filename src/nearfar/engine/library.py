@@ -16,10 +16,9 @@ from pathlib import Path
 import msgspec
 
 from nearfar.core.errors import BadRequestError, ConflictError, EngineError, NotFoundError
-from nearfar.engine import folders
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.gguf import read_header
-from nearfar.engine.header import Header
+from nearfar.engine.header import SUFFIXES, Header
 from nearfar.engine.headers import Headers
 
 DEMO_NAME = "demo-tiny"
@@ -27,7 +26,7 @@ DEMO_PATH = Path(__file__).with_name("data") / "demo-tiny.gguf"
 RESERVED = frozenset({"auto", "local", "cloud"})
 """Names that clients use for choices, not for models."""
 _SUFFIX = ".gguf"
-_SUFFIXES = (_SUFFIX, *folders.SUFFIXES.values())
+_SUFFIXES = (_SUFFIX, *SUFFIXES.values())
 _MAX_NAME = 96
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -66,6 +65,8 @@ class Library:
         Raises ModelFileError for what is not a usable model, BadRequestError for a bad name, ConflictError for one
         that is taken, EngineError if the folder cannot be used.
         """
+        from nearfar.engine import folders  # what reads model folders is needed by few starts
+
         source = Path(os.path.realpath(path.expanduser()))
         files: tuple[str, ...] = ()
         if source.is_dir():
@@ -85,7 +86,7 @@ class Library:
                 f"There is a model {name} already.",
                 hint=f"Choose another name with --name, or remove it first: nearfar models rm {name}",
             )
-        target = self.folder / f"{name}{folders.SUFFIXES.get(header.engine, _SUFFIX)}"
+        target = self.folder / f"{name}{SUFFIXES.get(header.engine, _SUFFIX)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if files:
@@ -150,6 +151,8 @@ class Library:
                 f"There is no local model {name!r}.", code="model_not_found", hint="See: nearfar models ls"
             )
         if path.suffix != _SUFFIX:
+            from nearfar.engine import folders
+
             return folders.remove(path)
         status = path.lstat()
         path.unlink()
@@ -209,8 +212,10 @@ def _check_name(name: str) -> None:
 
 def _usable(path: Path) -> Header:
     """The header of a whole model that an engine can run; raises ModelFileError for the rest."""
-    engine = next((engine for engine, suffix in folders.SUFFIXES.items() if path.suffix == suffix), "")
+    engine = next((engine for engine, suffix in SUFFIXES.items() if path.suffix == suffix), "")
     if engine:
+        from nearfar.engine import folders
+
         header = folders.read_folder(path).header
         if header.engine != engine:
             raise ModelFileError(f"{path} is a folder for {header.engine}, and its name says {engine}.")

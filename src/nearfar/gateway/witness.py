@@ -6,13 +6,16 @@ The record of an attempt is on the disk before its bytes leave; without it nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import AuditUnavailable
 from nearfar.core.routing import Decision, Ranked
-from nearfar.ledger.audit import Audit
-from nearfar.ledger.audit_records import attempted, refused
 from nearfar.policy.classify import Seen
+
+if TYPE_CHECKING:
+    # Loaded only where a policy demands records.
+    from nearfar.ledger.audit import Audit
 
 
 class Witness:
@@ -49,6 +52,8 @@ class Witness:
             raise AuditUnavailable(
                 f"Policy {decision.policy} demands a record before bytes leave, and this process keeps none."
             )
+        from nearfar.ledger.audit_records import attempted
+
         kinds, unknown, harmless = _totals(seen)
         record = attempted(
             request,
@@ -72,6 +77,8 @@ class Witness:
         """Record a refusal soon: nothing left, so nobody waits for it."""
         if self._audit is None or not decision.audit:
             return
+        from nearfar.ledger.audit_records import refused
+
         kinds, unknown, harmless = _totals(seen)
         self._audit.submit(
             refused(
