@@ -19,7 +19,6 @@ from nearfar.engine.folder_files import present
 from nearfar.engine.hf_folder import Folder
 
 
-
 def read_folder(folder: Path) -> Folder:
     """What lies in ``folder``. Raises ModelFileError and nothing else."""
     try:
