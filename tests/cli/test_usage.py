@@ -36,6 +36,7 @@ def begin(attempt: str, deployment: str, *, at: int, request: str = "") -> Begin
         reason="local first",
         price="" if deployment == "odd" else "p",
         bound=None if deployment == "odd" else 5_000,
+        deviations=("dropped:seed", "renamed:stop") if deployment == "odd" else (),
     )
 
 
@@ -95,6 +96,7 @@ def test_filters_and_single_attempts(filled: Cli) -> None:
     assert (row["deployment"], row["input_tokens"], row["class"]) == ("near", 10, "internal")
     assert "local first" in filled("usage", "-n", "1", "--deployment", "near").out
     assert filled("usage", "-n", "5", "--since", "1h", "--deployment", "far", "-q").out == "b\n"
+    assert "dropped:seed, renamed:stop" in filled("usage", "-n", "1", "--deployment", "odd").out
 
 
 def test_the_outcomes_are_those_of_the_ledger() -> None:
@@ -123,6 +125,7 @@ def test_an_empty_ledger(cli: Cli) -> None:
         (("--until", "2026-13-01"), "2026-13-01"),
         (("--since", "999999w"), "999999w"),
         (("--outcome", "foo"), "Use one of ok, error, cut, cancelled, open, unknown."),
+        (("--purpose", "foo"), "Use one of serve, probe."),
         (("--place", "moon"), "Use one of device, lan, private-cloud, cloud."),
         (("--class", "secret", "-n", "3"), "Use one of public, internal, confidential, restricted."),
     ],

@@ -147,6 +147,19 @@ def test_when_all_fail_the_last_error_tells_of_all(tmp_path: Path) -> None:
             assert out.headers["retry-after"] == "4"
             message = json.loads(out.body)["error"]["message"]
             assert "one: rate_limit_exceeded; two: overloaded" in message
+            assert out.headers["x-nearfar-deviations"] == "failover:one:rate_limit_exceeded", "two was the last"
+            assert len(made.counted("nearfar_fallbacks_total")) == 1
+
+    run(scenario())
+
+
+def test_where_nothing_took_over_no_failover_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with upstream(error(b"503 Busy")) as one, house(tmp_path, snapshot(target("one", one.port))) as made:
+            out = await made.chat()
+            assert out.status == 503
+            assert "x-nearfar-deviations" not in out.headers
+            assert json.loads(out.body)["error"]["message"].startswith("one (")
 
     run(scenario())
 

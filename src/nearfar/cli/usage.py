@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # the ledger's room is only needed when a command runs
 GROUPS = "day, route, deployment, provider, model, place, class, caller, purpose, operation, outcome"
 OUTCOMES = ("ok", "error", "cut", "cancelled", "open", "unknown")
 """How an attempt can stand in the ledger: ended in one of four ways, under way, or never ended."""
+PURPOSES = ("serve", "probe")
+"""What an attempt can have been made for: to answer somebody, or to try what a deployment can do."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -39,7 +41,7 @@ def usage(
     place: Annotated[str | None, typer.Option("--place")] = None,
     class_: Annotated[str | None, typer.Option("--class")] = None,
     caller: Annotated[str | None, typer.Option("--caller", help="A key's id (`nearfar keys ls`).")] = None,
-    purpose: Annotated[str | None, typer.Option("--purpose")] = None,
+    purpose: Annotated[str | None, typer.Option("--purpose", help=f"One of {', '.join(PURPOSES)}.")] = None,
     operation: Annotated[str | None, typer.Option("--operation")] = None,
     outcome: Annotated[str | None, typer.Option("--outcome", help=f"One of {', '.join(OUTCOMES)}.")] = None,
     entries: Annotated[int, typer.Option("--entries", "-n", min=0, max=100_000, help="The last N attempts.")] = 0,
@@ -55,6 +57,7 @@ def usage(
     _known("--place", place, [item.label for item in Place])
     _known("--class", class_, [item.label for item in Class])
     _known("--outcome", outcome, OUTCOMES)
+    _known("--purpose", purpose, PURPOSES)
     grouping = [word for word in re.split(r"[,\s]+", by) if word]
     where = query.Filter(
         since=moment(since, "--since"),
@@ -170,15 +173,17 @@ def _attempts(found: list[Entry], *, json: bool, quiet: bool) -> None:
             usd(item.cost),
             f"{item.total_ms:,.0f}",
             item.reason,
+            ", ".join(item.deviations),
         )
         for item in found
     ]
+    head = ("TIME (UTC)", "REQUEST", "ASKED", "DEPLOYMENT", "PLACE", "OUTCOME", "IN", "OUT", "COST", "MS", "REASON")
     output.table(
-        ("TIME (UTC)", "REQUEST", "ASKED", "DEPLOYMENT", "PLACE", "OUTCOME", "IN", "OUT", "COST", "MS", "REASON"),
+        (*head, "DEVIATIONS"),
         rows,
         right=(6, 7, 8, 9),
-        drop=("REQUEST", "REASON", "ASKED", "MS", "PLACE", "IN", "OUT"),
-        flow=("OUTCOME", "REASON"),
+        drop=("REQUEST", "REASON", "ASKED", "MS", "PLACE", "IN", "OUT", "DEVIATIONS"),
+        flow=("OUTCOME", "REASON", "DEVIATIONS"),
     )
     if not found:
         output.note("Nothing in the ledger matches.")

@@ -129,8 +129,13 @@ class Pipeline:
             self._witness.turned_away(exchange.request, decision, exchange.seen, error.code)
             raise error
         errors: list[NearfarError] = []
+        left = ""
         for ranked in decision.ranked:
             deployment = ranked.candidate.deployment
+            if errors:
+                # Told once another one takes over: what failed last was followed by nobody.
+                exchange.deviations.append(f"failover:{left}:{errors[-1].code}")
+                self._metrics.fallback(left, errors[-1].code)
             try:
                 cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
             except NearfarError as error:
@@ -138,8 +143,7 @@ class Pipeline:
                 if exchange.committed or not (error.moves_on or error.code == "unsupported"):
                     raise
                 errors.append(error)
-                exchange.deviations.append(f"failover:{deployment.name}:{error.code}")
-                self._metrics.fallback(deployment.name, error.code)
+                left = deployment.name
             else:
                 self._metrics.decision(deployment.name, decision.strategy)
                 return cost
