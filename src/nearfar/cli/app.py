@@ -23,6 +23,7 @@ from nearfar.cli import (
     run,
     serve,
     usage,
+    verify_egress,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
+app.command("verify-egress")(verify_egress.verify_egress)
 app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")
 
