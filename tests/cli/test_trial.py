@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import pytest
 from tests.cli.conftest import Cli
 
@@ -96,6 +97,15 @@ def test_one_that_can_do_everything() -> None:
     assert tried.deployment == "d"
     assert [body["model"] for body in session.asked] == ["route", "d", "d", "d", "d"], "then the one that answered"
     assert all(body["max_tokens"] for body in session.asked), "every question bounds what it can cost"
+
+
+def test_a_name_beyond_ascii_is_asked_again_by_its_own_letters() -> None:
+    there = {"x-nearfar-deployment": "ollama/??:7b", "x-nearfar-deployment-encoded": "ollama/%E9%80%9A%E7%BE%A9:7b"}
+    first = turn(GOOD)
+    first = msgspec.structs.replace(first, headers={**first.headers, **there})
+    session = Scripted(plain=first)
+    assert trial.run(session, "route").deployment == "ollama/通義:7b"
+    assert {body["model"] for body in session.asked[1:]} == {"ollama/通義:7b"}
 
 
 def test_a_quick_one_asks_once() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -238,6 +239,8 @@ def test_whatever_a_configuration_names_headers_stay_lines_of_ascii(name: str, r
     client.exchange.attempt(ranked, "att", (f"failover:{name}:x",), like=True)
     client.deliver(WHOLE)
     client.finish()
+    whole = client.out.headers.get("x-nearfar-deployment-encoded", "")
+    assert unquote(whole) == ("" if name.isascii() else name.encode(errors="replace").decode())
     for value in client.out.headers.values():
         assert value.isascii()
         assert not set(value) & set("\r\n")

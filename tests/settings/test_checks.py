@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nearfar.settings.checks import check
+from nearfar.settings.checks import check, usable_name
 from nearfar.settings.model import DeploymentSetting, Policy, Responses, RouteSetting, Server, Settings
 
 
@@ -100,3 +100,23 @@ def test_a_policy_file_is_named_by_its_whole_path() -> None:
 def test_places_beside_a_preset_are_compared_with_each_other() -> None:
     assert keys(Settings(policy=Policy(preset="team", internal="lan", restricted="cloud"))) == ["policy.restricted"]
     assert keys(Settings(policy=Policy(preset="team", public="lan"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fine"),
+    [
+        ("ollama/通義:7b", True),
+        ("größe-1", True),
+        ("ไทย-นี้", True),
+        ("a" * 128, True),
+        ("a" * 129, False),
+        ("", False),
+        ("/x", False),
+        ("a b", False),
+        ("a\u202eb", False),
+        ("a\nb", False),
+        ("a#b", False),
+    ],
+)
+def test_names_have_letters_of_any_script(name: str, fine: bool) -> None:
+    assert usable_name(name) is fine

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 import msgspec
 
@@ -133,7 +134,7 @@ def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> di
     return {
         "request": headers.get("x-nearfar-request", ""),
         "route": headers.get("x-nearfar-route", ""),
-        "deployment": headers.get("x-nearfar-deployment", ""),
+        "deployment": deployment(headers, ""),
         "place": headers.get("x-nearfar-place", ""),
         "class": headers.get("x-nearfar-class", ""),
         "reason": headers.get("x-nearfar-reason", ""),
@@ -148,9 +149,14 @@ def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> di
     }
 
 
+def deployment(headers: Mapping[str, str], unsaid: str) -> str:
+    """Who answered, by its whole name: a header holds only ASCII, so a second one carries the others' letters."""
+    return unquote(headers.get("x-nearfar-deployment-encoded", "")) or headers.get("x-nearfar-deployment", unsaid)
+
+
 def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> str:
     """One line of what happened: where it ran, why, tokens, cost, time, and every deviation."""
-    where = headers.get("x-nearfar-deployment", "?")
+    where = deployment(headers, "?")
     parts = [
         f"{where} ({headers.get('x-nearfar-place', '?')})",
         headers.get("x-nearfar-reason", ""),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from nearfar.cli.answer import deployment as answered_by
 from nearfar.cli.question import message
 from nearfar.cli.session import Session, Turn
 from nearfar.core.errors import BadRequestError, ContextTooLong, NearfarError, UnprocessableEntityError
@@ -55,7 +56,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 def run(session: Session, name: str, *, quick: bool = False) -> Trial:
     """Try the deployment or route ``name``; raises the error of the first question, if that one fails already."""
     first = _ask(session, name, "Answer with one word: ready?", 16)
-    deployment = first.headers.get("x-nearfar-deployment", name)
+    deployment = answered_by(first.headers, name)
     verdicts = [_streams(first), _counts(first)]
     if not quick:
         verdicts += [*_calls_tools(session, deployment), _follows_schema(session, deployment)]

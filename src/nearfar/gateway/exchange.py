@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
 
 from nearfar.core.chat import Chunk, Request
 from nearfar.core.errors import NearfarError, UpstreamError
@@ -273,12 +274,15 @@ def _told_decision(route: str, class_: Class) -> bytes:
 
 @functools.lru_cache(1024)
 def _told_attempt(deployment: str, place: Place, reason: str, attempts: int) -> bytes:
-    return b"x-nearfar-deployment: %b\r\nx-nearfar-place: %b\r\nx-nearfar-reason: %b\r\nx-nearfar-attempts: %d\r\n" % (
+    lines = b"x-nearfar-deployment: %b\r\nx-nearfar-place: %b\r\nx-nearfar-reason: %b\r\nx-nearfar-attempts: %d\r\n" % (
         _ascii(deployment),
         place.label.encode(),
         _ascii(reason),
         attempts,
     )
+    if not deployment.isascii():
+        lines += b"x-nearfar-deployment-encoded: %b\r\n" % quote(deployment, safe="/:@+", errors="replace").encode()
+    return lines
 
 
 def read_lines(lines: bytes) -> Headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from urllib.parse import urlsplit
 
@@ -23,7 +24,8 @@ from nearfar.settings.shape import Path, did_you_mean, dotted
 Found = Iterator[tuple[Path, str, str]]
 """(path, what is wrong, next step)"""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+_LONGEST_NAME = 128
+_MARKS = frozenset("._:/@+-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding", "te"}
@@ -72,6 +74,13 @@ def check(settings: Settings, origin: Callable[[Path], str], named: Iterable[str
     for path, message, hint in itertools.chain(*(part(settings) for part in parts), routes):
         found.append(Problem(key=dotted(path), origin=origin(path), message=message, hint=hint))
     return found
+
+
+def usable_name(name: str) -> bool:
+    """Whether a deployment or route may be called so: letters and digits of any script, and few marks."""
+    # Scripts such as Thai and Devanagari write vowels as marks (M) on their letters.
+    fine = all(letter in _MARKS or unicodedata.category(letter)[0] in "LMN" for letter in name)
+    return fine and name[:1].isalnum() and len(name) <= _LONGEST_NAME
 
 
 def _ranges(settings: Settings) -> Found:
@@ -201,7 +210,7 @@ def _responses(settings: Settings) -> Found:
 def _deployments(settings: Settings) -> Found:
     for name, item in settings.deployments.items():
         path: Path = ("deployments", name)
-        if not NAME.fullmatch(name):
+        if not usable_name(name):
             yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
         for field in ("provider", "model"):
             if not getattr(item, field).strip() or not getattr(item, field).isprintable():
@@ -251,7 +260,7 @@ def _headers(path: Path, item: DeploymentSetting) -> Found:
 def _routes(settings: Settings, targets: Collection[str]) -> Found:
     for name, item in settings.routes.items():
         path: Path = ("routes", name)
-        if not NAME.fullmatch(name):
+        if not usable_name(name):
             yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
         yield from _targets(path, item, targets)
 
