@@ -3,6 +3,10 @@
 
 PYTHON ?= python3
 VENV := .venv
+# An activated .venv hides the Python it was made with, and with it the only pip.
+ifeq ($(VIRTUAL_ENV),$(CURDIR)/$(VENV))
+export PATH := $(subst $(VIRTUAL_ENV)/bin:,,$(PATH))
+endif
 BIN := $(VENV)/bin
 PIP_INSTALL = $(PYTHON) -m pip --disable-pip-version-check --no-input --python $(BIN)/python install --quiet
 FROM_LOCK = $(PIP_INSTALL) --require-hashes --only-binary :all:

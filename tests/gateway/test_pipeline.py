@@ -29,7 +29,7 @@ from tests.gateway.house import (
 from tests.gateway.scripted import upstream
 
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Candidate, Route
+from nearfar.core.routing import Candidate, Capability, Route
 from nearfar.gateway import pipeline
 from nearfar.gateway.decider import Said
 from nearfar.gateway.fleet import Target
@@ -210,6 +210,23 @@ def test_the_refusal_fits_the_reason(tmp_path: Path) -> None:
                 "nowhere": (404, "model_not_found"),
             }
             assert made.entries() == []
+
+    run(scenario())
+
+
+def test_the_first_member_that_nobody_can_do_is_named(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        never = Capability(can=False, source="catalogue")
+        one = target("one", 1, capabilities={"choices": never, "logprobs": never})
+        async with house(tmp_path, snapshot(one)) as made:
+            for fields, param in (
+                ({"n": 2}, "n"),
+                ({"logprobs": True}, "logprobs"),
+                ({"n": 2, "logprobs": True}, "n"),
+            ):
+                out = await made.chat(**fields)
+                refused = json.loads(out.body)["error"]
+                assert (out.status, refused["code"], refused["param"]) == (400, "unsupported", param)
 
     run(scenario())
 

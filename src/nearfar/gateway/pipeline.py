@@ -125,7 +125,7 @@ class Pipeline:
     async def _first_that_answers(self, exchange: Exchange, decision: Decision, snapshot: Snapshot) -> int | None:
         """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
         if not decision.ranked:
-            error = refusal(decision) or _refusal(decision)
+            error = refusal(decision) or _refusal(decision, exchange.request)
             self._witness.turned_away(exchange.request, decision, exchange.seen, error.code)
             raise error
         errors: list[NearfarError] = []
@@ -157,7 +157,7 @@ async def _heartbeat(exchange: Exchange) -> None:
         await asyncio.sleep(PATIENCE)
 
 
-def _refusal(decision: Decision) -> NearfarError:
+def _refusal(decision: Decision, request: Request) -> NearfarError:
     """Why no deployment may be tried, as the error that fits the reasons."""
     codes = {item.code for item in decision.rejected}
     # What the strategy or the operation leaves out says nothing about the request while something else does.
@@ -170,6 +170,7 @@ def _refusal(decision: Decision) -> NearfarError:
         return BadRequestError(
             f"No deployment of {decision.route!r} can do this: {why}.",
             code="unsupported",
+            param=_asked_by(decision, request),
             hint="`nearfar providers ls --json` shows what each can do.",
         )
     if codes == {"offline"}:
@@ -195,6 +196,24 @@ def _refusal(decision: Decision) -> NearfarError:
         code="no_deployment",
         hint="`nearfar doctor` shows what was found.",
     )
+
+
+_MEMBERS = {
+    "choices": {"openai.chat": "n", "openai.completions": "n", "gemini.generate": "generationConfig.candidateCount"},
+    "logprobs": {"openai.chat": "logprobs"},
+    "tools": {"openai.chat": "tools", "anthropic.messages": "tools", "gemini.generate": "tools"},
+    "tool_choice": {"openai.chat": "tool_choice", "anthropic.messages": "tool_choice"},
+    "json_schema": {"openai.chat": "response_format"},
+    "json_mode": {"openai.chat": "response_format"},
+}
+"""Need → client's wire → the member of the request that brought it."""
+
+
+def _asked_by(decision: Decision, request: Request) -> str | None:
+    """The member of ``request`` that no deployment can do; None where they lack different ones, or it has no name."""
+    missing = {need for need in request.needs if any(f"cannot do {need} " in item.reason for item in decision.rejected)}
+    found = {_MEMBERS.get(need, {}).get(request.wire) for need in missing}
+    return found.pop() if len(found) == 1 else None
 
 
 def _last(errors: list[NearfarError], decision: Decision) -> NearfarError:
