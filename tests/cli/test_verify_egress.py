@@ -37,6 +37,7 @@ def test_a_guard_that_is_switched_off_is_found(cli: Cli) -> None:
     assert result.code == 1
     assert "LEAKED: tw.national_id" in result.out or "LEAKED: card" in result.out
     assert "A123456789" not in result.out, "the value itself is not told"
+    assert "looks at no text" in result.err
     total = result.out.strip().splitlines()[-1]
     assert total.startswith("Policy developer")
     assert " 0 leaked" not in total

@@ -25,9 +25,11 @@ if TYPE_CHECKING:  # stage and corpus are only needed when the command runs
     from nearfar.cli.verify_corpus import Canary, Spot
     from nearfar.cli.verify_stage import Stage
 
-STAYED, MASKED, REFUSED, ALLOWED, LEAKED = "stayed", "masked", "refused", "allowed", "LEAKED"
-"""A near deployment answered; a cloud was asked without the value; nobody was; the policy lets it go; it got out."""
-OUTCOMES = (STAYED, MASKED, REFUSED, ALLOWED, LEAKED)
+STAYED, MASKED, WITHOUT, REFUSED = "stayed", "masked", "without", "refused"
+"""A near deployment answered; a cloud was asked with a mask; or without the member that held it; nobody was asked."""
+ALLOWED, LEAKED = "allowed", "LEAKED"
+"""It left, as the policy allows for its kind; or against the policy."""
+OUTCOMES = (STAYED, MASKED, WITHOUT, REFUSED, ALLOWED, LEAKED)
 _LARGE = 200_000
 _TOO_LARGE = 9_000_000
 """Characters of a request that is read beside the event loop, and of one that is not read at all."""
@@ -60,6 +62,8 @@ class Report(msgspec.Struct, kw_only=True):
     isolated: bool
     canaries: int
     skipped: list[str]
+    looks: bool = True
+    """Whether the policy has texts looked at."""
     ok: bool = False
     requests: int = 0
     rows: list[Row] = []
@@ -134,6 +138,7 @@ def _again(wrapped: list[str], arguments: list[str], environ: Mapping[str, str])
 
 def verify(stage: Stage, policy: Policy, *, thorough: bool, isolated: bool) -> Report:
     """Everything that the command does, in order."""
+    from nearfar import build
     from nearfar.cli.verify_corpus import canaries, spots
     from nearfar.policy import presets
     from nearfar.settings.model import Settings
@@ -141,6 +146,7 @@ def verify(stage: Stage, policy: Policy, *, thorough: bool, isolated: bool) -> R
     rules = presets.rules(Settings(policy=policy))
     planted, short = canaries(rules)
     report = Report(policy=rules.name, isolated=isolated, canaries=len(planted), skipped=short)
+    report.looks = build.guard(Settings(policy=policy), rules) is not None
     run = _Run(stage, report, planted)
     run.prove_the_tap()
     with stage.gateway("sound") as url:
@@ -252,7 +258,7 @@ class _Run:
         if sent and any(map(Haystack(sent).holds, canary.values)):
             outcome = ALLOWED if canary.allowed else LEAKED
         elif b"POST " in sent:
-            outcome = MASKED
+            outcome = MASKED if "masked:" in reply.deviations else WITHOUT
         else:
             outcome = STAYED if reply.status == 200 else REFUSED
         row = self._row(spot.dialect, place)
@@ -308,7 +314,7 @@ def tell(report: Report) -> None:
         for row in report.rows
     ]
     columns = ("DIALECT", "PLACE", "ASKED", *(name.upper() for name in OUTCOMES), "NOTE")
-    output.table(columns, rows, right=(2, 3, 4, 5, 6, 7), flow=("NOTE",))
+    output.table(columns, rows, right=(2, 3, 4, 5, 6, 7, 8), flow=("NOTE",))
     output.line()
     output.table(("KEPT IN", "FOUND"), [(where, ", ".join(found) or "nothing") for where, found in report.kept.items()])
     output.line()
@@ -322,5 +328,7 @@ def tell(report: Report) -> None:
         f"Policy {report.policy}: {report.requests} requests with {report.canaries} values, {network}: "
         f"{len(report.leaks)} leaked, {sum(map(len, report.kept.values()))} kept where they should not be."
     )
+    if not report.looks:
+        output.note("This policy looks at no text (policy.detect), so it can keep back none of what was planted.")
     if report.skipped:
         output.note(f"Too short to be told from other bytes, so not planted: {', '.join(report.skipped)}.")

@@ -65,6 +65,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     body: bytes
+    deviations: str = ""
+    """What the gateway says that it changed."""
 
 
 class Tap:
@@ -242,18 +244,18 @@ def ask(url: str, path: str, body: bytes | None, headers: Mapping[str, str] | No
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=WAIT)
     given = {"content-type": "application/json", **(headers or {})}
-    status, data = 0, b""
+    status, data, told = 0, b"", ""
     try:
         connection.request("GET" if body is None else "POST", path, body, given)
         reply = connection.getresponse()
-        status = reply.status
+        status, told = reply.status, reply.getheader("x-nearfar-deviations") or ""
         while piece := reply.read1(65536):
             data += piece
     except (OSError, http.client.HTTPException):
         pass  # that it broke off is an answer as well: what the cloud received counts
     finally:
         connection.close()
-    return Reply(status=status, body=data)
+    return Reply(status=status, body=data, deviations=told)
 
 
 def configuration(home: Path, clouds: Clouds, policy: Policy) -> str:
