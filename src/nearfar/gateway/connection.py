@@ -94,7 +94,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             kind = StaleConnectionError if self.used else APIConnectionError
             raise kind(f"{self._name} closed the connection before anything was sent.")
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         self._pieces = []
         self._size = 0
         self._unread = 0

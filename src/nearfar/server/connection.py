@@ -214,11 +214,11 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Decide whether the body may come at all."""
         parser = self._parser
-        url = httptools.parse_url(self._url)
+        path, query = _target(self._url)
         request = HttpRequest(
             method=parser.get_method().decode("ascii"),
-            path=(url.path or b"/").decode("latin-1"),
-            query=url.query or b"",
+            path=path,
+            query=query,
             headers=self._headers,
             client=self.client,
         )
@@ -412,3 +412,12 @@ class HttpConnection(asyncio.Protocol):
         self.edge.buffered -= self._body_size
         self._body = []
         self._body_size = 0
+
+
+def _target(url: bytes) -> tuple[str, bytes]:
+    """Path and query of a request's target. Nearly all begin with their path; the others are parsed."""
+    if url[:1] == b"/" and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path.decode("latin-1"), query
+    parsed = httptools.parse_url(url)
+    return (parsed.path or b"/").decode("latin-1"), parsed.query or b""
