@@ -12,7 +12,7 @@ from nearfar.core.routing import Capability
 from nearfar.providers.base import Evidence, Probe, Provider
 from nearfar.providers.listing import any_owner, marked, owned_by
 
-EVIDENCE = "Its address, key and differences are from its documentation ({source}); nothing was sent there."
+EVIDENCE = "Written down from common knowledge; its own documentation ({source}) decides. Nothing was sent there."
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
