@@ -27,6 +27,7 @@ COMMANDS = [
     "route ls",
     "route explain",
     "usage",
+    "verify-egress",
     "doctor",
     "demo",
     "config show",
