@@ -226,13 +226,14 @@ def gateway(
     rules = rules_from(settings)
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
-    survey = _survey(loaded, transport, sealer, probed or findings(loaded))
+    known = providers.load_all()
+    survey = _survey(loaded, known, transport, sealer, probed or findings(loaded))
     fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew, reread=survey.reread)
     ring = KeyRing(url)
     metrics = Metrics()
     lives = Lives(
         fleet=fleet,
-        providers=providers.load_all(),
+        providers=known,
         engines=engines,
         transport=transport,
         sealer=sealer,
@@ -422,8 +423,13 @@ def findings(loaded: Loaded) -> Callable[[], Sequence[Finding]]:
     return read
 
 
-def _survey(loaded: Loaded, transport: Transport, sealer: Sealer, probed: Callable[[], Sequence[Finding]]) -> Survey:
-    known = providers.load_all()
+def _survey(
+    loaded: Loaded,
+    known: Mapping[str, Provider],
+    transport: Transport,
+    sealer: Sealer,
+    probed: Callable[[], Sequence[Finding]],
+) -> Survey:
     settings = loaded.settings
     declared.check(settings, loaded.origins, known)
     found_keys = {}

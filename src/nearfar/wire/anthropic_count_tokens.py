@@ -16,11 +16,10 @@ from nearfar.core.errors import BadRequestError, NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire.anthropic_messages import like
 from nearfar.wire.anthropic_messages_parse import read
-from nearfar.wire.anthropic_messages_render import LikePlain
 from nearfar.wire.anthropic_messages_reply import error_body
 from nearfar.wire.base import ClientWire, Decoder, Outgoing, ProviderWire, Renderer
 from nearfar.wire.failures import upstream_error
-from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
+from nearfar.wire.plain import PassedOn, PlainDecoder, decode_reply, refuse_error
 
 NAME = "anthropic.count_tokens"
 OPERATION = "count_tokens"
@@ -75,7 +74,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> NearfarError:
 
 def renderer(request: Request, like: bool) -> Renderer:  # noqa: ARG001  the contract's signature
     """The upstream's reply is the client's."""
-    return LikePlain(request)
+    return PassedOn(request.id, error_body)
 
 
 CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, error=error_body)

@@ -43,7 +43,7 @@ from nearfar.core.conversation import (
     ToolResult,
 )
 from nearfar.core.errors import BadRequestError
-from nearfar.wire.deviations import Deviations, says_something, unsupported
+from nearfar.wire.deviations import Deviations, rest_of_format, says_something, unsupported
 from nearfar.wire.fields import call_arguments
 
 DEFAULT_MAX_TOKENS = 4096
@@ -100,20 +100,11 @@ def _put_extra(value: dict[str, Any], extra: Extra, note: Deviations) -> None:
         elif not says_something(name, raw):
             continue
         elif name == "response_format":
-            _rest_of_format(msgspec.json.decode(raw), note)
+            rest_of_format(raw, note, _refuse)
         elif name in _REFUSED:
             raise _refuse(f"{name} like this one", name)
         else:
             note.add(f"dropped:{name}")
-
-
-def _rest_of_format(shape: object, note: Deviations) -> None:
-    """Plain text says nothing; of a schema that was understood, its description may be left; all else is a grammar."""
-    kind = shape.get("type", "json_schema") if isinstance(shape, dict) else ""
-    if kind == "json_schema":
-        note.add("dropped:response_format.description")
-    elif kind != "text":
-        raise _refuse("response format of this type", "response_format")
 
 
 def _put_settings(value: dict[str, Any], settings: Settings, model: str, note: Deviations) -> None:

@@ -26,6 +26,7 @@ from nearfar.core.chat import (
 from nearfar.core.errors import NearfarError
 from nearfar.wire.anthropic_messages_reply import Ending, error_body, made_id, signature_of, signed_call, usage_of
 from nearfar.wire.base import Renderer
+from nearfar.wire.plain import PassedOn
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -37,7 +38,7 @@ def renderer(request: Request, like: bool) -> Renderer:
     """The renderer for the reply to ``request``; ``like``: the chunks are already in this shape."""
     if request.stream:
         return LikeStream(request) if like else Stream(request)
-    return LikePlain(request) if like else Plain(request)
+    return PassedOn(request.id, error_body) if like else Plain(request)
 
 
 class LikeStream:
@@ -67,35 +68,6 @@ class LikeStream:
     def note(self, text: str) -> bytes:
         """A comment of one line."""
         return _comment(text)
-
-
-class LikePlain:
-    """The upstream's body is the client's body."""
-
-    content_type = "application/json"
-
-    def __init__(self, request: Request) -> None:
-        self._id = request.id
-
-    def render(self, chunk: Chunk) -> bytes:
-        """The body as it came."""
-        return chunk.raw
-
-    def finish(self) -> bytes:
-        """Nothing is left to say."""
-        return b""
-
-    def error(self, error: NearfarError) -> bytes:
-        """The error's body."""
-        return error_body(error, self._id)
-
-    def keep_alive(self) -> bytes:
-        """Nothing: a plain body tolerates no filling."""
-        return b""
-
-    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
-        """Nothing: what is told of a plain reply stands in its headers."""
-        return b""
 
 
 def _error_event(error: NearfarError, request_id: str) -> bytes:

@@ -48,8 +48,9 @@ from nearfar.core.conversation import Media as MediaBlock
 from nearfar.core.errors import BadRequestError
 from nearfar.wire.bedrock_converse_media import Media, refuse
 from nearfar.wire.bedrock_converse_names import VENDOR, call_id, family, version
-from nearfar.wire.deviations import Deviations, says_something
+from nearfar.wire.deviations import Deviations, rest_of_format, says_something
 from nearfar.wire.fields import call_arguments
+from nearfar.wire.turns import SYSTEM, gather
 
 EMPTY = "(empty)"
 """Stands where Bedrock wants text and there is none."""
@@ -95,20 +96,11 @@ def _put_extra(value: dict[str, Any], extra: Extra, model: str, note: Deviations
         elif not says_something(name, raw):
             continue
         elif name == "response_format":
-            _rest_of_format(msgspec.json.decode(raw), note)
+            rest_of_format(raw, note, refuse)
         elif name in _REFUSED:
             raise refuse(f"{name} like this one", name)
         else:
             note.add(f"dropped:{name}")
-
-
-def _rest_of_format(shape: object, note: Deviations) -> None:
-    """Plain text says nothing; of a schema that was understood, its description may be left; all else is a grammar."""
-    kind = shape.get("type", "json_schema") if isinstance(shape, dict) else ""
-    if kind == "json_schema":
-        note.add("dropped:response_format.description")
-    elif kind != "text":
-        raise refuse("response format of this type", "response_format")
 
 
 def _additional(value: dict[str, Any], name: str, given: object) -> None:
@@ -243,25 +235,7 @@ class _Turns:
 
     def read(self, messages: list[Message]) -> tuple[list[Any], list[dict[str, Any]]]:
         """System blocks, and the turns: one message for each run of one role, tool results first in theirs."""
-        system: list[Any] = []
-        turns: list[tuple[str, list[Any]]] = []
-        for message in messages:
-            blocks = self._blocks(message)
-            if message.role in {"system", "developer"}:
-                self._check_system(blocks)
-                if turns and blocks:
-                    self._note.add("moved:system")
-                system += blocks
-                continue
-            if message.role not in {"user", "assistant", "tool"}:
-                raise refuse(f"role {message.role!r}", "messages")
-            role = "assistant" if message.role == "assistant" else "user"
-            if not blocks:
-                continue
-            if turns and turns[-1][0] == role:
-                turns[-1][1].extend(blocks)
-            else:
-                turns.append((role, blocks))
+        system, turns = gather(messages, self._checked, self._note, refuse, model="assistant")
         if not turns and system:  # there must be a message
             self._note.add("moved:system")
             return [], [{"role": "user", "content": system}]
@@ -271,10 +245,13 @@ class _Turns:
         self._trim_prefill(turns)
         return system, [{"role": role, "content": _results_first(blocks)} for role, blocks in turns]
 
-    def _check_system(self, blocks: list[Any]) -> None:
-        for block in blocks:
-            if isinstance(block, dict) and not block.keys() <= {"text", "cachePoint"}:
-                raise refuse("media in system messages", "messages")
+    def _checked(self, message: Message) -> list[Any]:
+        blocks = self._blocks(message)
+        if message.role in SYSTEM:
+            for block in blocks:
+                if isinstance(block, dict) and not block.keys() <= {"text", "cachePoint"}:
+                    raise refuse("media in system messages", "messages")
+        return blocks
 
     def _trim_prefill(self, turns: list[tuple[str, list[Any]]]) -> None:
         role, blocks = turns[-1]

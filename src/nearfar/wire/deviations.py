@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from nearfar.core.conversation import Extra
@@ -58,3 +60,17 @@ def unsupported(system: str, what: str, param: str) -> BadRequestError:
     """The refusal of something that the target cannot do and that must not get lost."""
     hint = "Leave it out, or ask for a model elsewhere."
     return BadRequestError(f"{system} has no {what}.", code="unsupported", param=param, hint=hint)
+
+
+def rest_of_format(raw: msgspec.Raw, note: Deviations, refuse: Callable[[str, str], BadRequestError]) -> None:
+    """What is left of OpenAI's ``response_format``, once its schema was understood, towards a target that has none.
+
+    Plain text says nothing; of a schema its description may be left; all else is a grammar, and ``refuse`` makes the
+    error.
+    """
+    shape = msgspec.json.decode(raw)
+    kind = shape.get("type", "json_schema") if isinstance(shape, dict) else ""
+    if kind == "json_schema":
+        note.add("dropped:response_format.description")
+    elif kind != "text":
+        raise refuse("response format of this type", "response_format")

@@ -21,9 +21,9 @@ from nearfar.wire.gemini_generate import is_vertex, model_path
 from nearfar.wire.gemini_generate_failures import error_body, gemini_error, stream_failure
 from nearfar.wire.gemini_generate_members import camel
 from nearfar.wire.gemini_generate_read import read_body
-from nearfar.wire.gemini_generate_render import LikePlain
+from nearfar.wire.gemini_generate_render import JSON
 from nearfar.wire.patch import JSON_HEADERS
-from nearfar.wire.plain import PlainDecoder, decode_reply
+from nearfar.wire.plain import PassedOn, PlainDecoder, decode_reply
 
 NAME = "gemini.count"
 OPERATION = "count_tokens"
@@ -112,7 +112,7 @@ def _read(body: bytes) -> Chunk:
 
 def renderer(request: Request, like: bool) -> Renderer:  # noqa: ARG001  the contract's signature
     """The upstream's reply is the client's."""
-    return LikePlain(request)
+    return PassedOn(request.id, error_body, JSON)
 
 
 CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, error=error_body)

@@ -40,10 +40,11 @@ from nearfar.core.conversation import (
     ToolResult,
 )
 from nearfar.core.errors import BadRequestError
-from nearfar.wire.deviations import Deviations, says_something, unsupported
+from nearfar.wire.deviations import Deviations, rest_of_format, says_something, unsupported
 from nearfar.wire.fields import call_arguments
 from nearfar.wire.gemini_generate_conversation import PART, VENDOR
 from nearfar.wire.gemini_generate_members import SKIP, version
+from nearfar.wire.turns import gather
 
 _TOP = frozenset({"safetySettings", "labels", "store", "serviceTier"})
 _GENERATION = frozenset(
@@ -103,20 +104,11 @@ def _put_extra(value: dict[str, Any], generation: dict[str, Any], extra: Extra, 
         elif not says_something(name, raw):
             continue
         elif name == "response_format":
-            kind = _kind(raw)
-            if kind == "json_schema":
-                note.add("dropped:response_format.description")
-            elif kind != "text":
-                raise _refuse("response format of this type", "response_format")
+            rest_of_format(raw, note, _refuse)
         elif name in _REFUSED:
             raise _refuse(f"{name} like this one", name)
         else:
             note.add(f"dropped:{name}")
-
-
-def _kind(raw: msgspec.Raw) -> str:
-    shape = msgspec.json.decode(raw)
-    return str(shape.get("type", "json_schema")) if isinstance(shape, dict) else ""
 
 
 def _put_settings(generation: dict[str, Any], settings: Settings, known: tuple[int, int], note: Deviations) -> None:
@@ -204,24 +196,7 @@ class _Turns:
 
     def read(self, messages: list[Message]) -> tuple[list[Any], list[dict[str, Any]]]:
         """System parts, and the turns."""
-        system: list[Any] = []
-        turns: list[tuple[str, list[Any]]] = []
-        for message in messages:
-            parts = self._message(message)
-            if message.role in {"system", "developer"}:
-                if turns and parts:
-                    self._note.add("moved:system")
-                system += parts
-                continue
-            if message.role not in {"user", "assistant", "tool"}:
-                raise _refuse(f"role {message.role!r}", "messages")
-            role = "model" if message.role == "assistant" else "user"
-            if not parts:
-                continue
-            if turns and turns[-1][0] == role:
-                turns[-1][1].extend(parts)
-            else:
-                turns.append((role, parts))
+        system, turns = gather(messages, self._message, self._note, _refuse, model="model")
         if not turns and system:  # there must be a turn
             self._note.add("moved:system")
             return [], [{"role": "user", "parts": system}]

@@ -29,6 +29,7 @@ from nearfar.core.errors import NearfarError, OutputUnparsed
 from nearfar.wire.base import Renderer
 from nearfar.wire.gemini_generate_failures import error_body
 from nearfar.wire.gemini_generate_members import seal
+from nearfar.wire.plain import PassedOn
 
 SSE = "text/event-stream"
 JSON = "application/json; charset=UTF-8"
@@ -49,42 +50,13 @@ _encode = msgspec.json.Encoder().encode
 def renderer(request: Request, like: bool) -> Renderer:
     """The renderer for the reply to ``request``; ``like``: the chunks are already in this shape."""
     if not request.stream:
-        return LikePlain(request) if like else Plain(request)
+        return PassedOn(request.id, error_body, JSON) if like else Plain(request)
     return Stream(request, like)
 
 
 def array_renderer(request: Request, like: bool) -> Renderer:
     """The same for streams that are one JSON array, element by element, as without ``alt=sse``."""
     return Array(Stream(request, like)) if request.stream else renderer(request, like)
-
-
-class LikePlain:
-    """The upstream's body is the client's body."""
-
-    content_type = JSON
-
-    def __init__(self, request: Request) -> None:
-        self._id = request.id
-
-    def render(self, chunk: Chunk) -> bytes:
-        """The body as it came."""
-        return chunk.raw
-
-    def finish(self) -> bytes:
-        """Nothing is left to say."""
-        return b""
-
-    def error(self, error: NearfarError) -> bytes:
-        """The error's body."""
-        return error_body(error, self._id)
-
-    def keep_alive(self) -> bytes:
-        """Nothing: the dialect tolerates no filling."""
-        return b""
-
-    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
-        """Nothing: what is told stands in the headers."""
-        return b""
 
 
 class _Gathered:

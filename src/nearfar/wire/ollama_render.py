@@ -29,6 +29,7 @@ from nearfar.core.chat import (
 from nearfar.core.errors import NearfarError, OutputUnparsed
 from nearfar.wire.base import Renderer
 from nearfar.wire.ollama_common import error_body, timestamp
+from nearfar.wire.plain import PassedOn
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json; charset=utf-8"
@@ -40,7 +41,7 @@ Clock = Callable[[], int]
 def renderer(request: Request, like: bool) -> Renderer:
     """The renderer for the reply to ``request``; ``like``: the chunks are already in this shape."""
     if like:
-        return LikeStream(request) if request.stream else LikePlain(request)
+        return LikeStream(request) if request.stream else PassedOn("", error_body, JSON)
     return Stream(request) if request.stream else Plain(request)
 
 
@@ -94,35 +95,6 @@ class LikeStream:
     def note(self, text: str) -> bytes:
         """An empty piece with the remark beside it."""
         return _remark(self._request, self._request.model, text, self._clock())
-
-
-class LikePlain:
-    """The upstream's body is the client's body."""
-
-    content_type = JSON
-
-    def __init__(self, request: Request) -> None:
-        del request
-
-    def render(self, chunk: Chunk) -> bytes:
-        """The body as it came."""
-        return chunk.raw
-
-    def finish(self) -> bytes:
-        """Nothing is left to say."""
-        return b""
-
-    def error(self, error: NearfarError) -> bytes:
-        """The error's body."""
-        return error_body(error, "")
-
-    def keep_alive(self) -> bytes:
-        """Nothing: a plain body tolerates no filling."""
-        return b""
-
-    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
-        """Nothing: what is told of a plain reply stands in its headers."""
-        return b""
 
 
 class _Gathered:

@@ -31,6 +31,7 @@ from nearfar.core.chat import (
 from nearfar.core.errors import NearfarError
 from nearfar.wire.base import Renderer
 from nearfar.wire.openai_chat_decode import DONE
+from nearfar.wire.plain import PassedOn
 
 KEEP_ALIVE = b": keep-alive\n"
 
@@ -53,7 +54,7 @@ def renderer(request: Request, like: bool) -> Renderer:
     """The renderer for the reply to ``request``; ``like``: the chunks are already in this shape."""
     if request.stream:
         return LikeStream(request) if like else Stream(request)
-    return LikePlain(request) if like else Plain(request)
+    return PassedOn(request.id, error_body) if like else Plain(request)
 
 
 class LikeStream:
@@ -83,35 +84,6 @@ class LikeStream:
     def note(self, text: str) -> bytes:
         """A comment of one line."""
         return b": %b\n" % text.encode("ascii", "replace")
-
-
-class LikePlain:
-    """The upstream's body is the client's body."""
-
-    content_type = "application/json"
-
-    def __init__(self, request: Request) -> None:
-        self._id = request.id
-
-    def render(self, chunk: Chunk) -> bytes:
-        """The body as it came."""
-        return chunk.raw
-
-    def finish(self) -> bytes:
-        """Nothing is left to say."""
-        return b""
-
-    def error(self, error: NearfarError) -> bytes:
-        """The error's body."""
-        return error_body(error, self._id)
-
-    def keep_alive(self) -> bytes:
-        """Nothing: a plain body tolerates no filling."""
-        return b""
-
-    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
-        """Nothing: what is told of a plain reply stands in its headers."""
-        return b""
 
 
 class _Choices:

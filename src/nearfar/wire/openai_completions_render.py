@@ -15,7 +15,8 @@ from nearfar.core.errors import NearfarError
 from nearfar.wire import reported
 from nearfar.wire.base import Renderer
 from nearfar.wire.openai_chat_decode import DONE
-from nearfar.wire.openai_chat_render import KEEP_ALIVE, LikePlain, LikeStream, error_body
+from nearfar.wire.openai_chat_render import KEEP_ALIVE, LikeStream, error_body
+from nearfar.wire.plain import PassedOn
 
 _encode = msgspec.json.Encoder().encode
 _FINISH = {"length": "length", "content_filter": "content_filter"}
@@ -25,7 +26,7 @@ def renderer(request: Request, like: bool) -> Renderer:
     """The renderer for the reply to ``request``; ``like``: the chunks are already in this shape."""
     if request.stream:
         return LikeStream(request) if like else Stream(request)
-    return LikePlain(request) if like else Plain(request)
+    return PassedOn(request.id, error_body) if like else Plain(request)
 
 
 class _Text:

@@ -1,4 +1,4 @@
-"""Collects a plain reply until it is whole: nothing can be said of half a reply. It knows no dialect."""
+"""Plain replies: collected until whole, as nothing can be said of half of one; or passed on. It knows no dialect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.chat import Chunk
-from nearfar.core.errors import StreamCut, UpstreamError
+from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
 from nearfar.wire.failures import stream_error
 
 MAX_REPLY = 256 * 1024 * 1024
@@ -72,3 +72,35 @@ def refuse_error(found: object, body: bytes) -> None:
     """Raise the error that a body with status 200 holds, if ``found`` (its error member) is one."""
     if found:
         raise stream_error(msgspec.json.decode(body), body)
+
+
+class PassedOn:
+    """The renderer of a plain reply whose body is already in the client's dialect."""
+
+    def __init__(
+        self, request_id: str, error: Callable[[NearfarError, str], bytes], content_type: str = "application/json"
+    ) -> None:
+        """``error``: the dialect's error body, from an error and the request's id."""
+        self.content_type = content_type
+        self._id = request_id
+        self._error = error
+
+    def render(self, chunk: Chunk) -> bytes:
+        """The body as it came."""
+        return chunk.raw
+
+    def finish(self) -> bytes:
+        """Nothing is left to say."""
+        return b""
+
+    def error(self, error: NearfarError) -> bytes:
+        """The error's body."""
+        return self._error(error, self._id)
+
+    def keep_alive(self) -> bytes:
+        """Nothing: a plain body tolerates no filling."""
+        return b""
+
+    def note(self, text: str) -> bytes:  # noqa: ARG002  the contract's signature
+        """Nothing: what is told of a plain reply stands in its headers."""
+        return b""
