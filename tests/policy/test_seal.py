@@ -44,6 +44,13 @@ def test_what_was_sealed_is_verified() -> None:
     SEALER.verify(sealed())
 
 
+def test_what_was_sealed_is_verified_as_often_as_asked_and_in_any_order() -> None:
+    first, second = sealed(), sealed(body=b"[]")
+    for one in (second, first, second, first):
+        SEALER.verify(one)
+
+
+@pytest.mark.parametrize("as_newest", [True, False])
 @pytest.mark.parametrize(
     "change",
     [
@@ -60,9 +67,18 @@ def test_what_was_sealed_is_verified() -> None:
         {"tag": b"0" * 16},
     ],
 )
-def test_any_change_breaks_the_seal(change: dict[str, Any]) -> None:
+def test_any_change_breaks_the_seal(change: dict[str, Any], as_newest: bool) -> None:
+    one = sealed()
+    if not as_newest:
+        sealed(body=b"[]")
     with pytest.raises(EgressDenied):
-        SEALER.verify(msgspec.structs.replace(sealed(), **change))
+        SEALER.verify(msgspec.structs.replace(one, **change))
+    SEALER.verify(one)
+
+
+def test_a_sealed_request_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        sealed().body = b"{ }"  # type: ignore[misc]  # what is asked here
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))

@@ -57,11 +57,13 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True)
 
 
 class Sealer:
-    """Seals and verifies with one random key per gateway; holds no other state."""
+    """Seals and verifies with one random key per gateway."""
 
     def __init__(self, key: bytes) -> None:
         """``key``: 16 to 64 random bytes that never leave the process group."""
         self._key = key
+        self._newest: Sealed | None = None
+        """What was sealed last. It is frozen: while it is this very object, its bytes are those that were tagged."""
 
     def seal(
         self,
@@ -102,7 +104,7 @@ class Sealer:
             for leaving in (target.encode("utf-8", "surrogatepass"), head, body):
                 last_look(leaving)
         class_, furthest = decision.class_, decision.furthest
-        return Sealed(
+        self._newest = sealed = Sealed(
             decision=decision.id,
             attempt=attempt,
             class_=class_,
@@ -114,6 +116,7 @@ class Sealer:
             body=body,
             tag=self._tag(decision.id, attempt, class_, deployment.place, furthest, origin, target, head, body),
         )
+        return sealed
 
     def probe(
         self,
@@ -147,6 +150,10 @@ class Sealer:
 
     def verify(self, sealed: Sealed) -> None:
         """Raises EgressDenied when ``sealed`` is not what was sealed here."""
+        newest, self._newest = self._newest, None
+        if sealed is newest:
+            # Nearly every request is sent by whoever sealed it, at once: hashing its bytes again would find the same.
+            return
         expected = self._tag(
             sealed.decision,
             sealed.attempt,
