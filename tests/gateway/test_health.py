@@ -2,6 +2,7 @@
 
 from nearfar.core.errors import (
     APIConnectionError,
+    APITimeoutError,
     BadRequestError,
     ContextTooLong,
     EngineError,
@@ -11,6 +12,7 @@ from nearfar.core.errors import (
     RateLimitError,
     UpstreamError,
 )
+from nearfar.gateway.breaker import AHEAD, LEASE
 from nearfar.gateway.health import LONGEST, CoolDown, Health
 
 
@@ -58,11 +60,13 @@ def test_a_cool_down_ends_and_success_forgets() -> None:
     clock.now += 5.1
     assert health.cooling("d") == (0.0, "")
     assert health.snapshot() == []
-    health.failed("d", APIConnectionError(""))
-    assert health.cooling("d")[0] == 2.0
+    health.failed("d", RateLimitError(""))
+    assert health.cooling("d")[0] == 10.0, "the second one of its kind in a row"
+    health.failed("e", APIConnectionError(""))
     health.succeeded("d")
-    health.failed("d", APIConnectionError(""))
-    assert health.cooling("d")[0] == 1.0
+    assert health.cooling("d") == (0.0, "")
+    health.failed("d", RateLimitError(""))
+    assert health.cooling("d")[0] == 5.0
 
 
 def test_workers_learn_from_each_other() -> None:
@@ -121,3 +125,104 @@ def test_quiet_again_when_every_rest_is_over() -> None:
     assert health.quiet
     health.failed("d", APIConnectionError(""), began=health.now())
     assert health.cooling("d")[0] == 2.0, "the count outlives the rest"
+
+
+def test_each_kind_of_failure_has_a_breaker_of_its_own() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    health.failed("d", APIConnectionError(""))
+    health.failed("d", UpstreamError("", upstream_status=500))
+    health.failed("d", APITimeoutError(""))
+    assert health.cooling("d")[0] == 1.0, "three first failures, not a third one in a row"
+    health.failed("d", UpstreamError("", upstream_status=500))
+    assert health.cooling("d")[0] == 2.0
+    assert {item.kind: item.failures for item in health.snapshot()} == {"connect": 1, "fault": 2, "timeout": 1}
+
+
+def test_half_open_one_request_tries_it_while_others_go_elsewhere() -> None:
+    clock = Clock()
+    other = Health(clock=clock)
+    health = Health(clock=clock, publish=other.learn)
+    assert (health.state("d"), health.clear) == ("closed", True)
+    health.failed("d", APIConnectionError(""))
+    assert health.state("d") == "open"
+    health.take("d")
+    assert health.state("d") == "open", "the last resort is no trial"
+    clock.now += 1.5
+    for one in (health, other):
+        assert (one.state("d"), one.cooling("d"), one.quiet) == ("half-open", (0.0, ""), True)
+    began = health.now()
+    health.take("d")
+    for one in (health, other):
+        assert (one.state("d"), one.cooling("d"), one.quiet) == ("trying", (LEASE, "connection_error"), False)
+    health.succeeded("d", began=began)
+    for one in (health, other):
+        assert (one.state("d"), one.clear) == ("closed", True)
+
+
+def test_a_trial_that_fails_opens_it_again_and_longer() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    health.failed("d", APIConnectionError(""))
+    clock.now += 1.5
+    health.take("d")
+    health.failed("d", APIConnectionError(""), began=clock.now)
+    assert (health.state("d"), health.cooling("d")[0]) == ("open", 2.0)
+
+
+def test_a_trial_that_proves_nothing_leaves_the_next_one_to_try() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    for client_left in (True, False):
+        health.failed("d", APIConnectionError(""))
+        clock.now += 60
+        health.take("d")
+        assert health.state("d") == "trying"
+        if client_left:
+            health.leave("d")
+        else:
+            health.failed("d", BadRequestError(""))
+        assert health.state("d") == "half-open"
+    health.take("d")
+    clock.now += LEASE
+    assert health.state("d") == "half-open", "whoever tried it died"
+
+
+def test_what_the_upstream_asked_for_is_told_apart_from_our_own_guess() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    health.failed("d", RateLimitError(""))
+    assert health.stated("d") is None
+    health.failed("d", RateLimitError("", retry_after=20))
+    found = health.stated("d")
+    assert found is not None
+    assert found.left(clock.now) == 20
+    health.failed("e", UpstreamError("", retry_after=20, upstream_status=500))
+    assert health.stated("e") is None, "a server that is down may be back at once"
+    clock.now += 20
+    assert health.stated("d") is None
+
+
+def test_a_used_up_count_rests_until_its_reset_and_needs_no_trial() -> None:
+    clock = Clock()
+    health = Health(clock=clock)
+    health.spare("d", clock.now + 30)
+    health.spare("d", clock.now + 5)
+    health.spare("e", clock.now - 1)
+    assert health.cooling("d") == (30.0, AHEAD)
+    assert health.cooling("e") == (0.0, "")
+    health.succeeded("d", began=clock.now)
+    assert health.cooling("d")[0] == 30.0, "an answer does not disprove the count"
+    clock.now += 30
+    assert health.state("d") == "closed"
+    health.succeeded("d", began=clock.now)
+    assert health.clear
+
+
+def test_its_owner_may_have_it_forgotten() -> None:
+    health = Health(clock=Clock())
+    health.failed("d", RateLimitError("", retry_after=20))
+    health.failed("d", APIConnectionError(""))
+    health.forget("d")
+    health.forget("unknown")
+    assert health.clear

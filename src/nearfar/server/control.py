@@ -80,7 +80,8 @@ class Hub:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._writers: dict[str, asyncio.StreamWriter] = {}
-        self._rests: dict[str, CoolDown] = {}
+        self._rests: dict[tuple[str, str], CoolDown] = {}
+        """Deployment and kind of failure → its breaker."""
         self._numbers: dict[str, Snapshot] = {}
         """Living worker → its last counts."""
         self._past: Snapshot = []
@@ -138,14 +139,15 @@ class Hub:
     def _prune(self) -> None:
         """Forget what is so long over that it tells nothing about the deployment any more."""
         now = time.monotonic()
-        self._rests = {name: rest for name, rest in self._rests.items() if rest.until > now - LONGEST}
+        self._rests = {key: rest for key, rest in self._rests.items() if rest.until > now - LONGEST}
 
     def _spread(self, owner: str, news: News) -> None:
         self._prune()
+        key = (news.rest.deployment, news.rest.kind)
         if news.rest.failures:
-            self._rests[news.rest.deployment] = news.rest
+            self._rests[key] = news.rest
         else:
-            self._rests.pop(news.rest.deployment, None)
+            self._rests.pop(key, None)
         for name, writer in self._writers.items():
             if name != owner:
                 _write(writer, news)
