@@ -272,9 +272,11 @@ class Attempts:
             decoder = wire.decoder(request, not exchange.like)
             while (data := await reply.read()) is not None:
                 chunks = decoder.feed(data)
+                if not chunks:
+                    continue
                 seen.note(chunks)
                 await exchange.deliver(chunks)
-                if chunks and chunks[-1].end:
+                if chunks[-1].end:
                     # All has been said: an upstream that leaves its body open keeps nobody waiting.
                     await reply.drain()
                     break

@@ -18,8 +18,10 @@ from nearfar.ledger.schema import COLUMNS, END_COLUMNS, OPEN, UNKNOWN
 from nearfar.ledger.segments import Segment
 from nearfar.store.connection import Connection, Value
 
-CHUNK = 256 * 1024
-"""Bytes of journal per transaction: a few hundred attempts, a few milliseconds."""
+CHUNK = 1024 * 1024
+"""Bytes of journal per transaction: a thousand attempts, a hundredth of a second. Each statement asks for the
+interpreter lock again, and while it waits every callback of a busy event loop wakes it in vain: few long transactions
+cost the loop less than many short ones."""
 
 MOST = 2**53 - 1
 """Larger amounts and counts are stored as this (nine million dollars for one attempt): an upstream that reports

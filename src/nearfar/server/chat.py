@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 
 from nearfar.build import Gateway
 from nearfar.core.chat import Request
@@ -19,21 +20,24 @@ _LONGEST_COUNT = 10
 """Digits of a number that is worth reading: Python refuses to read thousands of them."""
 
 
-async def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
+# These hand the pipeline's own coroutine on: each one around it would be entered twice for every request.
+
+
+def completions(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Awaitable[None]:
     """POST /v1/chat/completions."""
-    await answer_openai(gateway, http, response, CHAT)
+    return answer_openai(gateway, http, response, CHAT)
 
 
-async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
+def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Awaitable[None]:
     """POST /v1/embeddings."""
-    await answer_openai(gateway, http, response, EMBEDDINGS)
+    return answer_openai(gateway, http, response, EMBEDDINGS)
 
 
-async def answer_openai(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> None:
+def answer_openai(gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire) -> Awaitable[None]:
     """The way of requests in OpenAI's dialect that need nothing else."""
     request = wire.parse(http.body, gateway.ids.new("req-"))
     name(request, response)
-    await answer(gateway, http, response, wire, request)
+    return answer(gateway, http, response, wire, request)
 
 
 def name(request: Request, response: HttpResponse) -> None:
@@ -41,11 +45,11 @@ def name(request: Request, response: HttpResponse) -> None:
     response.extra = [*response.extra, (b"x-request-id", request.id.encode())]
 
 
-async def answer(
+def answer(
     gateway: Gateway, http: HttpRequest, response: HttpResponse, wire: ClientWire, request: Request
-) -> None:
+) -> Awaitable[None]:
     """The way of every dialect's request into the pipeline."""
-    await gateway.pipeline.answer(request, wire, introduce(request, http), response)
+    return gateway.pipeline.answer(request, wire, introduce(request, http), response)
 
 
 def introduce(request: Request, http: HttpRequest) -> Said:

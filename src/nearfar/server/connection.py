@@ -228,7 +228,9 @@ class HttpConnection(asyncio.Protocol):
             return
         # Known from here on, so that a refusal can speak the client's dialect.
         self._request = request
-        request.version_1_0 = parser.get_http_version() == "1.0"
+        if not parser.should_keep_alive() or b"connection" in self._headers:
+            # HTTP/1.0 keeps a connection only when it says so.
+            request.version_1_0 = parser.get_http_version() == "1.0"
         limits = self.edge.limits
         coding = self._headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
