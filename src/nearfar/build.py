@@ -31,8 +31,10 @@ from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
 from nearfar.gateway.life import Lives
+from nearfar.gateway.limits import Limits
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.pipeline import Pipeline
+from nearfar.gateway.retries import Patience
 from nearfar.gateway.survey import Survey
 from nearfar.gateway.transport import Proxies, Transport
 from nearfar.gateway.witness import Witness
@@ -223,6 +225,7 @@ def gateway(
     ledger.hold(burst.soon)
     transport = _transport(loaded, sealer, burst)
     health = Health(publish=publish)
+    limits = Limits(health)
     rules = rules_from(settings)
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
@@ -253,8 +256,9 @@ def gateway(
         lives=lives,
         witness=witness,
         masking=masking,
+        rewriting=rewriting,
+        limits=limits,
     )
-    decider = Decider(fleet, health, rules, masks=masking is not None)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -263,6 +267,7 @@ def gateway(
         lives=lives,
         guard=looking,
         witness=witness,
+        patience=Patience(health, limits, settings.retries),
     )
     return Gateway(
         settings=settings,

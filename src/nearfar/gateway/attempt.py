@@ -32,6 +32,7 @@ from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
 from nearfar.gateway.life import Lives
+from nearfar.gateway.limits import Limits
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
@@ -88,6 +89,8 @@ class Attempts:
         lives: Lives | None = None,
         witness: Witness | None = None,
         masking: Masking | None = None,
+        limits: Limits | None = None,
+        rewriting: Rewriting | None = None,
     ) -> None:
         self._lives = lives
         self._sealer = sealer
@@ -98,6 +101,8 @@ class Attempts:
         self._engines = engines
         self._witness = witness or Witness()
         self._masking = masking
+        self._limits = limits
+        self._rewriting = rewriting
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -142,6 +147,8 @@ class Attempts:
         for deviation in outgoing.deviations:
             self._metrics.deviation(deviation)
         since = self._health.now()
+        if not self._health.clear:
+            self._health.take(deployment.name)
         began = time.perf_counter()
         if exchange.attempts == 1:
             self._metrics.overhead(request.operation, began - exchange.started)
@@ -169,6 +176,7 @@ class Attempts:
             self._settle(begin, deployment, seen, began, outcome, error.code)
             raise
         except asyncio.CancelledError:
+            self._health.leave(deployment.name)
             self._settle(begin, deployment, seen, began, "cancelled", "client_gone")
             raise
         except BaseException:
@@ -265,10 +273,17 @@ class Attempts:
         wire: ProviderWire = target.wire(request)
         async with await self._transport.send(sealed, fresh=fresh) as reply:
             seen.sent = True
-            seen.status = await reply.head()
+            limits = None if target.quota is None else self._limits
+            if limits is None or target.quota is None:
+                seen.status = await reply.head()
+            else:
+                seen.status = await limits.watch(target.quota, target.deployment.name, request, reply)
             seen.first = time.perf_counter()
             if seen.status >= 400:
-                raise wire.error(seen.status, reply.headers, await reply.body())
+                error = wire.error(seen.status, reply.headers, await reply.body())
+                if limits is not None and target.quota is not None:
+                    limits.explain(target.quota, error)
+                raise error
             decoder = wire.decoder(request, not exchange.like)
             while (data := await reply.read()) is not None:
                 chunks = decoder.feed(data)

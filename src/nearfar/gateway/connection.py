@@ -121,6 +121,11 @@ class Connection(asyncio.Protocol):
         """The headers of the reply by their lower-case names. Few replies are asked for them."""
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
 
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of the reply as they came."""
+        return self._headers
+
     async def read(self) -> bytes | None:
         """The bytes that arrived since the last call; None at the proper end of the reply."""
         while True:

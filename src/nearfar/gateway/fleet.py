@@ -18,6 +18,7 @@ from nearfar.core.errors import NoRoute
 from nearfar.core.routing import Candidate, Deployment, Route
 from nearfar.gateway.credentials import Signer
 from nearfar.gateway.health import Health
+from nearfar.gateway.limits import Quota
 from nearfar.policy.seal import Origin
 from nearfar.wire.base import Outgoing, ProviderWire
 
@@ -44,6 +45,7 @@ class Target:
         "engine_model",
         "may_cut",
         "origin",
+        "quota",
         "ready",
         "secret_headers",
         "signer",
@@ -59,17 +61,20 @@ class Target:
         also: Iterable[ProviderWire] = (),
         signer: Signer | None = None,
         may_cut: bool = True,
+        quota: Quota | None = None,
     ) -> None:
         """``wires``: operation → wire. ``secret_headers`` authorise; they live here and in the sealed head alone.
 
         ``also``: further wires, for clients whose dialect travels on them as it came. ``signer`` authorises each
         attempt by its bytes. ``may_cut``: its runtime may be one that cuts prompts in silence.
+        ``quota``: whose limits its replies tell of.
         """
         self.deployment = deployment
         self.wires = wires
         self.secret_headers = secret_headers
         self.signer = signer
         self.may_cut = may_cut
+        self.quota = quota
         self._also = {client: wire for wire in also for client in wire.like}
         self.ready = Candidate(deployment=deployment)
         """The candidate of every moment in which nothing is held against the deployment."""

@@ -22,13 +22,14 @@ from nearfar.core.errors import (
     InternalServerError,
     NearfarError,
 )
-from nearfar.core.routing import Decision, Route
+from nearfar.core.routing import Decision, Ranked, Route
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.life import Lives
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.retries import Patience, Turns
 from nearfar.gateway.witness import Witness
 from nearfar.policy.decide import summary
 from nearfar.policy.decide_refusal import refusal
@@ -55,6 +56,7 @@ class Pipeline:
         lives: Lives | None = None,
         guard: Guard | None = None,
         witness: Witness | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """``guard`` looks at what requests say; None where the policy does not want that."""
         self._fleet = fleet
@@ -64,6 +66,7 @@ class Pipeline:
         self._lives = lives
         self._guard = guard
         self._witness = witness or Witness()
+        self._patience = patience or Patience()
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
         """Answer ``request`` on ``out``. Errors become the dialect's errors.
@@ -126,28 +129,45 @@ class Pipeline:
         """Try the ranked candidates in order. After the first byte to the client nothing is tried again."""
         if not decision.ranked:
             error = refusal(decision) or _refusal(decision, exchange.request)
+            if error.code == "elsewhere_denied":
+                error.param = next((where for _, where in exchange.request.elsewhere), None)
             self._witness.turned_away(exchange.request, decision, exchange.seen, error.code)
             raise error
-        errors: list[NearfarError] = []
-        left = ""
-        for ranked in decision.ranked:
+        turns: Turns | None = None
+        ranked: Ranked | None = decision.ranked[0]
+        if not self._patience.clear:
+            turns = Turns(self._patience, exchange, decision, snapshot)
+            ranked = await turns.next()
+        while ranked is not None:
             deployment = ranked.candidate.deployment
-            if errors:
-                # Told once another one takes over: what failed last was followed by nobody.
-                exchange.deviations.append(f"failover:{left}:{errors[-1].code}")
-                self._metrics.fallback(left, errors[-1].code)
             try:
                 cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
             except NearfarError as error:
                 # "Unsupported" is the answer of one deployment's wire: another one may well be able to.
                 if exchange.committed or not (error.moves_on or error.code == "unsupported"):
                     raise
-                errors.append(error)
-                left = deployment.name
+                if turns is None:
+                    turns = Turns(self._patience, exchange, decision, snapshot)
+                    turns.asked(ranked)
+                turns.failed(ranked, error)
+                ranked = await turns.next()
+                if ranked is not None:
+                    # Told once another try follows: what failed last was followed by nobody.
+                    self._follow(exchange, deployment.name, ranked.candidate.deployment.name, error.code)
             else:
                 self._metrics.decision(deployment.name, decision.strategy)
                 return cost
-        raise _last(errors, decision)
+        assert turns is not None
+        raise _last(turns.errors)
+
+    def _follow(self, exchange: Exchange, left: str, taken: str, code: str) -> None:
+        """Tell that the request goes on: with the same deployment once more, or with another one."""
+        if left == taken:
+            exchange.deviations.append(f"retry:{left}:{code}")
+            self._metrics.deviation("retry")
+            return
+        exchange.deviations.append(f"failover:{left}:{code}")
+        self._metrics.fallback(left, code)
 
 
 async def _heartbeat(exchange: Exchange) -> None:
@@ -216,8 +236,9 @@ def _asked_by(decision: Decision, request: Request) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _last(errors: list[NearfarError], decision: Decision) -> NearfarError:
-    """The error of the last candidate, telling of the others."""
+def _last(tried: list[tuple[str, NearfarError]]) -> NearfarError:
+    """The error of the last candidate, telling of the others. ``tried``: deployment and its error, in their order."""
+    errors = [error for _, error in tried]
     # What one could not do is the answer only if none was merely busy or broken: a 400 says "never", and that is wrong.
     last = next((error for error in reversed(errors) if not isinstance(error, BadRequestError)), errors[-1])
     if len(errors) > 1:

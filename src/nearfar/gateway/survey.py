@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from nearfar.catalog.limits import meters
 from nearfar.core.errors import NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
@@ -19,6 +20,7 @@ from nearfar.core.routing import Candidate, Capability, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.discovery import Discovery, Runtimes
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, parse_base, routes_over
+from nearfar.gateway.limits import Quota
 from nearfar.gateway.probed import believe
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
@@ -323,7 +325,8 @@ class Survey:
             deployment = msgspec.structs.replace(deployment, headers=plain)
         # Clouds refuse what does not fit. Runtimes that people start themselves, wherever that is, may cut it.
         may_cut = deployment.place.near or bool(provider.ports)
-        return Target(deployment, wires, secret, also=also, signer=signer, may_cut=may_cut)
+        quota = _quota(deployment)
+        return Target(deployment, wires, secret, also=also, signer=signer, may_cut=may_cut, quota=quota)
 
     def _signs(self, auth: str, options: Mapping[str, str]) -> Signer:
         """Who signs, the same one in every snapshot: it holds the token or keys that it has fetched."""
@@ -331,6 +334,15 @@ class Survey:
         if wanted not in self._signers:
             self._signers[wanted] = self._signer(auth, options)
         return self._signers[wanted]
+
+
+def _quota(deployment: Deployment) -> Quota | None:
+    """Whose limits its replies tell of: an account is an address and a key, and its limits are each model's own."""
+    meter = meters().get(deployment.provider)
+    if meter is None or deployment.place is Place.DEVICE:
+        return None
+    headers = sorted(deployment.headers.items())
+    return Quota(account=repr((deployment.base_url, deployment.key, headers, deployment.model)), meter=meter)
 
 
 def _operations(provider: Provider, found: Found | None) -> frozenset[str]:

@@ -88,6 +88,11 @@ class Reply:
         """The headers by their lower-case names, once ``head`` has returned."""
         return self._connection.headers()
 
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came."""
+        return self._connection.raw_headers
+
     async def read(self) -> bytes | None:
         """The next piece of the body, None at its end, within the deadline between bytes."""
         self._phase("between bytes", self._deadlines.between_bytes)

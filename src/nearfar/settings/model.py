@@ -63,6 +63,21 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The whole attempt."""
 
 
+class Retries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The budget of one request: how often and how long deployments are asked until one answers."""
+
+    attempts: int = 8
+    """Attempts of one request at all deployments together."""
+    seconds: float = 300.0
+    """Seconds after a request's arrival in which another attempt may begin."""
+    again: int = 1
+    """How often one deployment is asked again, once no other one is left; 0 for clients whose own SDK retries."""
+    pause: float = 0.25
+    """Seconds of the first pause before that, at most: its length is drawn at random, and its bound doubles."""
+    longest: float = 2.0
+    """The longest pause in seconds. An upstream that asks for more is not waited for: the client is told how long."""
+
+
 class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """HTTP proxies for upstreams off this machine. HTTPS_PROXY, HTTP_PROXY and NO_PROXY fill empty fields."""
 
@@ -247,6 +262,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folder of GGUF files added by ``nearfar models add``; empty: ``models`` in the platform's data folder."""
     server: Server = Server()
     deadlines: Deadlines = Deadlines()
+    retries: Retries = Retries()
     proxy: Proxy = Proxy()
     engine: Engine = Engine()
     ledger: Ledger = Ledger()
