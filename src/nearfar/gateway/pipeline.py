@@ -242,11 +242,8 @@ def _last(tried: list[tuple[str, NearfarError]]) -> NearfarError:
     # What one could not do is the answer only if none was merely busy or broken: a 400 says "never", and that is wrong.
     last = next((error for error in reversed(errors) if not isinstance(error, BadRequestError)), errors[-1])
     if len(errors) > 1:
-        tried = "; ".join(
-            f"{ranked.candidate.deployment.name}: {error.code}"
-            for ranked, error in zip(decision.ranked, errors, strict=False)
-        )
-        last.hint = f"{last.hint} Tried in this order: {tried}.".strip()
+        told = "; ".join(f"{name}: {error.code}" for name, error in tried)
+        last.hint = f"{last.hint} Tried in this order: {told}.".strip()
         waits = [error.retry_after for error in errors if error.retry_after is not None]
         last.retry_after = min(waits) if waits else None
     return last
