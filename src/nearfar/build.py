@@ -256,7 +256,6 @@ def gateway(
         lives=lives,
         witness=witness,
         masking=masking,
-        rewriting=rewriting,
         limits=limits,
     )
     pipeline = Pipeline(

@@ -90,7 +90,6 @@ class Attempts:
         witness: Witness | None = None,
         masking: Masking | None = None,
         limits: Limits | None = None,
-        rewriting: Rewriting | None = None,
     ) -> None:
         self._lives = lives
         self._sealer = sealer
@@ -102,7 +101,6 @@ class Attempts:
         self._witness = witness or Witness()
         self._masking = masking
         self._limits = limits
-        self._rewriting = rewriting
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
