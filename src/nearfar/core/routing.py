@@ -49,6 +49,18 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """The built-in demo model: never chosen beside a real one, unless its owner declared it."""
     declared: bool = False
     """Whether the configuration spells it out, rather than that it was found."""
+    quality: float | None = None
+    """Its owner's word of how good its answers are; more is better. None: not known."""
+    slots: int | None = None
+    """Requests it answers at once; more wait in the gateway's queue. None when nobody knows: then none waits there."""
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that gets a share of a route's traffic."""
+
+    deployment: str
+    share: float
+    """From 0 to 1."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +75,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cold: str = "warm"
     """What to do with a local model that is not in memory and takes long to load: ``warm`` loads it in the background
     while another allowed deployment answers, ``wait`` waits for it."""
+    spill_after: float | None = None
+    """Seconds that a request may be expected to wait, or wait, for one side before the other one answers; None: for
+    ever."""
+    balance: str = "listed"
+    """Within one side: ``listed`` in the order of ``deployments``, ``wait`` the one that is expected to answer soonest."""
+    affinity: bool = False
+    """Whether a conversation prefers one deployment, which may still have its prompt in a cache."""
+    weights: dict[str, float] = {}
+    """Deployment → its weight, for the strategy ``weighted``; 1 where none is given."""
+    branch: Branch | None = None
+    """The share of traffic for another deployment, for the strategies ``canary`` and ``shadow``."""
+    priority: str = "normal"
+    """Where its requests stand in a queue: ``high``, ``normal`` or ``low``."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +125,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Why the content could not be looked at; empty when it was. Then nothing goes beyond the local network."""
     able: Treatment = Treatment.CLEAR
     """The most that can be done to the content of this request before it leaves."""
+    draw: float = 0.0
+    """A number from 0 up to 1 that stands for the request or, where conversations stay together, for its conversation."""
+    conversation: int = 0
+    """A keyed hash of how the conversation begins; 0 where nobody needs it."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +145,28 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     wait: float = 0.0
     """Seconds until it could begin to answer, as far as is known: what a model that is not in memory takes to load."""
     in_flight: int = 0
+    foreign: bool = False
+    """Whether it speaks another dialect than the request, so that references in it would mean nothing there. Only said
+    of requests that hold some."""
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What is expected of one candidate for one request, and how sure that is. Times are seconds."""
+
+    wait: float
+    """Until it begins: loading, a queue, a limit that has to refill."""
+    first: float
+    """Until the first content, the wait included."""
+    total: float
+    """Until the end."""
+    price: int | None = None
+    """Nano-USD for this request with an answer of the usual length; None when no price is known."""
+    samples: int = 0
+    """Attempts that it rests on; 0 means that speeds are assumed from the place alone."""
+    error: float | None = None
+    """How far such predictions of the first content were off lately, as a share; None when there were none."""
+    in_flight: int = 0
+    queued: int = 0
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +176,8 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     treatment: Treatment = Treatment.CLEAR
     """What must be done to the content before it goes there."""
+    expected: Expected | None = None
+    """What was expected of it, where somebody asked for all of it."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,3 +213,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to wait for an allowed deployment that cannot answer now, before the request is refused."""
     guard: str = ""
     """Why the content could not be looked at; empty when it was."""
+    patience: float | None = None
+    """Seconds that the request may wait for a slot before the next candidate answers; None: for as long as it takes."""
+    shared: bool = False
+    """Whether whichever of the first candidates of one side has a free slot may answer."""
+    shadow: Ranked | None = None
+    """Who is asked besides, without the client seeing it; None: nobody."""
