@@ -53,6 +53,8 @@ class Request(msgspec.Struct, kw_only=True):
     bytes go as they came."""
     tell_cost: bool = False
     """Whether the client wants to be told what a stream cost, at its end (``x-nearfar-tell: cost``)."""
+    priority: str = ""
+    """Where it stands in a queue: ``high``, ``normal`` or ``low``; empty for what its route says."""
     client_retry: int = 0
     """How often the client's own SDK has already retried this request (``x-stainless-retry-count``)."""
 
