@@ -67,6 +67,7 @@ _SQLITE = "sqlite:///"
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.masking import Masking
+    from nearfar.gateway.rewriting import Rewriting
     from nearfar.ledger.audit import Audit
 
 
@@ -246,6 +247,10 @@ def gateway(
     audit = None if rules.audit is None else _audit(loaded, rules, ids, looking.version if looking else "")
     masking = None if looking is None else _masking(loaded, looking, rules)
     witness = Witness(audit, looking.version if looking else "")
+    decider = Decider(fleet, health, rules, masks=masking is not None)
+    rewriting = None
+    if masking is not None and rules.rewrites:
+        rewriting = _rewriting(decider, fleet, masking, metrics, rules)
     attempts = Attempts(
         sealer=sealer,
         transport=transport,
@@ -256,6 +261,7 @@ def gateway(
         lives=lives,
         witness=witness,
         masking=masking,
+        rewriting=rewriting,
         limits=limits,
     )
     pipeline = Pipeline(
@@ -335,6 +341,14 @@ def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:
     from nearfar.gateway.masking import Masking
 
     return Masking(guard, rules, key_in(private(loaded.folders.state) / "masks.key"))
+
+
+def _rewriting(decider: Decider, fleet: Fleet, masking: Masking, metrics: Metrics, rules: Rules) -> Rewriting:
+    """Questions without private facts, where the policy lets a class go further in that form."""
+    from nearfar.gateway.rewriting import Rewriting
+    from nearfar.gateway.rewriting_prompts import shipped
+
+    return Rewriting(decider=decider, fleet=fleet, masking=masking, metrics=metrics, rules=rules, prompts=shipped())
 
 
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:

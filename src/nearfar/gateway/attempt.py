@@ -44,6 +44,7 @@ from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 if TYPE_CHECKING:
     # Loaded only where a policy wants masks.
     from nearfar.gateway.masking import Masked, Masking
+    from nearfar.gateway.rewriting import Rewriting
 
 OUTPUT_FALLBACK = 4096
 """Output tokens assumed for the upper bound when neither client nor deployment states a limit."""
@@ -89,6 +90,7 @@ class Attempts:
         lives: Lives | None = None,
         witness: Witness | None = None,
         masking: Masking | None = None,
+        rewriting: Rewriting | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._lives = lives
@@ -100,6 +102,7 @@ class Attempts:
         self._engines = engines
         self._witness = witness or Witness()
         self._masking = masking
+        self._rewriting = rewriting
         self._limits = limits
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
@@ -109,6 +112,8 @@ class Attempts:
         left, so both tries stand in the journal. Raises the NearfarError that ended it, or CancelledError when the
         client left.
         """
+        if self._rewriting is not None and ranked.treatment is Treatment.REWRITTEN and exchange.prepared is None:
+            return await self._rewriting.run(self, exchange, decision, ranked, target)
         try:
             return await self._once(exchange, decision, ranked, target, fresh=False)
         except StaleConnectionError:
@@ -119,23 +124,20 @@ class Attempts:
     async def _once(
         self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool
     ) -> int | None:
-        request = exchange.request
+        request = exchange.asking
         deployment = target.deployment
         wire = target.wire(request)
         like = request.wire in wire.like
         masked = await self._masked(exchange, decision, ranked)
         if masked is not None:
             request = masked.request
-        conversation = None if like else _conversation(exchange.wire, request)
+        conversation = None if like else _conversation(exchange.asking_wire, request)
         outgoing = wire.encode(request, deployment, conversation)
         if conversation is not None and conversation.deviations:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
         restorer = None
-        exchange.last_look = None if masked is None else masked.look
-        if masked is not None and len(masked.vault):
-            outgoing = msgspec.structs.replace(
-                outgoing, deviations=(*outgoing.deviations, f"masked:{len(masked.vault)}")
-            )
+        if masked is not None and masked.masks:
+            outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
             restorer = masked.restorer(wire.name)
         begin = self._begin(exchange, decision, ranked, deployment, outgoing)
         # What was masked is restored in events, so its reply is never passed on as it came.
@@ -161,7 +163,7 @@ class Attempts:
                     attempt=begin.attempt,
                     host=target.origin.host,
                     body=outgoing.body,
-                    masks=0 if masked is None else len(masked.vault),
+                    masks=0 if masked is None else masked.masks,
                 )
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
             await self._guard(exchange, decision, ranked, target, seen)
@@ -187,11 +189,16 @@ class Attempts:
 
     async def _masked(self, exchange: Exchange, decision: Decision, ranked: Ranked) -> Masked | None:
         """The request as it may leave for this candidate; None where it may leave as it is."""
+        exchange.last_look = None
         if ranked.treatment is Treatment.CLEAR:
             return None
-        if ranked.treatment is not Treatment.MASKED or self._masking is None:
-            raise MaskingFailed(f"The request may only leave {ranked.treatment.label}, which is not possible here.")
-        return await self._masking.apply(exchange.request, exchange.wire, decision.route)
+        masked = exchange.prepared
+        if masked is None:
+            if ranked.treatment is not Treatment.MASKED or self._masking is None:
+                raise MaskingFailed(f"The request may only leave {ranked.treatment.label}, which is not possible here.")
+            masked = await self._masking.apply(exchange.request, exchange.wire, decision.route)
+        exchange.last_look = masked.look
+        return masked
 
     async def _send(
         self,
@@ -253,7 +260,7 @@ class Attempts:
             target=outgoing.path,
             head=b"%b\r\nx-request-id: %b" % (head, attempt.encode()),
             body=outgoing.body,
-            treatment=Treatment.CLEAR if exchange.last_look is None else Treatment.MASKED,
+            treatment=_done(exchange),
             last_look=exchange.last_look,
         )
 
@@ -267,7 +274,7 @@ class Attempts:
             raise
 
     async def _pass_on(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
-        request = exchange.request
+        request = exchange.asking
         wire: ProviderWire = target.wire(request)
         async with await self._transport.send(sealed, fresh=fresh) as reply:
             seen.sent = True
@@ -299,7 +306,7 @@ class Attempts:
 
     async def _guard(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, seen: Seen) -> None:
         """See that the runtime read the whole prompt. One that cut it is told of, or left for the next candidate."""
-        least = suspicious(exchange.request, seen.usage) if target.may_cut else 0
+        least = suspicious(exchange.asking, seen.usage) if target.may_cut else 0
         if not least:
             return
         room = None if self._lives is None else await self._lives.room(target)
@@ -318,7 +325,7 @@ class Attempts:
     def _begin(
         self, exchange: Exchange, decision: Decision, ranked: Ranked, deployment: Deployment, outgoing: Outgoing
     ) -> Begin:
-        request = exchange.request
+        request = exchange.asking
         price = deployment.price
         return Begin(
             attempt=f"att-{request.id[4:]}-{exchange.attempts + 1}",
@@ -378,6 +385,13 @@ def output_limit(request: Request, deployment: Deployment) -> int:
         return 0
     limit = request.max_output or deployment.max_output or OUTPUT_FALLBACK
     return limit * request.choices
+
+
+def _done(exchange: Exchange) -> Treatment:
+    """What was done to the content that is about to leave."""
+    if exchange.last_look is None:
+        return Treatment.CLEAR
+    return Treatment.MASKED if exchange.prepared is None else Treatment.REWRITTEN
 
 
 def _conversation(client: ClientWire, request: Request) -> Conversation:

@@ -46,11 +46,12 @@ class Decider:
     """Decides with one policy over one fleet."""
 
     def __init__(self, fleet: Fleet, health: Health, rules: Rules, *, masks: bool = False) -> None:
-        """``masks``: whether content can be masked here before it leaves."""
+        """``masks``: whether content can be masked here before it leaves, and rewritten if the policy wants that."""
         self._fleet = fleet
         self._health = health
         self._rules = rules
         self._masks = masks
+        self._rewrites = masks and rules.rewrites
         self._memos: dict[tuple[str, str, str, str, str, bool, frozenset[str]], _Memo] = {}
 
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
@@ -91,7 +92,7 @@ class Decider:
             stream=request.stream,
             reasons=reasons,
             guard=said.guard,
-            able=self._able(request),
+            able=self._able(request, snapshot),
         )
         candidates = self._fleet.candidates(route, snapshot)
         decision = decide(facts, route, candidates, self._rules, decision_id=decision_id)
@@ -102,10 +103,17 @@ class Decider:
             self._memos[key] = _Memo(decision, snapshot, room)
         return decision, snapshot
 
-    def _able(self, request: Request) -> Treatment:
+    def _able(self, request: Request, snapshot: Snapshot) -> Treatment:
         # Vectors of masked texts are other vectors, and media cannot be masked at all.
-        chat = request.operation == "chat" and not request.needs & MEDIA
-        return Treatment.MASKED if self._masks and chat else Treatment.CLEAR
+        if not self._masks or request.operation != "chat" or request.needs & MEDIA:
+            return Treatment.CLEAR
+        # Only plain text is rewritten, and only where somebody near can do it.
+        if not self._rewrites or request.needs:
+            return Treatment.MASKED
+        route = snapshot.routes.get(self._rules.rewriter)
+        members = () if route is None else (snapshot.targets.get(name) for name in route.deployments)
+        near = any(item is not None and item.deployment.place.near for item in members)
+        return Treatment.REWRITTEN if near else Treatment.MASKED
 
     def outlook(self, route: Route) -> Decision:
         """The decision over a question that asks for nothing: what stands behind the route for everybody."""

@@ -22,6 +22,7 @@ from nearfar.policy.seal import Look
 from nearfar.wire.base import ClientWire, Renderer
 
 if TYPE_CHECKING:
+    from nearfar.gateway.masking import Masked
     from nearfar.privacy.restore_events import Restorer
 
 Headers = list[tuple[bytes, bytes]]
@@ -59,6 +60,8 @@ class Exchange:
         "_out",
         "_renderer",
         "_restorer",
+        "asking",
+        "asking_wire",
         "attempt_deviations",
         "attempt_id",
         "attempts",
@@ -69,10 +72,12 @@ class Exchange:
         "heads_sent",
         "last_look",
         "like",
+        "prepared",
         "ranked",
         "request",
         "seen",
         "started",
+        "told",
         "wire",
     )
 
@@ -81,6 +86,13 @@ class Exchange:
         self.request = request
         self.wire = wire
         self.started = started
+        self.asking = request
+        self.asking_wire = wire
+        """What the next attempt sends, and in which dialect: the client's request, or one that stands for it."""
+        self.prepared: Masked | None = None
+        """What may leave where only what was rewritten may; None: nothing was."""
+        self.told: Ranked | None = None
+        """Whom the reply's head names, where it is not who speaks last."""
         self.seen: tuple[Seen, ...] = ()
         """What a look at the content found."""
         self.decision: Decision | None = None
@@ -118,9 +130,12 @@ class Exchange:
         ``restorer`` puts values back where the reply holds their masks.
         """
         self._restorer = restorer
-        self.ranked = ranked
+        self.ranked = self.told or ranked
         self.attempt_id = attempt_id
         self.attempt_deviations = deviations
+        if self.asking_wire is not self.wire:
+            # What stands for the request may speak another dialect than the client.
+            like = like and self.asking.wire == self.request.wire
         self.like = like
         self.attempts += 1
         self._held = []

@@ -21,6 +21,8 @@ from nearfar.settings.model import Settings
 
 NAMES = ("default", "developer", "team", "tw-medical", "tw-finance", "government", "offline")
 MAX_BYTES = 1024 * 1024
+REWRITER = "local"
+"""The route that rewrites where no policy names one: the nearest local deployment found."""
 FORMS = ("clear", "masked", "rewritten", "media")
 _DATA = Path(__file__).parent / "data"
 
@@ -68,6 +70,13 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     trusted: tuple[str, ...] = ()
 
 
+class Rewriting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who rewrites and merges where a class goes further rewritten."""
+
+    route: str
+    """A route; its near deployments are asked."""
+
+
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """References and provider-run tools that may be used."""
 
@@ -98,6 +107,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     groups: dict[str, str] = {}
     kinds: dict[str, str] = {}
     tools: Tools | None = None
+    rewriting: Rewriting | None = None
     elsewhere: Elsewhere | None = None
     harmless: dict[str, tuple[str, ...]] = {}
 
@@ -208,6 +218,7 @@ class _Draft:
 
 def _joined(layers: list[tuple[str, File]], settings: Settings, origins: Mapping[str, str]) -> Effective:
     draft = _Draft()
+    draft.set("rewriting.route", REWRITER, "nearfar")
     for who, file in layers:
         _add(draft, file, who)
     touched = _settings(draft, settings, origins)
@@ -219,6 +230,7 @@ def _joined(layers: list[tuple[str, File]], settings: Settings, origins: Mapping
         furthest=draft.table("clear"),
         masked=draft.table("masked"),
         rewritten=draft.table("rewritten"),
+        rewriter=str(draft.values["rewriting.route"]),
         media=draft.table("media"),
         default=_class(draft, "default_class"),
         unknown=_class(draft, "unknown"),
@@ -253,6 +265,7 @@ def _add(draft: _Draft, file: File, who: str) -> None:
         "wait": file.wait,
         "offline": file.offline,
         "tools.trusted": None if file.tools is None else file.tools.trusted,
+        "rewriting.route": None if file.rewriting is None else file.rewriting.route,
         "elsewhere.allow": None if file.elsewhere is None else file.elsewhere.allow,
     }
     for key, value in simple.items():

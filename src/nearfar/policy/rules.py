@@ -54,7 +54,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     masked: Table | None = None
     """Masked; None: no further than in clear."""
     rewritten: Table | None = None
-    """Rewritten by a near model without private facts; None: no further than in clear."""
+    """Rewritten by a near model without private facts; None: no further than masked."""
+    rewriter: str = "local"
+    """The route whose near deployments rewrite and merge."""
     media: Table | None = None
     """Images, audio, documents; None: as far as in clear."""
     purposes: dict[str, Table] = {}
@@ -91,6 +93,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 bound = self.purposes[name][class_]
                 clear, masked, rewritten, media = (min(item, bound) for item in (clear, masked, rewritten, media))
         return Reach(clear=clear, masked=masked, rewritten=rewritten, media=media)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether anything goes further rewritten than masked."""
+        return any(limits.rewritten > limits.masked for limits in map(self.limits, Class))
 
     def audited(self, class_: Class) -> bool:
         """Whether a record must be durable before bytes of this class leave."""
