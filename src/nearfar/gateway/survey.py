@@ -16,7 +16,7 @@ from nearfar.catalog.limits import meters
 from nearfar.core.errors import NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Candidate, Capability, Deployment, Route
+from nearfar.core.routing import Branch, Candidate, Capability, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.discovery import Discovery, Runtimes
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, parse_base, routes_over
@@ -217,6 +217,8 @@ class Survey:
             options={**provider.options, **setting.options},
             demo=embedded and setting.model == DEMO,
             declared=True,
+            slots=setting.slots or (self._settings.engine.slots if embedded else None),
+            quality=setting.quality,
         )
 
     def _found_key(self, provider: Provider, base_url: str) -> str:
@@ -247,6 +249,7 @@ class Survey:
                 drop=provider.drop,
                 rename=provider.rename,
                 demo=found.model == DEMO,
+                slots=self._settings.engine.slots,
             )
 
     def _keyed(self) -> Iterable[Deployment]:
@@ -368,6 +371,7 @@ def _declared_price(name: str, setting: PriceSetting | None, today: str) -> Pric
 
 
 def _route(name: str, setting: RouteSetting) -> Route:
+    branch = setting.canary or setting.shadow
     return Route(
         name=name,
         strategy=setting.strategy,
@@ -375,4 +379,10 @@ def _route(name: str, setting: RouteSetting) -> Route:
         floor=Class.parse(setting.class_),
         description=setting.description,
         cold=setting.cold,
+        spill_after=setting.spill_after,
+        balance=setting.balance,
+        affinity=setting.affinity,
+        weights=setting.weights,
+        branch=None if branch is None else Branch(deployment=branch.deployment, share=branch.share),
+        priority=setting.priority,
     )

@@ -58,6 +58,8 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("ledger", "flush_seconds"), 0.01, 60),
     (("audit", "wait"), 0.1, 600),
     (("responses", "keep_hours"), 0, 24 * 365),
+    (("queue", "longest"), 0, 100_000),
+    (("queue", "seconds"), 0.1, 86_400),
     (("discovery", "refresh_seconds"), 0.1, None),
 )
 
@@ -227,7 +229,7 @@ def _deployments(settings: Settings) -> Found:
                 "device means this machine, and base_url names another one",
                 "Use lan, private-cloud or cloud.",
             )
-        for field, lowest in (("context", 1), ("max_output", 1)):
+        for field, lowest in (("context", 1), ("max_output", 1), ("slots", 1)):
             yield from _range((*path, field), getattr(item, field), lowest)
         if item.price is not None:
             for part in msgspec.structs.fields(item.price):
@@ -263,6 +265,34 @@ def _routes(settings: Settings, targets: Collection[str]) -> Found:
         if not usable_name(name):
             yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
         yield from _targets(path, item, targets)
+        yield from _shares(path, item)
+
+
+def _shares(path: Path, item: RouteSetting) -> Found:
+    if item.spill_after is not None:
+        yield from _range((*path, "spill_after"), item.spill_after, 0)
+    for name, weight in item.weights.items():
+        at = (*path, "weights", name)
+        if name not in item.deployments:
+            yield at, "is not one of the route's deployments", did_you_mean(name, item.deployments)
+        yield from _range(at, weight, 0)
+    if item.weights and item.strategy != "weighted":
+        yield (*path, "weights"), f"means nothing to the strategy {item.strategy}", 'Set strategy = "weighted".'
+    elif item.weights and not any(item.weights.get(name, 1.0) > 0 for name in item.deployments):
+        yield (*path, "weights"), "leaves nobody: every weight is 0", ""
+    for kind, branch in (("canary", item.canary), ("shadow", item.shadow)):
+        if branch is None:
+            if item.strategy == kind:
+                yield (*path, kind), "is missing", f'Add {kind} = {{ deployment = "NAME", share = 0.05 }}.'
+            continue
+        if item.strategy != kind:
+            yield (*path, kind), f"means nothing to the strategy {item.strategy}", f'Set strategy = "{kind}".'
+        if branch.deployment not in item.deployments:
+            hint = did_you_mean(branch.deployment, item.deployments)
+            yield (*path, kind, "deployment"), "is not one of the route's deployments", hint
+        elif len(item.deployments) < 2:
+            yield (*path, kind), "has no other deployment beside it", "List at least two."
+        yield from _range((*path, kind, "share"), branch.share, 0, 1)
 
 
 def _targets(path: Path, item: RouteSetting, targets: Collection[str]) -> Found:

@@ -9,7 +9,19 @@ from typing import Literal
 
 import msgspec
 
-Strategy = Literal["local-only", "local-first", "cloud-first", "cloud-only"]
+Strategy = Literal[
+    "local-only",
+    "local-first",
+    "cloud-first",
+    "cloud-only",
+    "cheapest",
+    "fastest",
+    "quality",
+    "cascade",
+    "weighted",
+    "canary",
+    "shadow",
+]
 PlaceName = Literal["device", "lan", "private-cloud", "cloud"]
 ClassName = Literal["public", "internal", "confidential", "restricted"]
 PresetName = Literal["default", "developer", "team", "tw-medical", "tw-finance", "government", "offline"]
@@ -209,6 +221,20 @@ class DeploymentSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """What it can do, such as ``tools``, ``images``, ``json_schema``; false keeps requests away that need it."""
     headers: dict[str, str] = {}
     """Extra request headers; values may be references (``env:``, ``file:``)."""
+    slots: int | None = None
+    """Requests that it answers at once; more wait in the gateway's queue. Unset: ``engine.slots`` for the embedded
+    engine, no limit for others. Take the number that the runtime was started with."""
+    quality: float | None = None
+    """Your own word of how good its answers are, on any scale, for the strategy ``quality``."""
+
+
+class BranchSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deployment of the route that gets a share of its traffic."""
+
+    deployment: str
+    """Its name; it is one of the route's ``deployments``."""
+    share: float
+    """From 0 to 1."""
 
 
 class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,7 +243,7 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     deployments: tuple[str, ...]
     """Names of deployments; within one place, earlier ones are tried first."""
     strategy: Strategy = "local-first"
-    """Which side is tried first, or alone."""
+    """Which side is tried first, or alone; or what else decides, see the guide to strategies."""
     class_: ClassName = msgspec.field(name="class", default="public")
     """Requests on this route are at least this sensitive."""
     description: str = ""
@@ -227,6 +253,30 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cold: Literal["warm", "wait"] = "warm"
     """A local model that is not in memory and takes long to load: ``warm`` loads it in the background while another
     allowed deployment of the route answers, ``wait`` waits for it."""
+    spill_after: float | None = None
+    """Seconds that a request may wait for the side that goes first. Whoever is expected to wait longer, or has waited
+    so long, is answered by the other side, if its class allows. Unset: it waits."""
+    balance: Literal["listed", "wait"] = "listed"
+    """Within one side: ``listed`` in the order of ``deployments``, ``wait`` whichever is expected to answer soonest."""
+    affinity: bool = False
+    """Whether a conversation prefers one deployment while that is well, so that prompt caches are of use."""
+    weights: dict[str, float] = {}
+    """Deployment → weight, for ``strategy = "weighted"``; 1 for those that are not named."""
+    canary: BranchSetting | None = None
+    """For ``strategy = "canary"``: who is tried with a share of the traffic."""
+    shadow: BranchSetting | None = None
+    """For ``strategy = "shadow"``: who is asked a second time, unseen by the client, with a share of the traffic."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Where its requests stand in a queue. A request may lower it (``x-nearfar-priority: low``), never raise it."""
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The queue in front of deployments that answer a known number of requests at once (``slots``)."""
+
+    longest: int = 256
+    """Requests that may wait for one model; more are answered elsewhere, or with 503."""
+    seconds: float = 300.0
+    """How long a request may wait that nobody else may answer; then 503."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -269,6 +319,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policy: Policy = Policy()
     audit: Audit = Audit()
     responses: Responses = Responses()
+    queue: Queue = Queue()
     discovery: Discovery = Discovery()
     log: Log = Log()
     deployments: dict[str, DeploymentSetting] = {}
