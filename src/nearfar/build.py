@@ -67,6 +67,7 @@ _SQLITE = "sqlite:///"
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.masking import Masking
+    from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
     from nearfar.ledger.audit import Audit
 
@@ -261,6 +262,7 @@ def gateway(
         lives=lives,
         witness=witness,
         masking=masking,
+        replies=None if rules.replies == "pass" else _replies(rules),
         rewriting=rewriting,
         limits=limits,
     )
@@ -334,6 +336,15 @@ def guard(settings: Settings, rules: Rules) -> Guard | None:
     made = Guard(rules, lambda harmless: Scanner(detectors=(Names.shipped(),), harmless=harmless, memo=memo))
     made.version  # noqa: B018 - loads the rules now and not while the first client waits
     return made
+
+
+def _replies(rules: Rules) -> ReplyGuard:
+    """Who looks at what replies bring up, with the same rules and detectors as for requests."""
+    from nearfar.gateway.reply_guard import ReplyGuard
+    from nearfar.privacy.names import Names
+    from nearfar.privacy.scan import Scanner
+
+    return ReplyGuard(rules, lambda harmless: Scanner(detectors=(Names.shipped(),), harmless=harmless))
 
 
 def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:

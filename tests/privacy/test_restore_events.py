@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.privacy.masking import vault
+from tests.privacy.masking import ID, find, vault
 
-from nearfar.core.chat import Event, Finish, ReasoningDelta, ReasoningSeal, RefusalDelta, TextDelta, ToolCallDelta
+from nearfar.core.chat import (
+    Event,
+    Finish,
+    LogprobsDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from nearfar.privacy.redact import Redaction
 from nearfar.privacy.restore_events import Restorer
+from nearfar.privacy.vault import Vault
 
 TRUSTED = frozenset({"write_letter"})
 
@@ -160,3 +172,84 @@ def test_any_split_of_events_gives_the_same(parts: list[str], size: int) -> None
         Restorer(own), [*(TextDelta(text[at : at + size]) for at in range(0, len(text), size)), Finish("stop")]
     )
     assert texts(whole) == texts(split)
+
+
+def watching(own: Vault | None = None, *, redact: bool = True, reasoning: bool = True) -> Restorer:
+    restorer = Restorer(own or vault(), trusted=TRUSTED, reasoning=reasoning)
+    restorer.redaction = Redaction(scan=find, own=lambda _: False, redact=redact)
+    return restorer
+
+
+def test_what_a_reply_brings_up_is_redacted_in_every_choice_and_call() -> None:
+    own = vault()
+    mask = own.mask("Bob Chen", "person")
+    events: list[Event] = []
+    for make in (ReasoningDelta, TextDelta, RefusalDelta):
+        for piece in ("her id: A1234", "56789, for ", mask):
+            events += [make(piece, 0), make(piece, 1)]
+    events += [
+        ToolCallDelta(call=0, id="a", name="web_search", arguments=json.dumps({"q": f"{ID} {mask}"})),
+        ToolCallDelta(call=1, id="b", name="write_letter", arguments=json.dumps({"to": f"{ID} {mask}"})),
+        Finish("stop", index=0),
+        Finish("stop", index=1),
+    ]
+    restorer = watching(own)
+    out = answer(restorer, events)
+    said = "[redacted:tw.national_id]"
+    assert texts(out, 0) == texts(out, 1) == f"her id: {said}, for Bob Chen"
+    assert ID not in json.dumps([msgspec.to_builtins(event) for event in out])
+    assert json.loads(arguments(out, 0)) == {"q": f"{said} {mask}"}
+    assert json.loads(arguments(out, 1)) == {"to": f"{said} Bob Chen"}
+    for kind in (ReasoningDelta, RefusalDelta):
+        assert "".join(e.text for e in out if isinstance(e, kind) and not e.index) == f"her id: {said}, for Bob Chen"
+    assert restorer.report.kept == {"tool": 1}
+    assert restorer.redaction is not None
+    assert restorer.redaction.report.kinds == {"tw.national_id": 8}
+
+
+def test_what_another_event_cuts_in_two_does_not_come_whole() -> None:
+    # What was said before a tool call comes before it, so it is decided there; the rest is known by what it follows.
+    events: list[Event] = [TextDelta("id A1234"), ToolCallDelta(call=0, id="a", name="t"), TextDelta("56789 yes")]
+    assert texts(answer(watching(), events)) == "id A1234[redacted:tw.national_id] yes"
+
+
+def test_a_call_that_is_whole_comes_before_the_next_one() -> None:
+    events: list[Event] = [
+        ToolCallDelta(call=0, id="a", name="t", arguments='{"a": 1'),
+        ToolCallDelta(call=0, arguments="}"),
+        ToolCallDelta(call=1, id="b", name="t", arguments="plain words"),
+        ToolCallDelta(call=2, id="c", name="t", arguments="{}"),
+        Finish("tool_calls"),
+    ]
+    out = [event for event in answer(watching(), events) if isinstance(event, ToolCallDelta)]
+    assert [event.call for event in out] == sorted(event.call for event in out)
+    assert [arguments(list(out), call) for call in range(3)] == ['{"a": 1}', "plain words", "{}"]
+
+
+def test_redacted_reasoning_loses_its_signature_and_logprobs_are_left_out() -> None:
+    events: list[Event] = [
+        ReasoningDelta(f"it is {ID}", block=0),
+        ReasoningSeal(signature="one", block=0),
+        ReasoningDelta("nothing", block=1),
+        ReasoningSeal(signature="two", block=1),
+        LogprobsDelta(msgspec.Raw(b"{}")),
+        Finish("stop"),
+    ]
+    for reasoning in (True, False):
+        restorer = watching(reasoning=reasoning)
+        out = answer(restorer, events)
+        assert [event.signature for event in out if isinstance(event, ReasoningSeal)] == ["two"]
+        assert not any(isinstance(event, LogprobsDelta) for event in out)
+        assert restorer.redaction is not None
+        assert restorer.redaction.report.dropped == {"logprobs"}
+        told = watching(redact=False, reasoning=reasoning)
+        assert answer(told, events) == events
+
+
+def test_a_call_after_the_end_of_its_choice_is_looked_at_too() -> None:
+    events: list[Event] = [
+        ToolCallDelta(call=0, id="a", name="t", arguments="{}"),
+        Finish("tool_calls"),
+        ToolCallDelta(call=0, arguments=f" {ID} "),
+    ]
+    assert ID not in arguments(answer(watching(), events))

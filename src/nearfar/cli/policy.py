@@ -70,6 +70,7 @@ def described(made: Effective) -> dict[str, object]:
         "tools": {"trusted": rules.trusted_tools},
         "elsewhere": {"allow": sorted(rules.elsewhere)},
         "harmless": {route: len(values) for route, values in rules.harmless.items()},
+        "replies": {"action": rules.replies, "kinds": rules.reply_kinds},
         "origins": made.origins,
         "sources": made.sources,
         "notes": [file.note for file in made.files if file.note],
@@ -115,6 +116,7 @@ def _print(made: Effective) -> None:
         ("seconds to wait before refusing", "wait", f"{rules.wait:g}"),
         ("tools that may see what was masked", "tools.trusted", ", ".join(rules.trusted_tools) or "none"),
         ("content and tools elsewhere", "elsewhere.allow", ", ".join(sorted(rules.elsewhere)) or "none"),
+        ("private values that replies bring up", "replies", rules.replies),
     )
     for what, key, value in values:
         output.line(f"{what}: {value} ({made.origins[key]})")

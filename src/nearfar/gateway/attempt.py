@@ -44,7 +44,9 @@ from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
 if TYPE_CHECKING:
     # Loaded only where a policy wants masks.
     from nearfar.gateway.masking import Masked, Masking
+    from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
+    from nearfar.privacy.restore_events import Restorer
 
 OUTPUT_FALLBACK = 4096
 """Output tokens assumed for the upper bound when neither client nor deployment states a limit."""
@@ -90,6 +92,7 @@ class Attempts:
         lives: Lives | None = None,
         witness: Witness | None = None,
         masking: Masking | None = None,
+        replies: ReplyGuard | None = None,
         rewriting: Rewriting | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class Attempts:
         self._engines = engines
         self._witness = witness or Witness()
         self._masking = masking
+        self._replies = replies
         self._rewriting = rewriting
         self._limits = limits
 
@@ -135,12 +139,15 @@ class Attempts:
         outgoing = wire.encode(request, deployment, conversation)
         if conversation is not None and conversation.deviations:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
-        restorer = None
         if masked is not None and masked.masks:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
-            restorer = masked.restorer(wire.name)
+        restorer = (
+            None
+            if masked is None and self._replies is None
+            else self._restorer(exchange, decision, deployment, masked, wire)
+        )
         begin = self._begin(exchange, decision, ranked, deployment, outgoing)
-        # What was masked is restored in events, so its reply is never passed on as it came.
+        # Masks are restored in events, and events are what is looked at, so its reply is never passed on as it came.
         exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like and restorer is None, restorer=restorer)
         self._ledger.begin(begin)
         self._metrics.started(deployment.name)
@@ -167,8 +174,8 @@ class Attempts:
                 )
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
             await self._guard(exchange, decision, ranked, target, seen)
-            if restorer is not None and restorer.report.kept:
-                await exchange.deviate(f"unrestored:{sum(restorer.report.kept.values())}")
+            if restorer is not None:
+                await self._told(exchange, decision, ranked, restorer, seen)
         except NearfarError as error:
             if not isinstance(error, StaleConnectionError):
                 self._health.failed(deployment.name, error, began=since)
@@ -199,6 +206,15 @@ class Attempts:
             masked = await self._masking.apply(exchange.request, exchange.wire, decision.route)
         exchange.last_look = masked.look
         return masked
+
+    def _restorer(
+        self, exchange: Exchange, decision: Decision, deployment: Deployment, masked: Masked | None, wire: ProviderWire
+    ) -> Restorer | None:
+        """What the reply passes through on its way to the client; None: it may travel as it comes."""
+        restorer = masked.restorer(wire.name) if masked is not None and masked.masks else None
+        if self._replies is None:
+            return restorer
+        return self._replies.watch(exchange.request, decision.route, deployment.place, restorer, wire.name)
 
     async def _send(
         self,
@@ -321,6 +337,28 @@ class Attempts:
             message = f"{deployment.name} read {seen.usage.input} of at least {least} tokens of the prompt."
             raise ContextTooLong(message, code=TRUNCATED, hint="Give its model more context.")
         await exchange.deviate(told)
+
+    async def _told(
+        self, exchange: Exchange, decision: Decision, ranked: Ranked, restorer: Restorer, seen: Seen
+    ) -> None:
+        """Tell of masks that stayed in the reply, and of what it brought up by itself."""
+        await exchange.flush()
+        if restorer.report.kept:
+            await exchange.deviate(f"unrestored:{sum(restorer.report.kept.values())}")
+        redaction = restorer.redaction
+        if redaction is None:
+            return
+        from nearfar.gateway.reply_guard import deviations
+
+        told = deviations(redaction)
+        seen.deviations += tuple(told)
+        for deviation in told:
+            self._metrics.deviation(deviation)
+            await exchange.deviate(deviation)
+        action = "redact" if redaction.redact else "tell"
+        kinds = redaction.report.kinds
+        attempt = exchange.attempt_id
+        self._witness.replied(exchange.request, decision, ranked, attempt=attempt, action=action, kinds=kinds)
 
     def _begin(
         self, exchange: Exchange, decision: Decision, ranked: Ranked, deployment: Deployment, outgoing: Outgoing

@@ -5,6 +5,7 @@ It does not know where the reply comes from; it sees chunks and deviations.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import time
@@ -29,6 +30,8 @@ Headers = list[tuple[bytes, bytes]]
 
 WINDOW = 1024 * 1024
 """Bytes of a stream that are held while waiting for its first content."""
+LARGE = 64 * 1024
+"""Bytes of one chunk from which on masks are restored beside the event loop."""
 
 
 class Out(Protocol):
@@ -150,7 +153,10 @@ class Exchange:
         assert renderer is not None
         if self._restorer is not None:
             for chunk in chunks:
-                chunk.events = self._restorer.feed(chunk.events)
+                if len(chunk.raw) > LARGE:
+                    chunk.events = await asyncio.to_thread(self._restorer.feed, chunk.events)
+                else:
+                    chunk.events = self._restorer.feed(chunk.events)
         if not self.committed:
             self._held.extend(chunks)
             if self.request.stream:
@@ -179,12 +185,17 @@ class Exchange:
         if note:
             await self._out.write(note)
 
+    async def flush(self) -> None:
+        """Pass on what a restorer still holds: nothing more comes from upstream."""
+        restorer, self._restorer = self._restorer, None  # what it gives is done, and must not come to it again
+        if restorer is not None and (events := restorer.flush()):
+            await self.deliver([Chunk(events=events)])
+
     async def finish(self, cost: int | None) -> None:
         """The upstream ended clean: so does the client's reply. ``cost`` in nano-USD."""
         renderer = self._renderer
         assert renderer is not None
-        if self._restorer is not None and (events := self._restorer.flush()):
-            await self.deliver([Chunk(events=events)])
+        await self.flush()
         data = b""
         if not self.committed:
             held, self._held = self._held, []

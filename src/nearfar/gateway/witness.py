@@ -93,6 +93,26 @@ class Witness:
         )
 
 
+    def replied(
+        self,
+        request: Request,
+        decision: Decision,
+        ranked: Ranked,
+        *,
+        attempt: str,
+        action: str,
+        kinds: dict[str, int],
+    ) -> None:
+        """Record soon what a reply brought up, where records are demanded: it came in, so nobody waits."""
+        if self._audit is None or not decision.audit or not kinds:
+            return
+        from nearfar.ledger.audit_records import replied
+
+        self._audit.submit(
+            replied(request, decision, ranked, attempt=attempt, action=action, kinds=kinds, detectors=self._detectors)
+        )
+
+
 def _totals(seen: Sequence[Seen]) -> tuple[dict[str, int], int, int]:
     kinds: dict[str, int] = {}
     for part in seen:

@@ -99,6 +99,25 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """The error that the caller got."""
 
 
+class Replied(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
+    """A reply brought up private values that its caller had not sent. Nothing left with it."""
+
+    request: str
+    attempt: str
+    caller: str
+    route: str
+    class_: str = msgspec.field(name="class")
+    decision: str
+    policy: str
+    policy_version: str
+    detectors: str
+    deployment: str
+    place: str
+    action: str
+    """``redact``: the caller got none of them; ``tell``: the caller got them."""
+    kinds: dict[str, int]
+
+
 class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resumed"):
     """Records could not be written for a while. The segment before may end in one that nobody relied on."""
 
@@ -114,7 +133,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
     """Records that were lost and not told of yet."""
 
 
-Body = Opened | Attempted | Refused | Resumed | Closed
+Body = Opened | Attempted | Refused | Replied | Resumed | Closed
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +254,35 @@ def refused(
         harmless=harmless,
         guard=decision.guard,
         code=code,
+    )
+
+
+def replied(
+    request: Request,
+    decision: Decision,
+    ranked: Ranked,
+    *,
+    attempt: str,
+    action: str,
+    kinds: dict[str, int],
+    detectors: str,
+) -> Replied:
+    """The record of what the reply of ``ranked``'s deployment brought up."""
+    deployment = ranked.candidate.deployment
+    return Replied(
+        request=request.id,
+        attempt=attempt,
+        caller=request.caller,
+        route=decision.route,
+        class_=decision.class_.label,
+        decision=decision.id,
+        policy=decision.policy,
+        policy_version=decision.policy_version,
+        detectors=detectors,
+        deployment=deployment.name,
+        place=deployment.place.label,
+        action=action,
+        kinds=dict(sorted(kinds.items())),
     )
 
 

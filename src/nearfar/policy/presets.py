@@ -15,7 +15,7 @@ import msgspec
 
 from nearfar.core.places import Class, Place
 from nearfar.policy.classify_kinds import Kinds, changed, shipped
-from nearfar.policy.rules import EVERYTHING, Rules, Table
+from nearfar.policy.rules import EVERYTHING, REPLY_KINDS, Rules, Table
 from nearfar.settings.errors import Problem, SettingsError
 from nearfar.settings.model import Settings
 
@@ -23,6 +23,7 @@ NAMES = ("default", "developer", "team", "tw-medical", "tw-finance", "government
 MAX_BYTES = 1024 * 1024
 REWRITER = "local"
 """The route that rewrites where no policy names one: the nearest local deployment found."""
+REPLIES = ("pass", "tell", "redact")
 FORMS = ("clear", "masked", "rewritten", "media")
 _DATA = Path(__file__).parent / "data"
 
@@ -110,6 +111,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rewriting: Rewriting | None = None
     elsewhere: Elsewhere | None = None
     harmless: dict[str, tuple[str, ...]] = {}
+    replies: str | None = None
+    """Private values in replies that the caller did not send: ``pass``, ``tell`` or ``redact``."""
+    reply_kinds: tuple[str, ...] | None = None
+    """Which: groups of kinds, kinds, ``secret.*``; ``*`` for all. Left out: what identifies, pays or opens."""
 
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,8 +196,9 @@ class _Draft:
 
     def __init__(self) -> None:
         self.places: dict[str, dict[str, Place]] = {item.label: {} for item in Class}
-        self.origins: dict[str, str] = {}
-        self.values: dict[str, object] = {}
+        # A policy that says nothing of replies lets them pass: the only part that a preset may leave out.
+        self.values: dict[str, object] = {"replies": REPLIES[0], "reply_kinds": REPLY_KINDS}
+        self.origins: dict[str, str] = dict.fromkeys(self.values, "default")
         self.purposes: dict[str, Table] = {}
         self.harmless: dict[str, tuple[str, ...]] = {}
         self.kinds: Kinds = shipped()
@@ -242,6 +248,8 @@ def _joined(layers: list[tuple[str, File]], settings: Settings, origins: Mapping
         elsewhere=frozenset(_names(draft.values["elsewhere.allow"])),
         kinds=draft.kinds,
         harmless=draft.harmless,
+        replies=str(draft.values["replies"]),
+        reply_kinds=_names(draft.values["reply_kinds"]),
     )
     _check(built)
     return Effective(
@@ -267,6 +275,8 @@ def _add(draft: _Draft, file: File, who: str) -> None:
         "tools.trusted": None if file.tools is None else file.tools.trusted,
         "rewriting.route": None if file.rewriting is None else file.rewriting.route,
         "elsewhere.allow": None if file.elsewhere is None else file.elsewhere.allow,
+        "replies": file.replies,
+        "reply_kinds": file.reply_kinds,
     }
     for key, value in simple.items():
         if value is not None:
@@ -305,6 +315,9 @@ def _settings(draft: _Draft, settings: Settings, origins: Mapping[str, str]) -> 
     if policy.default_class is not None:
         draft.set("default_class", policy.default_class, who("policy.default_class"))
         touched = True
+    if policy.replies is not None:
+        draft.set("replies", policy.replies, who("policy.replies"))
+        touched = True
     if settings.offline:
         draft.set("offline", True, who("offline"))
     for route, values, key in (
@@ -331,6 +344,13 @@ def _check(built: Rules) -> None:
                     f"{higher.label} reaches further ({table[higher].label}, {form}) "
                     f"than {lower.label} ({table[lower].label}): a more sensitive class may not travel further"
                 )
+    if built.replies not in REPLIES:
+        raise ValueError(f"replies is {built.replies!r}: use {', '.join(REPLIES)}")
+    groups = {kind.group for kind in built.kinds.named.values()}
+    for name in built.reply_kinds:
+        known = name == EVERYTHING or name in groups or name in built.kinds.named or "." in name
+        if not known:
+            raise ValueError(f"reply_kinds names {name!r}, which is no kind and no group ({', '.join(sorted(groups))})")
     if built.wait < 0:
         raise ValueError("wait is less than 0 seconds")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nearfar.core.places import Class, Place, Treatment
-from nearfar.policy.classify_kinds import Kinds, shipped
+from nearfar.policy.classify_kinds import PREFIX, Kinds, shipped
 
 Table = tuple[Place, Place, Place, Place]
 """Indexed by Class: public, internal, confidential, restricted."""
@@ -13,6 +13,10 @@ Table = tuple[Place, Place, Place, Place]
 MEDIA = frozenset({"images", "audio", "documents", "video"})
 """Capabilities of a request that carries what cannot be masked."""
 EVERYTHING = "*"
+REPLY_KINDS = ("special", "secret", "identifier", "financial", "contact")
+"""What is looked for in replies where a policy names nothing else: what stands for a person or opens a door. Names,
+dates of birth, addresses of networks and the web are what answers are about.
+"""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +79,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What was found → class."""
     harmless: dict[str, tuple[str, ...]] = {}
     """Route → the owner's own values that count as nothing there; ``*`` for every route."""
+    replies: str = "pass"
+    """Private values in replies from beyond the local network that the caller did not send: ``pass``, ``tell`` (they
+    stay and are counted) or ``redact``."""
+    reply_kinds: tuple[str, ...] = REPLY_KINDS
+    """Which: groups, kinds, beginnings of kinds with ``.*``; ``*`` for every kind."""
     version: str = ""
     """Stands for every value of the policy."""
 
@@ -102,6 +111,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def audited(self, class_: Class) -> bool:
         """Whether a record must be durable before bytes of this class leave."""
         return self.audit is not None and class_ >= self.audit
+
+    def watches(self, kind: str) -> bool:
+        """Whether ``kind`` is looked for in replies."""
+        names = self.reply_kinds
+        if EVERYTHING in names or kind in names or self.kinds.of(kind).group in names:
+            return True
+        return any(name.endswith(PREFIX) and kind.startswith(name[: -len(PREFIX)] + ".") for name in names)
 
     def trusts(self, tool: str) -> bool:
         """Whether masked values are restored in the arguments of ``tool``."""

@@ -153,6 +153,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     detect: bool | None = None
     """Whether the content of requests is looked at; unset: with every preset but ``default``, and with a file of your
     own. What is found raises a request's class."""
+    replies: Literal["pass", "tell", "redact"] | None = None
+    """Private values that a reply from beyond the local network brings up and the caller did not send: they pass, are
+    told of, or are redacted. Unset: as preset or file have it, which is ``pass`` unless they say more."""
     harmless: tuple[str, ...] = ()
     """Your own values that count as nothing on every route: a phone number, a business number, a line of a
     letterhead. They are counted, and audited."""

@@ -56,6 +56,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     chunk_ms: float = 0
     chunks: int | None = None
     """Exactly so many chunks of text instead of the usual answer."""
+    says: tuple[str, ...] = ()
+    """These pieces of text instead of the usual answer."""
     retry_after: float | None = None
     retry_after_form: Literal["seconds", "ms", "date"] = "seconds"
     size: int = 64 * 1024 * 1024

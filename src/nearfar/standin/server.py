@@ -161,6 +161,8 @@ class StandIn:
         texts = [_text(message.content) for message in asked.messages]
         limit = asked.max_completion_tokens or asked.max_tokens or (asked.options or _OllamaOptions()).num_predict
         pieces, finish = pieces_for(texts[-1] if texts else "", count=behaviour.chunks, limit=limit)
+        if behaviour.says:
+            pieces, finish = behaviour.says, "stop"
         answer = Answer(
             id=self._reply_id(dialect, seen),
             model=asked.model,
