@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from nearfar.catalog.prices import load, price_for, shipped
+from nearfar.catalog.prices import load, price_for, shipped, shipped_source
 from nearfar.core.chat import Usage
 from nearfar.core.money import NANO, Price, cost, upper_bound
+from nearfar.providers import registry
 
 HEAD = 'date = 2026-11-22\nsource = "a test"\n'
 MINI = '[[price]]\nprovider = "openai"\nmodel = "mini"\ninput = 0.15\noutput = 0.6\ncached_input = 0.075\n'
@@ -54,21 +55,44 @@ def test_what_is_not_in_the_table_is_unknown_never_guessed(provider: str, model:
 
 def test_the_shipped_table_is_plausible() -> None:
     table = shipped()
-    assert len(table) >= 25
-    assert {provider for provider, _ in table} == {"openai", "anthropic"}
+    assert len(table) >= 500
+    assert {"openai", "anthropic", "gemini", "vertex-ai", "bedrock", "mistral"} <= {provider for provider, _ in table}
     assert len({price.id for price in table.values()}) == len(table)
     for (provider, model), price in table.items():
         assert price.id.startswith(f"{provider}/{model}@202"), price.id
-        for rates in filter(None, (price, price.long)):
-            assert 0 < rates.input < 50 * NANO, price.id
-            assert 0 <= rates.output < 250 * NANO, price.id
-            assert (rates.output == 0) == ("embedding" in model), price.id
-            assert (rates.cached_input or 0) <= rates.input, price.id
-            assert (rates.cache_write or rates.input) >= rates.input, price.id
+        for rates in filter(None, (price, price.long, price.then)):
+            assert 0 < rates.input <= 200 * NANO, price.id
+            assert 0 <= rates.output <= 1000 * NANO, price.id
         if price.long is not None:
             assert price.above is not None
-            assert price.above >= 100_000
-            assert price.long.input > price.input
+            assert price.above >= 10_000
+        if price.then is not None:
+            assert price.windows
+
+
+def test_the_shipped_table_says_where_it_comes_from() -> None:
+    source = shipped_source()
+    assert "genai-prices" in source.source
+    assert str(source.date) in source.source
+
+
+def test_every_provider_of_the_table_is_one_of_ours() -> None:
+    assert {provider for provider, _ in shipped()} <= set(registry.names())
+
+
+def test_rates_may_depend_on_the_time_of_day() -> None:
+    row = MINI + "then = { windows = [[01:00:00, 04:00:00], [22:00:00, 00:00:00]], input = 0.3, output = 1.2 }\n"
+    price = load((HEAD + row).encode())["openai", "mini"]
+    assert price.windows == ((60, 240), (1320, 1440))
+    hour = 3600 * NANO
+    usage = Usage(input=1000, output=0)
+    assert [cost(price, usage, at=at * hour) for at in (0, 1, 4, 22, 23)] == [
+        150_000,
+        300_000,
+        150_000,
+        300_000,
+        300_000,
+    ]
 
 
 def test_long_requests_cost_their_own_rates_all_of_them() -> None:
@@ -96,6 +120,10 @@ def test_a_row_may_say_since_when() -> None:
         (HEAD + MINI.replace("0.15", "0.0000000001"), "openai/mini: 1E-10 USD is no price"),
         (HEAD + MINI.replace("0.15", '"much"'), "not a price table"),
         (HEAD + MINI + "long = { above = 0, input = 1.0, output = 1.0 }\n", "long.above"),
+        (HEAD + MINI.replace("0.15", "1500.0"), "cannot be right"),
+        (HEAD + MINI.replace("0.15", "0.00001"), "cannot be right"),
+        (HEAD + MINI + "then = { windows = [], input = 1.0, output = 1.0 }\n", "then.windows"),
+        (HEAD + MINI + "then = { windows = [[05:00:00, 04:00:00]], input = 1.0, output = 1.0 }\n", "then.windows"),
         (HEAD.replace('"a test"', '""') + MINI, "names its source"),
         ("date = soon", "not a price table"),
         (HEAD, "price"),

@@ -33,17 +33,35 @@ class _Long(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
     above: int
 
 
+class _Then(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    windows: tuple[tuple[dt.time, dt.time], ...]
+    """In UTC: from, up to but not including."""
+
+
 class _Row(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provider: str
     model: str
     since: dt.date | None = None
     long: _Long | None = None
+    then: _Then | None = None
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     date: dt.date
     source: str
     price: list[_Row]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a table's rates come from."""
+
+    date: dt.date
+    source: str
+
+
+LEAST, MOST = Decimal("0.0005"), Decimal(1000)
+"""Rates in USD per million tokens that can be right; price lists were wrong by a factor of 100,000 for months. Zero is
+a rate, too."""
 
 
 def price_for(provider: str, model: str, table: Table | None = None) -> Price | None:
@@ -61,18 +79,35 @@ def price_for(provider: str, model: str, table: Table | None = None) -> Price | 
 
 @functools.cache
 def shipped() -> Table:
-    """The table that comes with nearfar: data/prices.toml, read once."""
-    return load((Path(__file__).parent / "data" / "prices.toml").read_bytes())
+    """The table that comes with nearfar: data/prices.json, made by ``python -m tools.prices`` and read once."""
+    return load(_shipped_file().read_bytes())
 
 
-def load(text: bytes) -> Table:
-    """Read a price table strictly; ValueError says which row is wrong and why."""
+def shipped_source() -> Source:
+    """Where the shipped rates come from, and when."""
+    file = _read(_shipped_file().read_bytes())
+    return Source(date=file.date, source=file.source)
+
+
+def _shipped_file() -> Path:
+    return Path(__file__).parent / "data" / "prices.json"
+
+
+def _read(text: bytes) -> _File:
     try:
-        file = msgspec.toml.decode(text, type=_File)
+        # A thousand rows are read at every start: as TOML that takes a hundred times longer.
+        decode = msgspec.json.decode if text[:1] == b"{" else msgspec.toml.decode
+        file = decode(text, type=_File)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a price table: {error}") from error
     if not file.source:
         raise ValueError("a price table names its source")
+    return file
+
+
+def load(text: bytes) -> Table:
+    """Read a price table, in JSON or TOML, strictly; ValueError says which row is wrong and why."""
+    file = _read(text)
     table: dict[tuple[str, str], Price] = {}
     for row in file.price:
         name = f"{row.provider}/{row.model}"
@@ -87,11 +122,20 @@ def load(text: bytes) -> Table:
 
 def _price(row: _Row, id: str) -> Price:
     price = _rated(row, id)
-    if row.long is None:
-        return price
-    if row.long.above <= 0:
-        raise ValueError("long.above must be a positive number of tokens")
-    return msgspec.structs.replace(price, above=row.long.above, long=_rated(row.long, f"{id}:long"))
+    if row.long is not None:
+        if row.long.above <= 0:
+            raise ValueError("long.above must be a positive number of tokens")
+        price = msgspec.structs.replace(price, above=row.long.above, long=_rated(row.long, f"{id}:long"))
+    if row.then is not None:
+        windows = tuple((_minute(start), _minute(end) or 24 * 60) for start, end in row.then.windows)
+        if not windows or any(start >= end for start, end in windows):
+            raise ValueError("then.windows must name times of day, each from earlier to later")
+        price = msgspec.structs.replace(price, windows=windows, then=_rated(row.then, f"{id}:then"))
+    return price
+
+
+def _minute(time: dt.time) -> int:
+    return time.hour * 60 + time.minute
 
 
 def _rated(rates: _Rates, id: str) -> Price:
@@ -108,4 +152,6 @@ def _nano(usd: Decimal) -> int:
     nano = usd * NANO
     if nano < 0 or nano != int(nano):
         raise ValueError(f"{usd} USD is no price: it must not be negative, nor finer than a nano-USD")
+    if nano and not LEAST <= usd <= MOST:
+        raise ValueError(f"{usd} USD per million tokens cannot be right: rates lie between {LEAST} and {MOST}")
     return int(nano)
