@@ -394,7 +394,7 @@ class Attempts:
     ) -> int | None:
         """Write the second record, count, and return the cost."""
         ended = time.perf_counter()
-        spent = cost(deployment.price, seen.usage)
+        spent = cost(deployment.price, seen.usage, at=begin.at)
         if spent is None and (not seen.sent or seen.status >= 400):
             # Nothing left, or the upstream refused: nothing is owed. All else without usage stays unknown.
             spent = 0
