@@ -76,3 +76,26 @@ def test_no_price_no_bound() -> None:
 )
 def test_for_people(nano: int | None, text: str) -> None:
     assert usd(nano) == text
+
+
+HOUR = 3600 * NANO
+"""In nanoseconds."""
+NIGHT = Price(
+    id="n",
+    input=NANO,
+    output=2 * NANO,
+    windows=((60, 240), (360, 600)),
+    then=Price(id="day", input=2 * NANO, output=4 * NANO),
+)
+
+
+@pytest.mark.parametrize(
+    ("hour", "factor"), [(0, 1), (0.99, 1), (1, 2), (3.99, 2), (4, 1), (6, 2), (9.99, 2), (10, 1), (25, 2), (23.99, 1)]
+)
+def test_the_time_of_day_sets_the_rates(hour: float, factor: int) -> None:
+    assert cost(NIGHT, Usage(input=1000, output=500), at=int(hour * HOUR)) == factor * 2_000_000
+
+
+def test_the_upper_bound_holds_at_any_time() -> None:
+    assert upper_bound(NIGHT, 1000, 500) == 2 * 2_000_000
+    assert cost(NIGHT, Usage(input=1000, output=500)) == 2_000_000
