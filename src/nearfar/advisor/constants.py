@@ -1,0 +1,89 @@
+"""The fitted constants of speed, read from data/speed.toml. It knows no formula that uses them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from pathlib import Path
+
+import msgspec
+
+from nearfar.catalog.hardware import Device
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a class of devices, or an engine, reaches of the figures; see the head of the file."""
+
+    id: str
+    kinds: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    eta: float
+    eta_plain: float = 0
+    layer_us: float
+    prefill: float
+    prefill_plain: float = 0
+    low: float
+    high: float
+    prefill_low: float = 0.6
+    prefill_high: float = 1.5
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of a roofline."""
+
+    low: float
+    value: float
+    high: float
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For many users at once."""
+
+    bandwidth: float
+    compute: float
+    reserve_gb: float
+    dense: Span
+    moe: Span
+    kinds: dict[str, float]
+    two_or_more: float
+    vllm: float
+    vllm_moe: float
+
+
+class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    date: dt.date
+    source: str
+    cache_eta: float
+    moe_layer: float
+    moe_low: float
+    moe_high: float
+    moe_prefill: float
+    classes: tuple[Rates, ...] = msgspec.field(name="class")
+    engine: tuple[Rates, ...]
+    serving: Serving
+
+    def rates(self, device: Device, engine: str) -> Rates:
+        """What ``engine`` reaches on ``device``."""
+        for each in self.engine:
+            if each.id == engine:
+                return each
+        by_kind = [each for each in self.classes if device.kind in each.kinds]
+        for each in (*(each for each in self.classes if device.id in each.ids), *by_kind):
+            return each
+        return next(each for each in self.classes if each.id == "unified")
+
+
+def load(text: bytes) -> Constants:
+    """Read the file strictly; ValueError says what is wrong."""
+    try:
+        return msgspec.toml.decode(text, type=Constants)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a file of speed constants: {error}") from error
+
+
+@functools.cache
+def shipped() -> Constants:
+    """The constants that come with nearfar."""
+    return load((Path(__file__).parent / "data" / "speed.toml").read_bytes())

@@ -1,0 +1,113 @@
+"""The matrices of a model, counted from its shape. It knows no type and no file.
+
+Norms, biases and what is added for images or speech are left out of the matrices; ``extra`` stands for the latter.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nearfar.catalog.models import Model
+
+Role = Literal[
+    "embedding", "output", "q", "k", "v", "o", "latent", "gate", "up", "down", "router",
+    "expert_gate", "expert_up", "expert_down", "extra",
+]  # fmt: skip
+EXPERT_ROLES: tuple[Role, ...] = ("expert_gate", "expert_up", "expert_down")
+ATTENTION_ROLES: tuple[Role, ...] = ("q", "k", "v", "o", "latent")
+DENSE_ROLES: tuple[Role, ...] = ("gate", "up", "down", "router")
+
+
+class Matrix(msgspec.Struct, frozen=True, kw_only=True):
+    """``count`` layers each have one of these."""
+
+    role: Role
+    elements: int
+    columns: int
+    """Length of a row, which decides what types it can take."""
+    count: int
+    shared: bool = False
+    """Belongs to the expert that computes every token."""
+
+
+def matrices(model: Model) -> list[Matrix]:
+    """All matrices that a text goes through."""
+    shape = model.shape
+    table = shape.vocab * shape.hidden
+    made = [Matrix(role="embedding", elements=table, columns=shape.hidden, count=1)]
+    if not shape.tied:
+        made.append(Matrix(role="output", elements=table, columns=shape.hidden, count=1))
+    return [each for each in (*made, *_attention(model), *_feed_forward(model)) if each.count and each.elements]
+
+
+def parameters(model: Model) -> int:
+    """Elements of all matrices."""
+    return sum(each.elements * each.count for each in matrices(model))
+
+
+def _attention(model: Model) -> list[Matrix]:
+    shape, mla = model.shape, model.mla
+    hidden = shape.hidden
+    if mla is not None:
+        per_head = mla.nope + mla.rope
+        return [
+            Matrix(
+                role="latent",
+                elements=hidden * mla.q_rank + hidden * (mla.kv_rank + mla.rope),
+                columns=hidden,
+                count=shape.layers,
+            ),
+            Matrix(role="q", elements=mla.q_rank * shape.heads * per_head, columns=mla.q_rank, count=shape.layers),
+            Matrix(
+                role="v",
+                elements=mla.kv_rank * shape.heads * (mla.nope + mla.value),
+                columns=mla.kv_rank,
+                count=shape.layers,
+            ),
+            Matrix(
+                role="o", elements=shape.heads * mla.value * hidden, columns=shape.heads * mla.value, count=shape.layers
+            ),
+        ]
+    if shape.global_head_dim:
+        special = shape.full_layers
+        made = _heads(hidden, shape.heads, shape.kv_heads, shape.head_dim, shape.layers - special)
+        of_all = _heads(hidden, shape.heads, shape.global_kv_heads, shape.global_head_dim, special)
+        return [*made, *(each for each in of_all if not (shape.values_are_keys and each.role == "v"))]
+    return _heads(hidden, shape.heads, shape.kv_heads, shape.head_dim, shape.layers)
+
+
+def _heads(hidden: int, heads: int, kv_heads: int, size: int, count: int) -> list[Matrix]:
+    query, kept = heads * size, kv_heads * size
+    return [
+        Matrix(role="q", elements=hidden * query, columns=hidden, count=count),
+        Matrix(role="k", elements=hidden * kept, columns=hidden, count=count),
+        Matrix(role="v", elements=hidden * kept, columns=hidden, count=count),
+        Matrix(role="o", elements=query * hidden, columns=query, count=count),
+    ]
+
+
+def _feed_forward(model: Model) -> list[Matrix]:
+    shape, moe, hidden = model.shape, model.moe, model.shape.hidden
+    if moe is None:
+        return _gated(hidden, shape.ffn, shape.layers)
+    mixed = (shape.layers - moe.first_dense) // moe.every
+    made = _gated(hidden, shape.ffn, shape.layers - mixed)
+    made += [msgspec.structs.replace(each, shared=True) for each in _gated(hidden, moe.shared_ffn, mixed)]
+    made.append(Matrix(role="router", elements=hidden * moe.experts, columns=hidden, count=mixed))
+    one = hidden * moe.ffn * moe.experts
+    made += [
+        Matrix(role="expert_gate", elements=one, columns=hidden, count=mixed),
+        Matrix(role="expert_up", elements=one, columns=hidden, count=mixed),
+        Matrix(role="expert_down", elements=one, columns=moe.ffn, count=mixed),
+    ]
+    return made
+
+
+def _gated(hidden: int, width: int, count: int) -> list[Matrix]:
+    return [
+        Matrix(role="gate", elements=hidden * width, columns=hidden, count=count),
+        Matrix(role="up", elements=hidden * width, columns=hidden, count=count),
+        Matrix(role="down", elements=hidden * width, columns=width, count=count),
+    ]

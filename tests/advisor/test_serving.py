@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from nearfar.advisor.buffers import Run
+from nearfar.advisor.constants import shipped as constants
+from nearfar.advisor.rig import named
+from nearfar.advisor.serving import Load, Served, serve
+from nearfar.advisor.weights import of_model
+from nearfar.catalog.models import shipped
+
+
+def served(model: str, quant: str, hardware: str, load: Load, engine: str = "tensorrt-llm") -> Served | None:
+    known = shipped()[model]
+    run = Run(engine=engine, context=load.prompt + load.answer, quant=quant, kv="fp8")  # type: ignore[arg-type] # a name
+    return serve(known, of_model(known, quant), run, named(hardware), constants(), load)
+
+
+@pytest.mark.parametrize(
+    ("model", "quant", "hardware", "prompt", "answer", "tps"),
+    [
+        # TensorRT-LLM's published tables.
+        ("llama-3.1-8b", "FP8", "H100", 1000, 1000, 15220),
+        ("llama-3.1-8b", "FP8", "H200", 5000, 500, 3902),
+        ("llama-3.3-70b", "FP8", "H200", 1000, 1000, 2909),
+        ("llama-3.3-70b", "NVFP4", "RTX PRO 6000", 5000, 500, 401),
+    ],
+)
+def test_published(model: str, quant: str, hardware: str, prompt: int, answer: int, tps: float) -> None:
+    made = served(model, quant, hardware, Load(prompt=prompt, answer=answer))
+    assert made is not None
+    assert 0.6 <= made.out_tps.value / tps <= 1.4
+    assert made.out_tps.low < tps < made.out_tps.high
+    assert made.total_tps.value == pytest.approx(made.out_tps.value * (prompt + answer) / answer)
+
+
+def test_what_does_not_fit_serves_nobody() -> None:
+    assert served("llama-3.1-405b", "FP8", "H100", Load()) is None
+
+
+def test_fewer_at_once_are_less_in_all() -> None:
+    few = served("llama-3.1-8b", "FP8", "H100", Load(sequences=4))
+    many = served("llama-3.1-8b", "FP8", "H100", Load())
+    assert few is not None
+    assert many is not None
+    assert few.sequences == 4
+    assert few.out_tps.value < many.out_tps.value
+
+
+def test_untuned_engines_get_less() -> None:
+    tuned = served("qwen3-30b-a3b", "BF16", "H100", Load())
+    plain = served("qwen3-30b-a3b", "BF16", "H100", Load(), engine="vllm")
+    assert tuned is not None
+    assert plain is not None
+    assert plain.out_tps.value < tuned.out_tps.value
