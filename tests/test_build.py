@@ -27,6 +27,7 @@ from nearfar.gateway.health import CoolDown
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Proxies
 from nearfar.policy.seal import Origin, Sealer
+from nearfar.server.run import warn
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.load import Loaded, load
 from nearfar.settings.model import Policy, Settings
@@ -356,3 +357,30 @@ def test_cool_downs_are_shown_and_told_to_others(tmp_path: Path) -> None:
         assert 0 < left <= 9
         made.health.succeeded("far")
         assert list(made.cooling()) == []
+
+
+def test_a_policy_that_is_observed_is_loud_and_holds_nothing_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = loaded(tmp_path, "[policy]\npreset = 'tw-medical'\nmode = 'observe'\n")
+
+    async def scenario() -> None:
+        gateway = build.gateway(given)
+        try:
+            assert gateway.observer is not None
+            (policy,) = [check for check in gateway.readiness() if check.name == "policy"]
+            assert policy.ok
+            assert policy.detail.startswith("NOT ENFORCED")
+            warn(gateway)
+        finally:
+            await gateway.close()
+        held = build.gateway(loaded(tmp_path, "[policy]\npreset = 'tw-medical'\n"))
+        try:
+            assert held.observer is None
+            assert "policy" not in {check.name for check in held.readiness()}
+        finally:
+            await held.close()
+
+    asyncio.run(scenario())
+    (record,) = [item for item in caplog.records if item.name == "nearfar.server"]
+    assert (record.levelname, record.message.partition(":")[0]) == ("WARNING", "NOT ENFORCED")

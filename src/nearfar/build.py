@@ -32,9 +32,11 @@ from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
 from nearfar.gateway.life import Lives
 from nearfar.gateway.limits import Limits
+from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.retries import Patience
+from nearfar.gateway.slots import Slots
 from nearfar.gateway.survey import Survey
 from nearfar.gateway.transport import Proxies, Transport
 from nearfar.gateway.witness import Witness
@@ -67,9 +69,14 @@ _SQLITE = "sqlite:///"
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.masking import Masking
+    from nearfar.gateway.observing import Observer
     from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
     from nearfar.ledger.audit import Audit
+
+
+NOT_ENFORCED = "NOT ENFORCED: policy.mode is observe, so the chosen policy is told of and holds nothing back"
+"""What start, readiness, doctor and policy say while a policy is only tried out."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +126,7 @@ class Gateway:
         responses: Responses | None,
         burst: Burst,
         audit: Audit | None,
+        observer: Observer | None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
@@ -137,6 +145,8 @@ class Gateway:
         self.responses = responses
         """Where responses are kept; None when they are not."""
         self._audit = audit
+        self.observer = observer
+        """Tries out the policy that is only observed; None where the chosen one holds."""
         self.burst = burst
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
@@ -172,7 +182,9 @@ class Gateway:
         deployments = len(self.fleet.snapshot.targets)
         # Anybody may ask whether the gateway is ready: how many is told, and which ones and why only to callers.
         unusable = len(self.fleet.snapshot.unusable)
+        policy = [] if self.observer is None else [Check(name="policy", ok=True, detail=NOT_ENFORCED)]
         return [
+            *policy,
             Check(name="ledger", ok=ledger.accepting, detail=ledger.reason),
             Check(
                 name="deployments",
@@ -229,6 +241,7 @@ def gateway(
     health = Health(publish=publish)
     limits = Limits(health)
     rules = rules_from(settings)
+    observed = presets.observed(settings)
     if engines is None and settings.engine.enabled:
         engines = supervisor(loaded)
     known = providers.load_all()
@@ -244,11 +257,18 @@ def gateway(
         sealer=sealer,
         reach=rules.reach(Class.PUBLIC),
     )
-    looking = guard(settings, rules)
+    # A policy that is only observed looks at content for itself, and nothing here is held to what it sees.
+    looking = guard(settings, rules) if observed is None else None
     audit = None if rules.audit is None else _audit(loaded, rules, ids, looking.version if looking else "")
     masking = None if looking is None else _masking(loaded, looking, rules)
     witness = Witness(audit, looking.version if looking else "")
-    decider = Decider(fleet, health, rules, masks=masking is not None)
+    loads = Loads(share=settings.server.workers)
+    conversations = b""
+    if any(route.affinity for route in settings.routes.values()):
+        conversations = key_in(private(loaded.folders.state) / "conversations.key")
+    decider = Decider(
+        fleet, health, rules, masks=masking is not None, loads=loads, limits=limits, key=conversations
+    )
     rewriting = None
     if masking is not None and rules.rewrites:
         rewriting = _rewriting(decider, fleet, masking, metrics, rules)
@@ -260,12 +280,20 @@ def gateway(
         metrics=metrics,
         engines=engines,
         lives=lives,
+        loads=loads,
         witness=witness,
         masking=masking,
         replies=None if rules.replies == "pass" else _replies(rules),
         rewriting=rewriting,
         limits=limits,
     )
+    observer = None
+    if observed is not None:
+        watching = guard(settings, observed)
+        if observed.audit is not None:
+            audit = _audit(loaded, observed, ids, watching.version if watching else "", demanded="never")
+        deciding = Decider(fleet, health, observed, masks=watching is not None)
+        observer = _observer(deciding, metrics, watching, audit)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -274,7 +302,9 @@ def gateway(
         lives=lives,
         guard=looking,
         witness=witness,
+        observer=observer,
         patience=Patience(health, limits, settings.retries),
+        slots=Slots(loads, metrics, longest=settings.queue.longest, seconds=settings.queue.seconds),
     )
     return Gateway(
         settings=settings,
@@ -295,6 +325,7 @@ def gateway(
         responses=_responses(loaded, url),
         burst=burst,
         audit=audit,
+        observer=observer,
         other_metrics=other_metrics,
     )
 
@@ -318,8 +349,8 @@ def ledger_places(loaded: Loaded) -> tuple[str, Path]:
 
 
 def rules_from(settings: Settings) -> Rules:
-    """The policy of the settings as rules."""
-    return presets.rules(settings)
+    """The policy that requests are held to, as rules."""
+    return presets.enforced(settings)
 
 
 def guard(settings: Settings, rules: Rules) -> Guard | None:
@@ -362,8 +393,15 @@ def _rewriting(decider: Decider, fleet: Fleet, masking: Masking, metrics: Metric
     return Rewriting(decider=decider, fleet=fleet, masking=masking, metrics=metrics, rules=rules, prompts=shipped())
 
 
-def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:
-    """The chain of this process."""
+def _observer(decider: Decider, metrics: Metrics, guard: Guard | None, audit: Audit | None) -> Observer:
+    """Tries a policy out; loaded only where one is."""
+    from nearfar.gateway.observing import Observer
+
+    return Observer(decider, metrics, guard=guard, audit=audit)
+
+
+def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str, *, demanded: str = "") -> Audit:
+    """The chain of this process. ``demanded``: the class from which records are, if not by the policy's word."""
     from nearfar.ledger.audit import Audit
     from nearfar.ledger.audit_records import Opened
 
@@ -373,7 +411,7 @@ def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str) -> Audit:
         version=__version__,
         policy=rules.name,
         policy_version=rules.version,
-        demanded=rules.audit.label,
+        demanded=demanded or rules.audit.label,
         detectors=detectors,
     )
     return Audit(private(loaded.audit), ids, opened, wait=loaded.settings.audit.wait)

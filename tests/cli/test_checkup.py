@@ -69,3 +69,12 @@ def test_a_models_folder_that_cannot_be_read(tmp_path: Path) -> None:
     assert (first.name, first.state) == ("models folder", "warn")
     assert f"{folder}: Not a directory" in first.detail
     assert "models_dir" in first.next
+
+
+def test_a_policy_that_is_only_observed_is_a_warning(tmp_path: Path) -> None:
+    (held,) = checkup.policy(loaded(tmp_path, NEARFAR_POLICY__PRESET="team"))
+    assert (held.state, held.detail) == ("ok", "team")
+    (tried,) = checkup.policy(loaded(tmp_path, NEARFAR_POLICY__PRESET="team", NEARFAR_POLICY__MODE="observe"))
+    assert tried.state == "warn"
+    assert tried.detail.startswith("team: NOT ENFORCED")
+    assert "policy.mode" in tried.next

@@ -136,3 +136,15 @@ def test_a_policy_that_cannot_be_used_is_said_at_once(cli: Cli) -> None:
 def test_the_scan_counts_kinds_and_keeps_no_value() -> None:
     seen = scanner()("found", "a@b.example and a@b.example", ())
     assert (seen.part, seen.kinds) == ("found", {"email": 2})
+
+
+def test_a_policy_that_is_only_observed_is_shown_as_such(cli: Cli) -> None:
+    sets = ("--set", "policy.preset=team", "--set", "policy.mode=observe")
+    shown = cli("policy", "show", *sets)
+    assert shown.code == 0
+    assert "NOT ENFORCED" in shown.err
+    assert cli("policy", "show", "--json", *sets).json["mode"] == "observe"
+    assert cli("policy", "show", "--json").json["mode"] == "enforce"
+    refused = cli("policy", "show", "--set", "policy.mode=observe")
+    assert refused.code
+    assert "nothing to observe" in refused.err

@@ -192,3 +192,47 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
 def test_an_unknown_preset() -> None:
     with pytest.raises(KeyError):
         presets.preset("nobody")
+
+
+def test_a_policy_is_observed_only_where_somebody_chose_both_words() -> None:
+    tried = Settings(policy=Policy(preset="tw-medical", mode="observe", confidential="lan"))
+    observed = presets.observed(tried)
+    assert observed is not None
+    assert observed.name == "tw-medical (changed)"
+    held = presets.enforced(tried)
+    assert (held.name, held.audit) == ("configured", None)
+    assert held.limits(Class.CONFIDENTIAL).furthest() == Place.LAN, "single places hold all the same"
+    assert held.limits(Class.RESTRICTED).furthest() == Place.DEVICE
+    offline = presets.enforced(msgspec.structs.replace(tried, offline=True))
+    assert offline.offline
+    for name in presets.NAMES:
+        chosen = Settings(policy=msgspec.convert({"preset": name}, Policy))
+        assert presets.observed(chosen) is None, "no preset is observed by itself"
+        assert presets.enforced(chosen) == presets.rules(chosen)
+
+
+def test_observing_nothing_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing to observe"):
+        presets.enforced(Settings(policy=Policy(mode="observe")))
+    path = tmp_path / "own.toml"
+    path.write_text('name = "own"\ndate = 2026-11-22\n[classes.public]\nclear = "nowhere"\n', "utf-8")
+    with pytest.raises(SettingsError, match="nowhere"):
+        presets.enforced(Settings(policy=Policy(mode="observe", file=str(path))))
+    path.write_text('name = "own"\ndate = 2026-11-22\nmode = "observe"\n', "utf-8")
+    with pytest.raises(SettingsError, match="mode"):
+        presets.rules(Settings(policy=Policy(file=str(path))))
+
+
+def test_a_policy_names_who_rewrites(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'name = "own"\ndate = 2026-11-22\nextends = "team"\n[rewriting]\nroute = "ward"\n'
+        '[classes.confidential]\nclear = "lan"\nmasked = "private-cloud"\nrewritten = "cloud"\n',
+        "utf-8",
+    )
+    own = presets.effective(Settings(policy=Policy(file=str(path))))
+    assert (own.rules.rewriter, own.rules.rewrites) == ("ward", True)
+    assert own.origins["rewriting.route"] == f"file {path}"
+    assert own.rules.limits(Class.CONFIDENTIAL).treatment(Place.CLOUD) is Treatment.REWRITTEN
+    assert not any(rules(name).rewrites for name in presets.NAMES), "no preset lets anything go rewritten"
+    assert rules("team").rewriter == "local"

@@ -73,6 +73,23 @@ def configuration(draft: Draft) -> Iterator[Check]:
         yield Check(name="deployment", state="warn", detail=told, next=problem.hint)
 
 
+def policy(loaded: Loaded) -> Iterator[Check]:
+    """Which policy holds, and whether it is only tried out."""
+    from nearfar import build
+    from nearfar.policy import presets
+
+    name = presets.rules(loaded.settings).name
+    if loaded.settings.policy.mode == "observe":
+        yield Check(
+            name="policy",
+            state="warn",
+            detail=f"{name}: {build.NOT_ENFORCED}",
+            next="When its effects are known: set policy.mode to enforce.",
+        )
+    else:
+        yield Check(name="policy", state="ok", detail=name)
+
+
 def folders(loaded: Loaded) -> Iterator[Check]:
     """State and models: writable, private, with room."""
     for name, path in (("state folder", loaded.folders.state), ("models folder", loaded.folders.models)):

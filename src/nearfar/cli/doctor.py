@@ -53,6 +53,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
     loaded = draft.loaded
     yield from checkup.configuration(draft)
     for name, check in (
+        ("policy", checkup.policy),
         ("folders", checkup.folders),
         ("port", checkup.edge),
         ("network", checkup.network),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # these rooms are only needed when a command runs
     from nearfar.policy.cases import Outcome, Scan
     from nearfar.policy.classify import Seen
     from nearfar.policy.presets import Effective
+    from nearfar.settings.load import Loaded
 
 app = typer.Typer(no_args_is_help=True, help="How far each class may go: show, test with your own cases, presets.")
 
@@ -31,11 +32,20 @@ def show(
     loaded = of(ctx).load(config, sets)
     made = presets.effective(loaded.settings, _told(loaded.origins))
     if json:
-        output.json(described(made))
+        output.json({**described(made), "mode": loaded.settings.policy.mode})
     elif quiet:
         output.line(made.rules.name)
     else:
         _print(made)
+    _warn(loaded)
+
+
+def _warn(loaded: Loaded) -> None:
+    """Say it where a policy that is shown or tested is not the one that holds."""
+    from nearfar import build
+
+    if loaded.settings.policy.mode == "observe":
+        output.note(f"{build.NOT_ENFORCED}. Meanwhile the preset default holds.")
 
 
 def _told(origins: dict[str, str]) -> dict[str, str]:
@@ -209,6 +219,7 @@ def run_cases(
         output.line(f"{ran}: {len(wrong)} came out otherwise than expected")
     if not looks:
         output.note("This policy does not look at content (policy.detect): only what is said counts.")
+    _warn(loaded)
     if wrong:
         raise typer.Exit(1)
 

@@ -82,6 +82,7 @@ class Exchange:
         "started",
         "told",
         "wire",
+        "would",
     )
 
     def __init__(self, request: Request, wire: ClientWire, out: Out, started: float) -> None:
@@ -96,6 +97,8 @@ class Exchange:
         """What may leave where only what was rewritten may; None: nothing was."""
         self.told: Ranked | None = None
         """Whom the reply's head names, where it is not who speaks last."""
+        self.would = ""
+        """What a policy that is only observed would have done; empty where none is."""
         self.seen: tuple[Seen, ...] = ()
         """What a look at the content found."""
         self.decision: Decision | None = None
@@ -274,6 +277,8 @@ class Exchange:
         decision = self.decision
         if decision is not None:
             lines += _told_decision(decision.route, decision.class_)
+        if self.would:
+            lines += b"x-nearfar-would: %b\r\n" % _ascii(self.would)
         ranked = self.ranked
         if pending:
             return lines + b"x-nearfar-place: pending\r\n"
@@ -286,7 +291,7 @@ class Exchange:
         return lines
 
 
-_KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:")
+_KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:", "x-nearfar-would:")
 """What the head of a reply says even before anybody knows who will answer."""
 
 

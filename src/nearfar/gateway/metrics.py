@@ -78,8 +78,23 @@ class Metrics:
         self._rejected = add(
             Counter("nearfar_rejected_requests", "Requests answered with an error, by its code.", ("code",))
         )
+        self._observed = add(
+            Counter(
+                "nearfar_policy_observed",
+                "What a policy that is only observed would have done with requests, by class and outcome.",
+                ("policy", "class", "outcome"),
+            )
+        )
         self._inflight = add(
             Gauge("nearfar_backend_inflight", "Attempts under way at a deployment.", ("deployment",), over_workers=sum)
+        )
+        self._waits = add(
+            Histogram(
+                "nearfar_queue_wait_seconds",
+                "Seconds that requests waited for a slot of a busy deployment, by what came of it.",
+                ("deployment", "outcome"),
+                DURATION_BUCKETS,
+            )
         )
         self._up = add(
             Gauge(
@@ -116,9 +131,17 @@ class Metrics:
         """A request was answered with an error."""
         self._rejected.inc((code,))
 
+    def observed(self, policy: str, class_: str, outcome: str) -> None:
+        """A policy that is only observed would have done ``outcome``."""
+        self._observed.inc((policy, class_, outcome))
+
     def started(self, deployment: str) -> None:
         """An attempt is under way."""
         self._inflight.add((deployment,), 1)
+
+    def queued(self, deployment: str, outcome: str, seconds: float) -> None:
+        """A request wanted a slot that was not free. ``outcome``: ``slot``, ``full`` or ``wait`` (too long)."""
+        self._waits.observe((deployment, outcome), seconds)
 
     def up(self, deployment: str, *, cooling: bool) -> None:
         """Whether ``deployment`` rests: asked when somebody looks, because a rest ends by itself."""

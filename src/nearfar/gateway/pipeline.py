@@ -38,6 +38,7 @@ from nearfar.wire.base import ClientWire
 if TYPE_CHECKING:
     # Its rules are only loaded where a policy wants content looked at.
     from nearfar.gateway.guard import Guard
+    from nearfar.gateway.observing import Observer
 
 PATIENCE = 5.0
 """Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
@@ -57,8 +58,12 @@ class Pipeline:
         guard: Guard | None = None,
         witness: Witness | None = None,
         patience: Patience | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """``guard`` looks at what requests say; None where the policy does not want that."""
+        """``guard`` looks at what requests say; None where the policy does not want that.
+
+        ``observer`` tries a policy out.
+        """
         self._fleet = fleet
         self._decider = decider
         self._attempts = attempts
@@ -66,6 +71,7 @@ class Pipeline:
         self._lives = lives
         self._guard = guard
         self._witness = witness or Witness()
+        self._observer = observer
         self._patience = patience or Patience()
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
@@ -89,6 +95,8 @@ class Pipeline:
             # 3 The candidates as they are now, and the decision over them.
             decision, snapshot = self._decider.decide(request, route, said)
             exchange.decision = decision
+            if self._observer is not None:
+                await self._observer.note(exchange, route, said, decision)
             if self._lives is not None:
                 self._lives.warm(route, decision, snapshot)
             # 4 One candidate after the other, until one answers.

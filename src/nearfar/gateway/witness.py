@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nearfar.core.chat import Request
 from nearfar.core.errors import AuditUnavailable
 from nearfar.core.routing import Decision, Ranked
-from nearfar.policy.classify import Seen
+from nearfar.policy.classify import Seen, totals
 
 if TYPE_CHECKING:
     # Loaded only where a policy demands records.
@@ -54,7 +54,7 @@ class Witness:
             )
         from nearfar.ledger.audit_records import attempted
 
-        kinds, unknown, harmless = _totals(seen)
+        kinds, unknown, harmless = totals(seen)
         record = attempted(
             request,
             decision,
@@ -79,7 +79,7 @@ class Witness:
             return
         from nearfar.ledger.audit_records import refused
 
-        kinds, unknown, harmless = _totals(seen)
+        kinds, unknown, harmless = totals(seen)
         self._audit.submit(
             refused(
                 request,
@@ -91,7 +91,6 @@ class Witness:
                 harmless=harmless,
             )
         )
-
 
     def replied(
         self,
@@ -111,11 +110,3 @@ class Witness:
         self._audit.submit(
             replied(request, decision, ranked, attempt=attempt, action=action, kinds=kinds, detectors=self._detectors)
         )
-
-
-def _totals(seen: Sequence[Seen]) -> tuple[dict[str, int], int, int]:
-    kinds: dict[str, int] = {}
-    for part in seen:
-        for kind, count in part.kinds.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-    return dict(sorted(kinds.items())), sum(part.unknown for part in seen), sum(part.harmless for part in seen)

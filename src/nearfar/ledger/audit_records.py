@@ -118,6 +118,32 @@ class Replied(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
     kinds: dict[str, int]
 
 
+class Observed(msgspec.Struct, frozen=True, kw_only=True, tag="observed"):
+    """What a policy that is only tried out would have done. Nothing was held to it."""
+
+    request: str
+    caller: str
+    route: str
+    class_: str = msgspec.field(name="class")
+    reasons: tuple[str, ...]
+    decision: str
+    policy: str
+    policy_version: str
+    detectors: str
+    kinds: dict[str, int]
+    unknown: int
+    harmless: int
+    guard: str
+    deployment: str
+    """Where it would have run first; empty where it would have been refused."""
+    place: str
+    treatment: str
+    code: str
+    """The error that the caller would have got; empty for none."""
+    outcome: str
+    """``same``, ``elsewhere``, ``masked``, ``rewritten`` or ``refused``."""
+
+
 class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resumed"):
     """Records could not be written for a while. The segment before may end in one that nobody relied on."""
 
@@ -133,7 +159,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
     """Records that were lost and not told of yet."""
 
 
-Body = Opened | Attempted | Refused | Replied | Resumed | Closed
+Body = Opened | Attempted | Refused | Observed | Replied | Resumed | Closed
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,6 +60,18 @@ def counted(findings: Iterable[str]) -> dict[str, int]:
     return counts
 
 
+def totals(seen: Iterable[Seen]) -> tuple[dict[str, int], int, int]:
+    """Over all parts: kinds with their numbers by name, what nobody could read, what is listed as harmless."""
+    kinds: dict[str, int] = {}
+    unknown = harmless = 0
+    for part in seen:
+        unknown += part.unknown
+        harmless += part.harmless
+        for kind, count in part.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    return dict(sorted(kinds.items())), unknown, harmless
+
+
 def verdict(
     rules: Rules,
     *,
@@ -76,11 +88,8 @@ def verdict(
     """
     said = _said(rules, route=route, caller=caller, header=header, stored=stored)
     found = [reason for part in seen for reason in _found(rules, part)]
-    totals: dict[str, int] = {}
-    for part in seen:
-        for kind, count in part.kinds.items():
-            totals[kind] = totals.get(kind, 0) + count
-    found += _joint(rules.kinds, totals)
+    kinds, unknown, harmless = totals(seen)
+    found += _joint(rules.kinds, kinds)
     if guard:
         found.append(Reason(class_=Class.RESTRICTED, source="guard", detail=guard))
     # A stable sort: of two equal ones, what was said stands before what was found.
@@ -89,9 +98,9 @@ def verdict(
         class_=reasons[0].class_,
         reason=_short(reasons[0]),
         reasons=reasons,
-        kinds=dict(sorted(totals.items())),
-        unknown=sum(part.unknown for part in seen),
-        harmless=sum(part.harmless for part in seen),
+        kinds=kinds,
+        unknown=unknown,
+        harmless=harmless,
         guard=guard,
     )
 
@@ -124,18 +133,18 @@ def _found(rules: Rules, part: Seen) -> list[Reason]:
     return reasons
 
 
-def _joint(kinds: Kinds, totals: Mapping[str, int]) -> list[Reason]:
+def _joint(kinds: Kinds, counts: Mapping[str, int]) -> list[Reason]:
     """What kinds mean together, wherever in the request each of them stands."""
-    if not totals:
+    if not counts:
         return []
-    groups = {kind: kinds.of(kind).group for kind in totals}
-    present = {*totals, *groups.values()}
+    groups = {kind: kinds.of(kind).group for kind in counts}
+    present = {*counts, *groups.values()}
     reasons = [
         Reason(class_=item.class_, source=FOUND, detail=f"{' with '.join(item.all)}: {item.why}")
         for item in kinds.together
         if present.issuperset(item.all)
     ]
-    people = sum(count for kind, count in totals.items() if groups[kind] in _PEOPLE)
+    people = sum(count for kind, count in counts.items() if groups[kind] in _PEOPLE)
     if kinds.many and people >= kinds.many:
         detail = f"{people} pieces of personal data: a list of people"
         reasons.append(Reason(class_=kinds.many_class, source=FOUND, detail=detail))

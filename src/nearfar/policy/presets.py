@@ -159,7 +159,7 @@ def effective(settings: Settings, origins: Mapping[str, str] | None = None) -> E
     """
     policy = settings.policy
     try:
-        layers = _layers(policy.preset, policy.file)
+        layers = _layers(policy.preset, policy.file, observe=policy.mode == "observe")
         return _joined(layers, settings, origins or {})
     except (ValueError, OSError) as error:
         key = "policy.file" if policy.file else "policy"
@@ -171,12 +171,32 @@ def effective(settings: Settings, origins: Mapping[str, str] | None = None) -> E
 
 
 def rules(settings: Settings) -> Rules:
-    """The policy of the settings, ready to be asked."""
+    """The policy of the settings, ready to be asked; whether requests are held to it, ``policy.mode`` says."""
     return effective(settings).rules
 
 
-def _layers(name: str, file: str) -> list[tuple[str, File]]:
+def enforced(settings: Settings) -> Rules:
+    """The policy that requests are held to.
+
+    While the chosen one is only observed, it is the one that holds where nobody chose any, with the single places of
+    the settings: what callers themselves call confidential stays near all the same.
+    """
+    if settings.policy.mode == "enforce":
+        return rules(settings)
+    effective(settings)  # what is wrong with the observed one is told too
+    replace = msgspec.structs.replace
+    return rules(replace(settings, policy=replace(settings.policy, mode="enforce", preset=NAMES[0], file="")))
+
+
+def observed(settings: Settings) -> Rules | None:
+    """The policy that is only tried out; None where the chosen one holds."""
+    return None if settings.policy.mode == "enforce" else rules(settings)
+
+
+def _layers(name: str, file: str, *, observe: bool) -> list[tuple[str, File]]:
     """(who, what it says), the weakest first."""
+    if observe and not file and name == NAMES[0]:
+        raise ValueError("mode is observe, and there is nothing to observe: choose a preset or a file")
     if not file:
         return [(f"preset {name}", preset(name))]
     path = Path(file)

@@ -151,7 +151,10 @@ async def _end(edge: Edge, grace: float, at_once: asyncio.Event) -> None:
 
 
 def warn(gateway: build.Gateway) -> None:
-    """One line in the log for each deployment that cannot be used; the others are served."""
+    """One line in the log for a policy that holds nothing back, and for each deployment that cannot be used."""
+    if gateway.observer is not None:
+        policy = gateway.settings.policy
+        log.warning(build.NOT_ENFORCED, extra={"policy": policy.file or policy.preset})
     for name, candidate in gateway.fleet.snapshot.unusable.items():
         log.warning("a deployment cannot be used", extra={"deployment": name, "reason": candidate.trouble})
 

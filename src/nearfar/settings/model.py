@@ -140,6 +140,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The policy to begin with; ``nearfar policy presets`` says what each is for."""
     file: str = ""
     """Absolute path of a policy file of your own; it may extend a preset. See ``nearfar policy show``."""
+    mode: Literal["enforce", "observe"] = "enforce"
+    """``observe`` tries the preset or the file out: what it would do with each request is told (header, counter,
+    audit) and NOT done. Meanwhile the preset ``default`` holds."""
     public: PlaceName | None = None
     """The furthest place for public requests, in clear; nothing goes further. Unset: as preset or file have it."""
     internal: PlaceName | None = None
