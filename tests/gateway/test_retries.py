@@ -57,7 +57,9 @@ class Nobody:
 class Stage:
     """Turns over deployments ``a``, ``b``, …, with a clock that pauses move on."""
 
-    def __init__(self, count: int = 2, *, client_retry: int = 0, chance: float = 1.0, **retries: Any) -> None:
+    def __init__(
+        self, count: int = 2, *, client_retry: int = 0, chance: float = 1.0, wait: float = 0.0, **retries: Any
+    ) -> None:
         self.now = 1000.0
         self.pauses: list[float] = []
         self.health = Health(clock=lambda: self.now)
@@ -88,6 +90,7 @@ class Stage:
             furthest=Place.CLOUD,
             ranked=tuple(self.ranked.values()),
             rejected=(),
+            wait=wait,
         )
         self.turns = Turns(patience, Exchange(asked, CLIENT, Nobody(), self.now), decision, self.snapshot)
 
@@ -111,6 +114,20 @@ class Stage:
             return asked
 
         return asyncio.run(scenario())
+
+
+def test_a_policy_may_rather_wait_than_refuse() -> None:
+    hurried = Stage(1)
+    assert hurried.play(Overloaded("", retry_after=20.0)) == "a"
+    waiting = Stage(1, wait=30.0)
+    assert waiting.play(Overloaded("", retry_after=20.0)) == "aa"
+    assert waiting.pauses == [pytest.approx(24.0)], "a second one would be over after the wait"
+    waiting = Stage(1, wait=6.0)
+    assert waiting.play(STATUS_503) == "aaaaa"
+    assert waiting.now <= 1006.0
+    assert Stage(1, wait=6.0, client_retry=2).play(STATUS_503, None) == "aa", "it is the policy's word, not a retry's"
+    assert Stage(1, wait=600.0).play(STATUS_503) == "a" * 8, "attempts stay bounded"
+    assert Stage(1, wait=60.0).play(EngineError("")) == "a", "what a second look does not change is not waited for"
 
 
 def test_each_once_and_then_again_what_may_have_passed() -> None:

@@ -91,6 +91,8 @@ class Turns:
         self._asked = 0
         # A client whose SDK retries by itself would multiply its retries with ours.
         self._again = 0 if exchange.request.client_retry else patience.retries.again
+        self._wait = decision.wait
+        """Seconds from the request's arrival in which the policy would rather wait than refuse, beyond all of that."""
 
     @property
     def errors(self) -> list[tuple[str, NearfarError]]:
@@ -109,7 +111,7 @@ class Turns:
     async def next(self) -> Ranked | None:
         """The next one to ask, after a pause where it takes one; None when nobody is left."""
         retries = self._patience.retries
-        if self._asked >= retries.attempts or self._spent() > retries.seconds:
+        if self._asked >= retries.attempts or self._spent() > max(retries.seconds, self._wait):
             return None
         place = self._first_time() or await self._second_time()
         if place is None:
@@ -164,7 +166,7 @@ class Turns:
         if best is None:
             return None
         wait, place = best
-        if self._spent() + wait > self._patience.retries.seconds:
+        if self._spent() + wait > max(self._patience.retries.seconds, self._wait):
             return None
         await self._patience.pause(wait)
         return place
@@ -172,15 +174,19 @@ class Turns:
     def _pause_before(self, place: _Place) -> float | None:
         """Seconds to wait before asking it again; None when that is not worth it."""
         retries, error = self._patience.retries, place.error
-        if error is None or place.asked > self._again:
+        usual = place.asked <= self._again
+        left = self._wait - self._spent()
+        if error is None or not (usual or left > 0):
             return None
         chance = self._patience.chance()
         if error.retry_after is not None:
             wait = error.retry_after * (1.0 + _SPREAD * chance)
-            return wait if wait <= retries.longest and _waits(error) else None
+            longest = max(retries.longest if usual else 0.0, left)
+            return wait if wait <= longest and _waits(error) else None
         if not _passes(error):
             return None
-        return min(retries.longest, retries.pause * float(1 << min(place.asked, 6))) * chance
+        wait = min(retries.longest, retries.pause * float(1 << min(place.asked, 6))) * chance
+        return wait if usual or wait <= left else None
 
 
 def _held_back(name: str, seconds: float, reason: str) -> NearfarError:
