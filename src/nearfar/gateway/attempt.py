@@ -33,6 +33,8 @@ from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
 from nearfar.gateway.life import Lives
 from nearfar.gateway.limits import Limits
+from nearfar.gateway.lines import Run
+from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.transport import Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
@@ -65,6 +67,8 @@ class Seen(msgspec.Struct):
     """perf_counter seconds when the head arrived; 0 before."""
     deviations: tuple[str, ...] = ()
     """What only showed at the reply's end."""
+    run: Run | None = None
+    """What its deployment's load knows it by."""
 
     def note(self, chunks: list[Chunk]) -> None:
         """Remember what the ledger wants to know of ``chunks``."""
@@ -90,13 +94,15 @@ class Attempts:
         metrics: Metrics,
         engines: Engines | None,
         lives: Lives | None = None,
+        loads: Loads | None = None,
         witness: Witness | None = None,
         masking: Masking | None = None,
         replies: ReplyGuard | None = None,
-        rewriting: Rewriting | None = None,
         limits: Limits | None = None,
+        rewriting: Rewriting | None = None,
     ) -> None:
         self._lives = lives
+        self._loads = loads
         self._sealer = sealer
         self._transport = transport
         self._ledger = ledger
@@ -106,8 +112,8 @@ class Attempts:
         self._witness = witness or Witness()
         self._masking = masking
         self._replies = replies
-        self._rewriting = rewriting
         self._limits = limits
+        self._rewriting = rewriting
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -159,7 +165,7 @@ class Attempts:
         began = time.perf_counter()
         if exchange.attempts == 1:
             self._metrics.overhead(request.operation, began - exchange.started)
-        seen = Seen()
+        seen = Seen(run=self._started(exchange, deployment, request))
         try:
             if decision.audit:
                 await self._witness.leaving(
@@ -249,6 +255,8 @@ class Attempts:
         if engines is None:
             raise APIConnectionError("The embedded engine is switched off.", hint="Set engine.enabled = true.")
         endpoint = await engines.acquire(target.engine_model)
+        if seen.run is not None:
+            seen.run.loaded()
         try:
             origin, _ = parse_base(endpoint.address)
             key = ("authorization", f"Bearer {endpoint.key}")
@@ -389,6 +397,12 @@ class Attempts:
             deviations=(*exchange.deviations, *outgoing.deviations),
         )
 
+    def _started(self, exchange: Exchange, deployment: Deployment, request: Request) -> Run | None:
+        """Tell the deployment's load, where loads are kept."""
+        if self._loads is None:
+            return None
+        return self._loads.started(deployment, request.input_tokens, request.max_output, exchange)
+
     def _settle(
         self, begin: Begin, deployment: Deployment, seen: Seen, began: float, outcome: str, error: str
     ) -> int | None:
@@ -414,6 +428,8 @@ class Attempts:
         )
         self._ledger.end(end)
         self._metrics.ended(begin, end)
+        if seen.run is not None and self._loads is not None:
+            self._loads.ended(seen.run, well=outcome == "ok", usage=seen.usage)
         return spent
 
 

@@ -6,18 +6,24 @@ deployment rests, the fleet is the same, and the prompt surely fits every contex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from zlib import crc32
 
 import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.places import Class, Treatment
-from nearfar.core.routing import Candidate, Decision, Facts, Reason, Route
+from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Reason, Route
+from nearfar.gateway.beginnings import beginning
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
+from nearfar.gateway.limits import Limits
+from nearfar.gateway.load import Loads
+from nearfar.policy import strategies
 from nearfar.policy.classify import Seen, verdict
-from nearfar.policy.decide import OUTPUT_RESERVE, decide
+from nearfar.policy.decide import OUTPUT_RESERVE, Sifted, decide, rank, sift
 from nearfar.policy.rules import MEDIA, Rules, classify
+from nearfar.policy.strategies import Outlook
 
 REMEMBERED = 256
 
@@ -36,7 +42,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Memo(msgspec.Struct, frozen=True):
-    decision: Decision
+    decision: Decision | None
+    """None where the order depends on more than what is remembered."""
+    sifted: Sifted
     snapshot: Snapshot
     room: int
     """Tokens of prompt and answer that fit every deployment of the route."""
@@ -45,14 +53,31 @@ class _Memo(msgspec.Struct, frozen=True):
 class Decider:
     """Decides with one policy over one fleet."""
 
-    def __init__(self, fleet: Fleet, health: Health, rules: Rules, *, masks: bool = False) -> None:
-        """``masks``: whether content can be masked here before it leaves, and rewritten if the policy wants that."""
+    def __init__(
+        self,
+        fleet: Fleet,
+        health: Health,
+        rules: Rules,
+        *,
+        masks: bool = False,
+        loads: Loads | None = None,
+        limits: Limits | None = None,
+        key: bytes = b"",
+    ) -> None:
+        """``masks``: whether content can be masked here before it leaves, and rewritten if the policy wants that.
+
+        ``loads`` and ``limits``: what strategies that look at the moment go by. ``key``: of the hash that conversations
+        are told apart by.
+        """
+        self._loads = loads or Loads()
+        self._limits = limits
+        self._key = key
         self._fleet = fleet
         self._health = health
         self._rules = rules
         self._masks = masks
         self._rewrites = masks and rules.rewrites
-        self._memos: dict[tuple[str, str, str, str, str, bool, frozenset[str]], _Memo] = {}
+        self._memos: dict[tuple[object, ...], _Memo] = {}
 
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
         """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
@@ -73,14 +98,26 @@ class Decider:
             class_, reason = classify(
                 self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
             )
-        decision_id = f"dec-{request.id[4:]}"
-        key = (route.name, class_.label, reason, request.operation, request.purpose, request.stream, request.needs)
+        key = (
+            route.name,
+            class_.label,
+            reason,
+            request.operation,
+            request.purpose,
+            request.stream,
+            request.needs,
+        )
         # A decision that tells what was found in one request is not another request's.
         quiet = self._health.quiet and not reasons
         size = request.input_tokens + (request.max_output or OUTPUT_RESERVE)
         memo = self._memos.get(key)
+        sifted: Sifted | None = None
         if memo is not None and quiet and memo.snapshot is snapshot and size <= memo.room:
-            return msgspec.structs.replace(memo.decision, id=decision_id), snapshot
+            if memo.decision is not None:
+                return msgspec.structs.replace(memo.decision, id=f"dec-{request.id[4:]}"), snapshot
+            sifted = memo.sifted
+        varies = strategies.varies(route)
+        conversation = beginning(request, self._key) if route.affinity else 0
         facts = Facts(
             operation=request.operation,
             class_=class_,
@@ -93,15 +130,65 @@ class Decider:
             reasons=reasons,
             guard=said.guard,
             able=self._able(request, snapshot),
+            conversation=conversation,
+            draw=self._draw(request, conversation) if varies else 0.0,
         )
+        if sifted is not None:
+            return self._rank(facts, route, sifted, snapshot, request), snapshot
         candidates = self._fleet.candidates(route, snapshot)
-        decision = decide(facts, route, candidates, self._rules, decision_id=decision_id)
+        sifted = sift(facts, route, candidates, self._rules)
+        decision = self._rank(facts, route, sifted, snapshot, request)
         room = _room(candidates)
         if quiet and size <= room:
             if len(self._memos) >= REMEMBERED:
                 self._memos.clear()
-            self._memos[key] = _Memo(decision, snapshot, room)
+            self._memos[key] = _Memo(None if varies else decision, sifted, snapshot, room)
         return decision, snapshot
+
+    def _rank(self, facts: Facts, route: Route, sifted: Sifted, snapshot: Snapshot, request: Request) -> Decision:
+        outlooks: dict[str, Outlook] = {}
+        order = strategies.of(route).order
+        priced = "price" in order
+        if priced or strategies.live(route):
+            outlooks = self._loads.outlooks(
+                sifted.allowed,
+                tokens=facts.input_tokens,
+                limit=facts.max_output,
+                stream=facts.stream,
+                priced=priced,
+                shared=strategies.of(route).shared,
+                short=self._short(snapshot, request),
+            )
+        return rank(facts, route, sifted, self._rules, decision_id=f"dec-{request.id[4:]}", outlooks=outlooks)
+
+    def _short(self, snapshot: Snapshot, request: Request) -> Callable[[Deployment], float] | None:
+        """Says in how many seconds the limits of a deployment have room; None while none is near its end."""
+        limits = self._limits
+        if limits is None or limits.clear:
+            return None
+        targets = snapshot.targets
+
+        def short(deployment: Deployment) -> float:
+            quota = targets[deployment.name].quota if deployment.name in targets else None
+            return 0.0 if quota is None else limits.short(quota, request)
+
+        return short
+
+    def _draw(self, request: Request, conversation: int) -> float:
+        """From 0 up to 1; the same for all turns of a conversation, where those are told apart."""
+        # The name of a request is as good as dice, and what was decided can be worked out again from it.
+        dice = conversation & 0xFFFFFFFF if conversation else crc32(request.id.encode())
+        return dice / 0x1_0000_0000
+
+    def expected(self, request: Request, decision: Decision) -> Decision:
+        """``decision`` with what is expected of each candidate, for people to read."""
+        ranked = tuple(
+            msgspec.structs.replace(
+                item, expected=self._loads.expected(item.candidate, request.input_tokens, request.max_output)
+            )
+            for item in decision.ranked
+        )
+        return msgspec.structs.replace(decision, ranked=ranked)
 
     def _able(self, request: Request, snapshot: Snapshot) -> Treatment:
         # Vectors of masked texts are other vectors, and media cannot be masked at all.

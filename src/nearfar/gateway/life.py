@@ -22,8 +22,8 @@ from nearfar.gateway.credentials import hush
 from nearfar.gateway.fleet import Fleet, Snapshot, Target, build_head, parse_base
 from nearfar.gateway.life_facts import COLD, UNKNOWN, Fact, ModelState, described, informed, matching, wait
 from nearfar.gateway.transport import Transport
-from nearfar.policy.decide import is_passed_over
 from nearfar.policy.seal import Sealer
+from nearfar.policy.strategies import is_passed_over
 from nearfar.providers.base import Call, Life, Provider, Running, Shown
 from nearfar.settings.model import Deadlines
 from nearfar.wire.failures import upstream_error

@@ -28,8 +28,10 @@ from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.life import Lives
+from nearfar.gateway.lines import Line
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.retries import Patience, Turns
+from nearfar.gateway.slots import Slots
 from nearfar.gateway.witness import Witness
 from nearfar.policy.decide import summary
 from nearfar.policy.decide_refusal import refusal
@@ -58,6 +60,7 @@ class Pipeline:
         guard: Guard | None = None,
         witness: Witness | None = None,
         patience: Patience | None = None,
+        slots: Slots | None = None,
         observer: Observer | None = None,
     ) -> None:
         """``guard`` looks at what requests say; None where the policy does not want that.
@@ -73,6 +76,7 @@ class Pipeline:
         self._witness = witness or Witness()
         self._observer = observer
         self._patience = patience or Patience()
+        self._slots = slots
 
     async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
         """Answer ``request`` on ``out``. Errors become the dialect's errors.
@@ -148,8 +152,16 @@ class Pipeline:
             ranked = await turns.next()
         while ranked is not None:
             deployment = ranked.candidate.deployment
+            line: Line | None = None
             try:
-                cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
+                if self._slots is not None and deployment.slots is not None:
+                    ranked, line = await self._slots.take(exchange, decision, ranked, snapshot, alone=turns is not None)
+                    deployment = ranked.candidate.deployment
+                try:
+                    cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
+                finally:
+                    if line is not None and self._slots is not None:
+                        self._slots.give(line)
             except NearfarError as error:
                 # "Unsupported" is the answer of one deployment's wire: another one may well be able to.
                 if exchange.committed or not (error.moves_on or error.code == "unsupported"):

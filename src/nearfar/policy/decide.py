@@ -6,19 +6,22 @@ as the path of a request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
 
 from nearfar.core.places import Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
+from nearfar.policy import strategies
 from nearfar.policy.rules import MEDIA, Rules
+from nearfar.policy.strategies import LONG, NOTHING, Outlook, Strategy, arrange, is_passed_over
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
 PROBE = "probe"
 """The purpose of a request that tries what a deployment can do."""
 _FETCHING = "media_urls"
-LONG = 2.0
-"""Seconds of loading that are worth answering elsewhere for; a smaller model is simply waited for."""
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
 
@@ -97,9 +100,8 @@ def offline(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> R
 def strategy(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
     """``local-only`` and ``cloud-only`` exclude the other side."""
     deployment = candidate.deployment
-    if (route.strategy == "local-only" and not deployment.place.near) or (
-        route.strategy == "cloud-only" and deployment.place.near
-    ):
+    keep = strategies.of(route).keep
+    if keep and (keep == "near") is not deployment.place.near:
         return Rejected(
             deployment=deployment.name,
             code="strategy",
@@ -170,11 +172,38 @@ STEPS: tuple[Step, ...] = (
 """In this order: the first that objects gives the reason."""
 
 
-def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rules, *, decision_id: str) -> Decision:
-    """The candidates of ``route`` that may be tried, best first, and the others with why not."""
+class Sifted(msgspec.Struct, frozen=True):
+    """Who may be tried for one kind of request, and who not: what does not depend on what is under way."""
+
+    allowed: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def decide(
+    facts: Facts,
+    route: Route,
+    candidates: Sequence[Candidate],
+    rules: Rules,
+    *,
+    decision_id: str,
+    outlooks: Mapping[str, Outlook] = MappingProxyType({}),
+) -> Decision:
+    """The candidates of ``route`` that may be tried, best first, and the others with why not.
+
+    ``outlooks``: what is expected of deployments, for strategies that ask for it (``strategies.live``).
+    """
+    return rank(facts, route, sift(facts, route, candidates, rules), rules, decision_id=decision_id, outlooks=outlooks)
+
+
+def sift(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rules) -> Sifted:
+    """Ask the steps about each candidate."""
     allowed: list[Candidate] = []
     rejected: list[Rejected] = []
+    fits = _fitting(facts, route, rules)
     for candidate in candidates:
+        if fits(candidate):
+            allowed.append(candidate)
+            continue
         for step in STEPS:
             objection = step(facts, route, candidate, rules)
             if objection is not None:
@@ -182,17 +211,71 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
                 break
         else:
             allowed.append(candidate)
-    allowed.sort(key=_order(route))
-    passed = _passed_over(route, allowed, rejected)
+    return Sifted(tuple(allowed), tuple(rejected))
+
+
+def _fitting(facts: Facts, route: Route, rules: Rules) -> Callable[[Candidate], bool]:
+    """Says quickly that no step objects to a candidate. Where it does not say so, the steps are asked one by one."""
+    if facts.elsewhere or _FETCHING in facts.needs:
+        return lambda candidate: False  # noqa: ARG005  nothing is quick about these
+    operation, needs, tokens = facts.operation, facts.needs, facts.input_tokens
+    probing = facts.purpose == PROBE
+    sizes = operation == "chat"
+    places: dict[Place, bool] = {}
+
+    def fits(candidate: Candidate) -> bool:
+        deployment = candidate.deployment
+        good = places.get(deployment.place)
+        if good is None:
+            # These look at nothing of a candidate but its place.
+            steps = (offline, guard, place, media, strategy)
+            good = places[deployment.place] = all(step(facts, route, candidate, rules) is None for step in steps)
+        if not good or operation not in deployment.operations or candidate.trouble:
+            return False
+        if needs and not probing:
+            known = deployment.capabilities
+            for need in needs:
+                found = known.get(need)
+                if found is not None and found.can is False:
+                    return False
+        size = deployment.context
+        if size is None or not sizes:
+            return True
+        answer = OUTPUT_RESERVE if facts.max_output is None else min(facts.max_output, size // 2)
+        return tokens + answer <= size
+
+    return fits
+
+
+def rank(
+    facts: Facts,
+    route: Route,
+    sifted: Sifted,
+    rules: Rules,
+    *,
+    decision_id: str,
+    outlooks: Mapping[str, Outlook] = MappingProxyType({}),
+) -> Decision:
+    """The decision over those who may be tried."""
+    how = strategies.of(route)
+    arranged = arrange(facts, route, sifted.allowed, outlooks)
     limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    forms = {place: limits.treatment(place, able=facts.able) for place in Place}
+    passed = _passed_over(route, arranged, sifted.rejected, outlooks) if arranged else ""
     ranked = []
-    for position, candidate in enumerate(allowed):
-        treatment = limits.treatment(candidate.deployment.place, able=facts.able)
+    behind: dict[Place, str] = {}
+    for position, candidate in enumerate(arranged):
+        place = candidate.deployment.place
+        treatment = forms[place]
         assert treatment is not None  # else the step ``place`` had objected
-        reason = _reason(route, candidate, position, passed)
-        if treatment is not Treatment.CLEAR:
-            reason = f"{reason}; {treatment.label}"
-        ranked.append(Ranked(candidate=candidate, reason=reason, treatment=treatment))
+        told = behind.get(place) if position and not candidate.cooling else None
+        if told is None:
+            told = _reason(route, candidate, position, passed, outlooks)
+            if treatment is not Treatment.CLEAR:
+                told = f"{told}; {treatment.label}"
+            if position and not candidate.cooling:
+                behind[place] = told
+        ranked.append(Ranked(candidate=candidate, reason=told, treatment=treatment))
     furthest = limits.furthest(facts.able)
     return Decision(
         id=decision_id,
@@ -203,46 +286,96 @@ def decide(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: R
         class_reason=facts.class_reason,
         furthest=min(furthest, Place.LAN) if facts.guard else furthest,
         ranked=tuple(ranked),
-        rejected=tuple(rejected),
+        rejected=sifted.rejected,
         policy_version=rules.version,
         reasons=facts.reasons,
         audit=rules.audited(facts.class_),
         wait=rules.wait,
         guard=facts.guard,
+        patience=_patience(route, how, arranged, outlooks),
+        shared=how.shared,
+        shadow=_shadow(facts, route, ranked, rules) if how.branch == "shadow" else None,
     )
 
 
-def is_passed_over(route: Route, candidate: Candidate) -> bool:
-    """Whether others go first because the candidate's model would take long to load: it may be warmed meanwhile."""
-    return candidate.wait > LONG and route.cold == "warm"
+def _patience(
+    route: Route, how: Strategy, arranged: Sequence[Candidate], outlooks: Mapping[str, Outlook]
+) -> float | None:
+    """Seconds that waiting for a slot of the first side is worth; None: there is nobody else, or no hurry."""
+    if len(arranged) < 2:
+        return None
+    first = arranged[0].deployment
+    others = [c for c in arranged[1:] if c.deployment.slots is None and not c.cooling]
+    if first.slots is None or not others:
+        return None
+    if route.spill_after is not None:
+        return route.spill_after
+    if how.order[0] != "seconds":
+        return None
+    mine = outlooks.get(first.name, NOTHING)
+    soonest = min(outlooks.get(c.deployment.name, NOTHING).seconds for c in others)
+    return max(0.0, soonest - (mine.seconds - mine.wait))
 
 
-def _order(route: Route) -> Callable[[Candidate], tuple[float, bool, int]]:
-    # A stable sort: within one place the order of the configuration stands. What cools down goes last, the
-    # soonest ready first; it is still tried when nothing better is left.
-    sign = -1 if route.strategy in {"cloud-first", "cloud-only"} else 1
-    return lambda c: (c.cooling, is_passed_over(route, c), sign * c.deployment.place)
+def _shadow(facts: Facts, route: Route, ranked: Sequence[Ranked], rules: Rules) -> Ranked | None:
+    """Who is asked besides: only where the class lets a shadow go, in the form that it may have there."""
+    branch = route.branch
+    if branch is None or facts.draw >= branch.share or facts.purpose != "serve":
+        return None
+    found = next((item for item in ranked if item.candidate.deployment.name == branch.deployment), None)
+    if found is None or found is ranked[0] or found.candidate.cooling:
+        return None
+    place = found.candidate.deployment.place
+    form = rules.limits(facts.class_, "shadow", facts.operation).treatment(place, able=facts.able)
+    if form is None:
+        return None
+    reason = f"shadow: {place.label} is asked besides, for a share of {branch.share:g}"
+    return Ranked(candidate=found.candidate, reason=reason, treatment=max(form, found.treatment))
 
 
-def _passed_over(route: Route, allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> str:
+def _passed_over(
+    route: Route, arranged: Sequence[Candidate], rejected: Sequence[Rejected], outlooks: Mapping[str, Outlook]
+) -> str:
     """Why the first candidate is not another one. What the strategy itself excludes goes without saying."""
-    passed = [f"{item.deployment}: {item.reason}" for item in rejected if item.code != "strategy"]
-    passed += [f"{c.deployment.name}: cooling down after {c.cooling_reason}" for c in allowed if c.cooling > 0]
-    passed += [
-        f"{c.deployment.name}: {c.state}, about {c.wait:.0f} s to load"
-        for c in allowed[1:]
-        if not c.cooling and is_passed_over(route, c) and not is_passed_over(route, allowed[0])
-    ]
+    passed = [f"{item.deployment}: {item.reason}" for item in rejected[: _TOLD + 1] if item.code != "strategy"]
+    if len(rejected) > _TOLD + 1:
+        passed = [f"{item.deployment}: {item.reason}" for item in rejected if item.code != "strategy"][: _TOLD + 1]
+    first = arranged[0]
+    patience = route.spill_after
+    late = patience is not None and outlooks.get(first.deployment.name, NOTHING).wait <= patience
+    slow = is_passed_over(route, first)
+    for candidate in arranged:
+        name = candidate.deployment.name
+        if candidate.cooling > 0:
+            passed.append(f"{name}: cooling down after {candidate.cooling_reason}")
+        elif candidate.wait > LONG and not slow and is_passed_over(route, candidate):
+            passed.append(f"{name}: {candidate.state}, about {candidate.wait:.0f} s to load")
+        elif late and patience is not None and (wait := outlooks.get(name, NOTHING).wait) > patience:
+            passed.append(f"{name}: about {wait:.1f} s to wait, more than {patience:g} s")
     return f" ({'; '.join(passed[:_TOLD])}{'; …' if len(passed) > _TOLD else ''})" if passed else ""
 
 
-def _reason(route: Route, candidate: Candidate, position: int, passed: str) -> str:
+_FIRST = {
+    "cheapest": "is the cheapest allowed",
+    "fastest": "is expected to answer first",
+    "quality": "is the best allowed",
+    "weighted": "was drawn",
+    "canary": "is first in turn",
+    "shadow": "is first in turn",
+}
+"""Strategy → why its first candidate is the first; the others go by place."""
+
+
+def _reason(route: Route, candidate: Candidate, position: int, passed: str, outlooks: Mapping[str, Outlook]) -> str:
     where = candidate.deployment.place.label
     if candidate.cooling > 0:
         return f"{route.strategy}: {where}, last resort while cooling down after {candidate.cooling_reason}"
-    if position == 0:
-        return f"{route.strategy}: {where} is the first allowed place{passed}"
-    return f"{route.strategy}: {where} stands behind"
+    if position:
+        return f"{route.strategy}: {where} stands behind"
+    why = _FIRST.get(route.strategy, "is the first allowed place")
+    if route.strategy == "fastest" and (outlook := outlooks.get(candidate.deployment.name)) is not None:
+        why = f"{why}, in about {outlook.seconds:.1f} s"
+    return f"{route.strategy}: {where} {why}{passed}"
 
 
 def summary(decision: Decision) -> str:

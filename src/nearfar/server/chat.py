@@ -65,6 +65,8 @@ def introduce(request: Request, http: HttpRequest) -> Said:
         request.client_retry = int(retries)
     if http.headers.get(b"x-nearfar-purpose") == b"probe":
         request.purpose = "probe"
+    if http.headers.get(b"x-nearfar-priority") == b"low":
+        request.priority = "low"
     request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"
     header = http.headers.get(b"x-nearfar-class")
     return Said(caller=floor, header=None if header is None else _class(header))

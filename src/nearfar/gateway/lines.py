@@ -1,0 +1,101 @@
+"""What is under way and who waits: attempts, the slots they take, requests that want one. Nothing is decided here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nearfar.gateway.load import Load
+
+HEAD_START = {"high": -30.0, "normal": 0.0, "low": 30.0}
+"""Priority → seconds by which a request counts as having come later. So nobody waits for ever behind others."""
+
+
+class Answering(Protocol):
+    """What tells when a client saw something: the exchange."""
+
+    started: float
+    first: float | None
+
+
+class Run:
+    """An attempt under way."""
+
+    __slots__ = ("began", "exchange", "limit", "line", "load", "others", "tokens")
+
+    def __init__(self, load: Load, began: float, tokens: int, limit: int | None, exchange: Answering | None) -> None:
+        self.load = load
+        self.line = load.line
+        self.began = began
+        self.tokens = tokens
+        self.limit = limit
+        self.exchange = exchange
+        self.others = len(load.line.runs)
+
+    def loaded(self) -> None:
+        """Its model is in memory only now: what that took is no part of its speed."""
+        self.began = self.load.clock()
+
+    def first_at(self) -> float | None:
+        """When the client saw the first content of this attempt."""
+        exchange = self.exchange
+        if exchange is None or exchange.first is None:
+            return None
+        at = exchange.started + exchange.first
+        return at if at >= self.began else None
+
+
+class Line:
+    """What deployments share that answer from the same slots: one model in one runtime."""
+
+    __slots__ = ("busy", "name", "runs", "slots", "waiting")
+
+    def __init__(self, name: str, slots: int | None) -> None:
+        self.name = name
+        self.slots = slots
+        """Requests that it answers at once; None when nobody knows."""
+        self.busy = 0
+        """Slots that were given to requests."""
+        self.runs: dict[Run, None] = {}
+        """Attempts under way, oldest first."""
+        self.waiting: list[Ticket] = []
+        """Requests that wait for a slot, in the order in which they get one."""
+
+
+class Ticket:
+    """A request that wants one of a few slots."""
+
+    __slots__ = ("at", "choices", "guess", "key", "limit", "outcome", "patience", "since", "tokens", "wake")
+
+    def __init__(
+        self,
+        choices: tuple[Load, ...],
+        *,
+        tokens: int,
+        limit: int | None,
+        since: float,
+        patience: float = math.inf,
+        priority: str = "normal",
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``choices``: deployments that it may be answered by, the preferred one first. ``patience``: seconds that it
+        may wait before it is better off elsewhere. ``wake`` is called once ``outcome`` is there.
+        """
+        self.choices = choices
+        self.tokens = tokens
+        self.limit = limit
+        self.since = since
+        self.patience = patience
+        self.key = since + HEAD_START[priority]
+        self.wake = wake
+        self.outcome = ""
+        """``slot``, ``full`` or ``wait`` (it would take too long); empty while it waits."""
+        self.at = -1
+        """Which of its choices has a slot for it."""
+        self.guess: float | None = None
+        """Seconds until a slot is free, as expected when it came."""
+
+    def __lt__(self, other: Ticket) -> bool:
+        return self.key < other.key

@@ -1,0 +1,316 @@
+"""What is known of each deployment from its own traffic: what is under way, how fast it is. It decides nothing.
+
+The path of a request only notes; what was noted is added up when somebody asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from nearfar.core.chat import Usage
+from nearfar.core.money import likely
+from nearfar.core.places import Place
+from nearfar.core.routing import Candidate, Deployment, Expected
+from nearfar.gateway.forecast import forecast
+from nearfar.gateway.lines import Answering, Line, Run, Ticket
+from nearfar.policy.strategies import UNKNOWN, Outlook
+from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Pace
+
+KEPT = 64
+"""Attempts of a deployment that wait to be added up, and answers whose lengths are kept."""
+FORGET = 0.96
+"""What an attempt's weight becomes with each one after it: about the last 25 count."""
+_CALM = 0.1
+"""Seconds after which new attempts are added up, where there are fewer than ``_MANY``."""
+_MANY = 16
+_PRIOR = 0.5
+"""Attempts that the assumed pace counts for."""
+
+
+class Fit:
+    """A straight line through what was seen lately, y = a + b x, each point with a weight that fades."""
+
+    __slots__ = ("w", "x", "xx", "xy", "y")
+
+    def __init__(self) -> None:
+        self.w = self.x = self.y = self.xx = self.xy = 0.0
+
+    def add(self, x: float, y: float, weight: float) -> None:
+        """One more point."""
+        self.w = self.w * FORGET + weight
+        self.x = self.x * FORGET + weight * x
+        self.y = self.y * FORGET + weight * y
+        self.xx = self.xx * FORGET + weight * x * x
+        self.xy = self.xy * FORGET + weight * x * y
+
+    def line(self, a: float, b: float, prior: float) -> tuple[float, float]:
+        """(a, b), neither negative. Where all points stand at one x, the mean is shared out as the given a and b do.
+
+        ``prior``: the weight of the given line.
+        """
+        if not self.w:
+            return a, b
+        mean_x, mean_y = self.x / self.w, self.y / self.w
+        spread = self.xx - self.x * mean_x
+        before = a + b * mean_x
+        scale = mean_y / before if before > 0 else 1.0
+        # The prior has the mean of what was seen and only says how it is shared out.
+        pull = prior * max(mean_x, 1.0) ** 2 * 0.1
+        slope = (self.xy - mean_x * self.y + pull * b * scale) / (spread + pull)
+        slope = min(max(slope, 0.0), mean_y / mean_x if mean_x > 0 else slope)
+        return max(0.0, mean_y - slope * mean_x), max(0.0, slope)
+
+
+class Load:
+    """What one deployment has done lately, and what it is doing."""
+
+    __slots__ = (
+        "_assumed",
+        "_crowded",
+        "_decode",
+        "_error",
+        "_first",
+        "_lengths",
+        "_pace",
+        "_read",
+        "_samples",
+        "clock",
+        "line",
+        "name",
+        "noted",
+        "slots",
+    )
+
+    def __init__(self, name: str, line: Line, assumed: Pace, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.clock = clock
+        self.line = line
+        self.slots: int | None = None
+        """What its deployment was said to answer at once when somebody last looked."""
+        self.noted: deque[tuple[int, int, float | None, float, int | None]] = deque(maxlen=KEPT)
+        self._assumed = assumed
+        self._pace = assumed
+        self._first, self._decode = Fit(), Fit()
+        self._crowded = [1.0] * CROWDS
+        self._lengths: deque[int] = deque(maxlen=KEPT)
+        self._samples = 0
+        self._error: float | None = None
+        self._read = 0.0
+
+    def pace(self, now: float) -> Pace:
+        """How fast it has been up to ``now`` (seconds of any steady clock)."""
+        noted = self.noted
+        if noted and (len(noted) >= _MANY or now - self._read >= _CALM or self._samples < _MANY):
+            self._read = now
+            while noted:
+                self._learn(*noted.popleft())
+            self._pace = self._summed()
+        return self._pace
+
+    def _learn(self, tokens: int, others: int, first: float | None, total: float, output: int | None) -> None:
+        pace = self._pace
+        self._samples += 1
+        crowd = min(others, CROWDS - 1)
+        if first is not None:
+            expected = pace.begin(tokens, others)
+            if first > 0 and self._samples > 1:
+                off = min(9.0, abs(expected - first) / first)
+                self._error = off if self._error is None else 0.9 * self._error + 0.1 * off
+            if self._samples > _MANY:
+                # One that was held up by something else is not what the next one is to expect.
+                first = min(first, 4 * expected)
+            if crowd and expected > 0:
+                calm = expected / self._crowded[crowd]
+                self._crowded[crowd] += 0.1 * (max(1.0, first / calm) - self._crowded[crowd])
+            self._first.add(tokens, first / self._crowded[crowd], 1 / max(expected, 1e-4) ** 2)
+        if output:
+            self._lengths.append(output)
+            begun = pace.begin(tokens, others) if first is None else first
+            if first is None and self._samples == 1:
+                # Nobody has seen yet how the time is shared between prompt and answer.
+                begun = total * begun / (begun + pace.token(others) * output)
+                self._first.add(tokens, begun, 1 / max(begun, 1e-4) ** 2)
+            steps = output if first is None else output - 1
+            if steps > 0:
+                each = max(0.0, total - begun) / steps
+                self._decode.add(others, each, steps / max(pace.token(others), 1e-5) ** 2)
+        self._pace = self._summed(quick=True)
+
+    def _summed(self, *, quick: bool = False) -> Pace:
+        assumed = self._assumed
+        first, prefill = self._first.line(assumed.first, assumed.prefill, _PRIOR * self._weight(self._first))
+        decode, crowd = self._decode.line(assumed.decode, assumed.crowd, _PRIOR * self._weight(self._decode))
+        return Pace(
+            first=first,
+            prefill=prefill,
+            decode=decode,
+            crowd=crowd,
+            crowded=tuple(self._crowded),
+            answers=self._pace.answers if quick else Answers.of(self._lengths),
+            samples=self._samples,
+            error=self._error,
+        )
+
+    def _weight(self, fit: Fit) -> float:
+        """The weight of one attempt in ``fit``."""
+        return fit.w / min(self._samples, 1 / (1 - FORGET)) if self._samples else 0.0
+
+    def note(self, run: Run, now: float, usage: Usage | None) -> None:
+        """``run`` has ended well."""
+        at = run.first_at()
+        tokens = run.tokens
+        output = None
+        if usage is not None:
+            output = usage.output
+            if usage.cached and usage.input:
+                tokens = round(tokens * max(0.0, 1 - usage.cached / usage.input))
+            if not output and at is None:
+                at = now  # vectors: what it takes is its prompt
+        others = (run.others + len(self.line.runs)) // 2
+        self.noted.append((tokens, others, None if at is None else at - run.began, now - run.began, output))
+
+    def left(self, run: Run, now: float, others: int) -> float:
+        """Seconds that ``run`` still takes."""
+        first = run.first_at()
+        pace = self.pace(now)
+        since = None if first is None else now - first
+        return pace.left(run.tokens, run.limit, others, now - run.began, since)
+
+
+class Loads:
+    """The loads of all deployments of one process."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.perf_counter, share: int = 1) -> None:
+        """``share``: processes that share each runtime's slots evenly."""
+        self.now = clock
+        self._share = share
+        self._loads: dict[str, Load] = {}
+        self._lines: dict[str, Line] = {}
+
+    def of(self, deployment: Deployment) -> Load:
+        """The load of ``deployment``, which begins with what is assumed of its place."""
+        load = self._loads.get(deployment.name)
+        return load if load is not None and load.slots == deployment.slots else self._new(deployment)
+
+    def find(self, name: str) -> Load | None:
+        """The load of the deployment ``name``; None where nothing is known of it."""
+        return self._loads.get(name)
+
+    def _new(self, deployment: Deployment) -> Load:
+        key = f"{deployment.base_url} {deployment.model}"
+        slots = None if deployment.slots is None else max(1, deployment.slots // self._share)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(key, slots)
+        line.slots = slots
+        load = self._loads.get(deployment.name)
+        if load is None or load.line is not line:
+            load = Load(deployment.name, line, NEAR if deployment.place <= Place.LAN else FAR, self.now)
+            self._loads[deployment.name] = load
+        load.slots = deployment.slots
+        return load
+
+    def outlooks(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        tokens: int,
+        limit: int | None,
+        stream: bool,
+        priced: bool = False,
+        shared: bool = False,
+        short: Callable[[Deployment], float] | None = None,
+    ) -> dict[str, Outlook]:
+        """What is expected of each of ``candidates`` for a request of ``tokens`` with an answer of at most ``limit``.
+
+        ``priced``: whether prices are asked for. ``shared``: whether whoever has the first free slot may answer.
+        ``short``: seconds until the limits that an upstream told of have room for it.
+        """
+        now = self.now()
+        found: dict[str, Outlook] = {}
+        group: dict[bool, float] = {}
+        for candidate in candidates:
+            deployment = candidate.deployment
+            load = self._loads.get(deployment.name) or self.of(deployment)
+            pace = load.pace(now)
+            line = load.line
+            others = len(line.runs)
+            wait = candidate.wait
+            if short is not None:
+                wait += short(deployment)
+            if line.slots is None:
+                seconds = wait + pace.begin(tokens, others)
+                wait += pace.begin(0, others)
+            else:
+                if line.busy >= line.slots or line.waiting:
+                    wait += self._queued(candidate, candidates, load, now, tokens, limit, group if shared else {})
+                others = min(others, line.slots - 1)
+                seconds = wait + pace.begin(tokens, others)
+            if not stream:
+                seconds += pace.token(others) * pace.answers.mean(limit)
+            price = UNKNOWN
+            if priced and deployment.price is not None:
+                price = likely(deployment.price, tokens, pace.answers.mean(limit))
+            found[deployment.name] = Outlook(wait, seconds, pace.prefill * tokens, price)
+        return found
+
+    def _queued(
+        self,
+        candidate: Candidate,
+        candidates: Sequence[Candidate],
+        load: Load,
+        now: float,
+        tokens: int,
+        limit: int | None,
+        group: dict[bool, float],
+    ) -> float:
+        """Seconds until a slot is free, as far as one can be fairly sure. ``group``: what was found for each side."""
+        near = candidate.deployment.place.near
+        if near not in group:
+            side = [c.deployment for c in candidates if c.deployment.place.near is near and not c.cooling]
+            loads = [item for item in map(self.of, side) if item.line.slots is not None]
+            idle = any(item.line.busy < (item.line.slots or 1) and not item.line.waiting for item in loads)
+            choices = (load,) if idle or load not in loads else tuple(loads)
+            ticket = Ticket(choices, tokens=tokens, limit=limit, since=now)
+            group[near] = forecast([item.line for item in choices], now, ticket).sure
+        return group[near]
+
+    def expected(self, candidate: Candidate, tokens: int, limit: int | None) -> Expected:
+        """All that is expected of ``candidate`` for a request, for people to read."""
+        now = self.now()
+        deployment = candidate.deployment
+        load = self.of(deployment)
+        pace, line = load.pace(now), load.line
+        others = len(line.runs) if line.slots is None else min(len(line.runs), line.slots - 1)
+        wait = candidate.wait
+        if line.slots is not None and (line.busy >= line.slots or line.waiting):
+            wait += forecast([line], now, Ticket((load,), tokens=tokens, limit=limit, since=now)).mean
+        first = wait + pace.begin(tokens, others)
+        answer = pace.answers.mean(limit)
+        price = None if deployment.price is None else round(likely(deployment.price, tokens, answer))
+        return Expected(
+            wait=wait,
+            first=first,
+            total=first + pace.token(others) * answer,
+            price=price,
+            samples=pace.samples,
+            error=pace.error,
+            in_flight=len(line.runs),
+            queued=len(line.waiting),
+        )
+
+    def started(self, deployment: Deployment, tokens: int, limit: int | None, exchange: Answering | None) -> Run:
+        """An attempt begins."""
+        load = self._loads.get(deployment.name) or self.of(deployment)
+        run = Run(load, self.now(), tokens, limit, exchange)
+        load.line.runs[run] = None
+        return run
+
+    def ended(self, run: Run, *, well: bool, usage: Usage | None) -> None:
+        """It is over; only from what ended ``well`` is anything learned."""
+        load = run.load
+        load.line.runs.pop(run, None)
+        if well:
+            load.note(run, self.now(), usage)
