@@ -1,7 +1,8 @@
 """The external pii-leak-benchmark, unmodified, against `nearfar serve` under the preset `team`: nothing leaks.
 
 It generates its values anew for each run and reads what arrives at a capture of its own, streams included. Its second
-profile also asks whether a gateway removes what the *cloud* makes up: nearfar does not claim that, nothing asserts it.
+profile also asks whether a gateway removes what the *cloud* makes up: that is asserted with `replies = "redact"`, which
+no preset sets by itself.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Target(NamedTuple):
     url: str
     capture: int
     second: int
+    redacting: str
+    third: int
     folder: Path
 
 
@@ -38,12 +41,14 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("leaks")
-    capture, second = free_port(), free_port()
+    capture, second, third = free_port(), free_port(), free_port()
     config = '[policy]\npreset = "team"\n'
     config += running.far("captured", f"http://127.0.0.1:{capture}")
     config += running.far("split", f"http://127.0.0.1:{second}")
-    with running.gateway(folder, config) as gateway:
-        yield Target(gateway.url, capture, second, folder)
+    redacting = '[policy]\npreset = "team"\nreplies = "redact"\n' + running.far("split", f"http://127.0.0.1:{third}")
+    (folder / "redacting").mkdir()
+    with running.gateway(folder, config) as gateway, running.gateway(folder / "redacting", redacting) as other:
+        yield Target(gateway.url, capture, second, other.url, third, folder)
 
 
 def benchmark(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -88,28 +93,42 @@ def test_no_value_reaches_the_capture_and_all_come_back(target: Target, profile:
     assert all(check["passed"] for check in checks.values()), checks
 
 
-def test_the_split_profile_finds_no_value_on_the_way_up_and_all_restored(target: Target) -> None:
-    out = target.folder / "split.json"
+def split(target: Target, url: str, port: int, name: str, *more: str) -> dict[str, Any]:
+    """The one row that the second profile reports."""
+    out = target.folder / f"{name}.json"
     done = benchmark(
         "v2_emitter",
         "--out",
-        str(target.folder / "split"),
+        str(target.folder / name),
         "--only",
         "nearfar",
         "--gateway-url",
-        f"{target.url}/v1/chat/completions",
+        f"{url}/v1/chat/completions",
         "--upstream-port",
-        str(target.second),
+        str(port),
         "--model",
         "split",
         "--seed",
         "a1b2c3d4e5f60001",
         "--json-out",
         str(out),
+        *more,
     )
     assert out.exists(), done.stdout + done.stderr
     [row] = read(out)["rows"]
     assert row["request_path_leak"] == []
     assert row["fidelity_rate"] == 1.0
-    assert row["cases_applicable"] == row["cases_attempted"] == 32
     assert row["inconclusive"] == 0
+    assert row["cases_applicable"] == row["cases_attempted"] == 32
+    found: dict[str, Any] = row
+    return found
+
+
+def test_the_split_profile_finds_no_value_on_the_way_up_and_all_restored(target: Target) -> None:
+    row = split(target, target.url, target.second, "split")
+    assert row["leak_single_chunk"] > 0, "what a cloud makes up passes, as the preset says"
+
+
+def test_with_replies_redacted_the_split_profile_finds_no_value_on_the_way_back_either(target: Target) -> None:
+    row = split(target, target.redacting, target.third, "redacted", "--exhaustive-splits")
+    assert (row["leak_single_chunk"], row["leak_adversarial"], row["outcome"]) == (0.0, 0.0, "pass")

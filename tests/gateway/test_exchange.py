@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gateway.house import ANSWER, DONE, Out, event, snapshot, target
 
-from nearfar.core.chat import Chunk
+from nearfar.core.chat import Chunk, TextDelta
 from nearfar.core.errors import (
     APITimeoutError,
     BadRequestError,
@@ -26,6 +26,8 @@ from nearfar.core.errors import (
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Candidate, Decision, Deployment, Ranked
 from nearfar.gateway.exchange import Exchange, error_headers
+from nearfar.privacy.restore_events import Restorer
+from nearfar.privacy.vault import Vault
 from nearfar.wire.openai_chat import CLIENT
 
 ROLE = Chunk(raw=event(None))
@@ -62,6 +64,20 @@ class Client:
         body = self.out.body.rpartition(b"data: ")[2]
         found: dict[str, Any] = json.loads(body)["error"]
         return found
+
+
+def test_what_a_restorer_still_holds_comes_at_the_end_whatever_it_looks_like() -> None:
+    own = Vault(b"k" * 32, caller="", conversation=b"")
+    begun = own.mask("Bob Chen", "person")[:8]
+    client = Client(stream=True)
+    deployment = next(iter(snapshot(target("far", 1)).targets.values())).deployment
+    ranked = Ranked(candidate=Candidate(deployment=deployment), reason="because")
+    client.exchange.attempt(ranked, "att-far", (), like=False, restorer=Restorer(own))
+    client.deliver(Chunk(events=(TextDelta(f"a {begun}"),), content=True))
+    assert begun.encode() not in client.out.body
+    client.finish()
+    events = [json.loads(line[6:]) for line in client.out.body.splitlines() if line.startswith(b"data: {")]
+    assert "".join(e["choices"][0]["delta"].get("content") or "" for e in events) == f"a {begun}"
 
 
 # ---------------------------------------------------------------- the commit window

@@ -236,3 +236,19 @@ def test_a_policy_names_who_rewrites(tmp_path: Path) -> None:
     assert own.rules.limits(Class.CONFIDENTIAL).treatment(Place.CLOUD) is Treatment.REWRITTEN
     assert not any(rules(name).rewrites for name in presets.NAMES), "no preset lets anything go rewritten"
     assert rules("team").rewriter == "local"
+
+
+def test_what_replies_may_bring_up_is_said_by_the_file_and_by_the_settings(tmp_path: Path) -> None:
+    assert all(rules(name).replies == "pass" for name in presets.NAMES)
+    path = tmp_path / "own.toml"
+    start = 'name = "own"\ndate = 2026-11-22\nextends = "team"\n'
+    path.write_text(start + 'replies = "tell"\nreply_kinds = ["secret", "email", "us.*"]\n', "utf-8")
+    own = presets.effective(Settings(policy=Policy(file=str(path))))
+    assert (own.rules.replies, own.rules.reply_kinds) == ("tell", ("secret", "email", "us.*"))
+    assert own.origins["replies"] == f"file {path}"
+    assert rules("team", replies="redact", file=str(path)).replies == "redact"
+    assert rules("team", replies="redact").version != rules("team").version
+    for wrong, why in (('replies = "hide"', "pass, tell, redact"), ('reply_kinds = ["mails"]', "no kind and no group")):
+        path.write_text(f"{start}{wrong}\n", "utf-8")
+        with pytest.raises(SettingsError, match=why):
+            presets.rules(Settings(policy=Policy(file=str(path))))

@@ -114,3 +114,14 @@ def test_lists_of_names() -> None:
     assert FORMS.harmless_on("other") == ("1",)
     assert [FORMS.audited(class_) for class_ in Class] == [False, False, True, True]
     assert not any(RULES.audited(class_) for class_ in Class)
+
+
+def test_which_kinds_are_looked_for_in_replies() -> None:
+    kinds = ("email", "tw.mobile", "card", "us.ssn", "secret.openai", "medical_record", "person", "ip", "url", "odd")
+    assert [kind for kind in kinds if RULES.watches(kind)] == [*kinds[:6]]
+    chosen = Rules(
+        name="test", furthest=RULES.furthest, default=Class.INTERNAL, reply_kinds=("us.*", "person", "secret")
+    )
+    assert [kind for kind in kinds if chosen.watches(kind)] == ["us.ssn", "secret.openai", "person"]
+    everything = Rules(name="test", furthest=RULES.furthest, default=Class.INTERNAL, reply_kinds=("*",))
+    assert all(everything.watches(kind) for kind in kinds)
