@@ -148,3 +148,53 @@ def test_a_policy_that_is_only_observed_is_shown_as_such(cli: Cli) -> None:
     refused = cli("policy", "show", "--set", "policy.mode=observe")
     assert refused.code
     assert "nothing to observe" in refused.err
+
+
+BODIES = {
+    "openai.chat": {"messages": [{"role": "user", "content": [{"type": "text", "text": "身分證字號A123456789"}]}]},
+    "openai.responses": {"input": [{"role": "user", "content": [{"type": "input_text", "text": "A123456789"}]}]},
+    "openai.tools": {
+        "messages": [
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": '{"id":"A123456789"}'}}],
+            }
+        ]
+    },
+    "anthropic.messages": {"system": [{"type": "text", "text": "A123456789"}], "messages": []},
+    "gemini.generate": {
+        "contents": [{"parts": [{"functionResponse": {"name": "f", "response": {"id": "A123456789"}}}]}]
+    },
+    "ollama.generate": {"prompt": "身分證字號 A１２３４５６７８９"},
+    "bedrock.converse": {"messages": [{"role": "user", "content": [{"text": "A123456789"}]}]},
+    "unknown members": {"x": {"y": [{"z": "A123456789"}]}},
+}
+
+
+@pytest.mark.parametrize("dialect", BODIES)
+def test_a_body_of_any_dialect_is_read_as_the_gateway_reads_it(cli: Cli, dialect: str) -> None:
+    expect = {"kinds": ["tw.national_id"], "class": "confidential"}
+    case = {"name": dialect, "header": "public", "body": BODIES[dialect], "expect": expect}
+    file = cli.write(json.dumps({"case": [case]}), "cases.json")
+    done = cli("policy", "test", file, "--set", "policy.preset=team")
+    assert done.code == 0, done.out
+
+
+def test_history_and_media_of_a_body_count_as_what_they_are(cli: Cli) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    body = {
+        "messages": [
+            {"role": "assistant", "content": "Your ID is A123456789."},
+            {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]},
+        ]
+    }
+    expect = {"reason": "history: tw.national_id", "treatment": {"lan": "clear", "cloud": "never"}}
+    case = {"name": "both", "header": "public", "body": body, "expect": expect}
+    file = cli.write(json.dumps({"case": [case]}), "cases.json")
+    assert cli("policy", "test", file, "--set", "policy.preset=team").code == 0
+    blind = {"name": "a picture", "header": "internal", "body": body, "expect": {"treatment": {"cloud": "never"}}}
+    file = cli.write(json.dumps({"case": [blind]}), "cases.json")
+    assert cli("policy", "test", file, "--set", "policy.preset=team", "--set", "policy.detect=false").code == 0
+    unread = {"name": "not JSON", "header": "public", "body": "{", "expect": {"furthest": "lan"}}
+    file = cli.write(json.dumps({"case": [unread]}), "cases.json")
+    assert cli("policy", "test", file, "--set", "policy.preset=team").code == 0

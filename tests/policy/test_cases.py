@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nearfar.core.errors import GuardError
-from nearfar.core.places import Class
+from nearfar.core.errors import GuardError, MaskingFailed
+from nearfar.core.places import Class, Place
 from nearfar.policy import presets
 from nearfar.policy.cases import Case, Expect, Outcome, parse, run, strings
 from nearfar.policy.classify import Seen
@@ -169,3 +169,30 @@ def test_cases_are_read_from_toml_and_json() -> None:
 def test_a_wrong_file_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse(text, json=False)
+
+
+def test_whole_bodies_are_read_by_whoever_can() -> None:
+    def look(body: bytes, harmless: Sequence[str], media: list[str]) -> list[Seen]:
+        assert body == b'{"a":1}'
+        assert harmless == ("mine",)
+        media += ["messages[0].input_audio.data", "contents[0].inlineData.data"]
+        return [Seen(part="history", kinds={"medical_record": 1})]
+
+    case = msgspec.convert({"name": "x", "body": {"a": 1}, "harmless": ["mine"]}, Case)
+    made = run(case, rules(), scan, look=look)
+    assert made.class_ == "restricted"
+    assert made.reasons[0].startswith("restricted: history: medical_record")
+    assert made.treatment["lan"] == "clear"
+
+    def broken(body: bytes, harmless: Sequence[str], media: list[str]) -> list[Seen]:
+        raise MaskingFailed("no JSON")
+
+    made = run(case, rules(), scan, look=broken)
+    assert "guard: no JSON" in made.reasons[0]
+
+
+def test_only_what_can_be_masked_can_be_rewritten() -> None:
+    further = msgspec.structs.replace(rules(), rewritten=(Place.CLOUD,) * 4)
+    for masks, form in ((True, "rewritten"), (False, "never")):
+        case = msgspec.convert({"name": "x", "text": "病歷", "rewrites": True, "masks": masks}, Case)
+        assert run(case, further, scan).treatment["cloud"] == form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,10 @@ from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
 from nearfar.core.places import Class
 
 if TYPE_CHECKING:  # these rooms are only needed when a command runs
-    from nearfar.policy.cases import Outcome, Scan
+    from nearfar.policy.cases import Look, Outcome, Scan
     from nearfar.policy.classify import Seen
     from nearfar.policy.presets import Effective
+    from nearfar.privacy.scan import Scanner
     from nearfar.settings.load import Loaded
 
 app = typer.Typer(no_args_is_help=True, help="How far each class may go: show, test with your own cases, presets.")
@@ -197,8 +199,8 @@ def run_cases(
     try:
         found = cases.parse(file.read_bytes(), json=file.suffix == ".json")
         looks = build.guard(loaded.settings, rules) is not None
-        scan = scanner() if looks else _blind
-        outcomes = [cases.run(case, rules, scan, routes=routes) for case in found]
+        scan, look = (scanner(), reader()) if looks else (_blind, _nothing)
+        outcomes = [cases.run(case, rules, scan, routes=routes, look=look) for case in found]
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
@@ -244,19 +246,38 @@ def _blind(part: str, text: str, harmless: Sequence[str]) -> Seen:
     return Seen(part=part)
 
 
-def scanner() -> Scan:
-    """The scan of the gateway's own rules and detectors, as the cases want it."""
-    from nearfar.policy.classify import Seen, counted
+def _nothing(body: bytes, harmless: Sequence[str], media: list[str]) -> Sequence[Seen]:
+    """The reader of a gateway that does not look at content; what is no text is known all the same."""
+    from nearfar.privacy import walk
+
+    del harmless
+    walk.body(body, lambda spot: spot.text, media)
+    return ()
+
+
+def _made(harmless: tuple[str, ...]) -> Scanner:
     from nearfar.privacy.names import Names
     from nearfar.privacy.scan import Scanner
 
-    made: dict[tuple[str, ...], Scanner] = {}
+    return Scanner(detectors=(Names.shipped(),), harmless=harmless)
+
+
+def reader() -> Look:
+    """How the gateway reads a whole body, as the cases want it."""
+    from nearfar.gateway.guard import read
+
+    made = functools.cache(_made)
+    return lambda body, harmless, media: read(body, made(tuple(harmless)), media).seen
+
+
+def scanner() -> Scan:
+    """The scan of the gateway's own rules and detectors, as the cases want it."""
+    from nearfar.policy.classify import Seen, counted
+
+    made = functools.cache(_made)
 
     def scan(part: str, text: str, harmless: Sequence[str]) -> Seen:
-        key = tuple(harmless)
-        if key not in made:
-            made[key] = Scanner(detectors=(Names.shipped(),), harmless=key)
-        found = made[key].scan(text)
+        found = made(tuple(harmless)).scan(text)
         return Seen(
             part=part,
             kinds=counted(finding.kind for finding in found.findings),
@@ -269,7 +290,4 @@ def scanner() -> Scan:
 
 def scanner_version() -> str:
     """Stands for the rules and detectors that ``scanner`` uses."""
-    from nearfar.privacy.names import Names
-    from nearfar.privacy.scan import Scanner
-
-    return Scanner(detectors=(Names.shipped(),)).version
+    return _made(()).version

@@ -63,27 +63,11 @@ class Guard:
 
     def _look(self, body: bytes, route: str) -> Look:
         try:
-            return self._read(body, self.scanner(route))
+            return read(body, self.scanner(route), [])
         except NearfarError as error:
             return Look(guard=error.text)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, what it did not read must not leave
             return Look(guard=f"a detector failed with {type(error).__name__}")
-
-    def _read(self, body: bytes, scanner: Scanner) -> Look:
-        parts: dict[str, list[Scanned]] = {}
-
-        def visit(spot: walk.Spot) -> str:
-            if spot.text:
-                found = scanner.scan(spot.text)
-                if found.findings or found.unknowns or found.harmless:
-                    # What the model wrote comes back with the conversation; all else is what the client says now.
-                    parts.setdefault("history" if spot.by == "model" else FOUND, []).append(found)
-            return spot.text
-
-        walk.body(body, visit, [])
-        if not parts:
-            return _NOTHING
-        return Look(seen=tuple(_seen(part, found) for part, found in sorted(parts.items())))
 
     def scanner(self, route: str) -> Scanner:
         """The one that lets through what the owner lists as harmless on ``route``."""
@@ -92,6 +76,27 @@ class Guard:
         if scanner is None:
             scanner = self._scanners[harmless] = self._make(harmless)
         return scanner
+
+
+def read(body: bytes, scanner: Scanner, media: list[str]) -> Look:
+    """What ``scanner`` sees in the texts of ``body``, in any dialect. ``media`` gets the paths of what is no text.
+
+    Raises what the scanner raises, and MaskingFailed for a body that cannot be read.
+    """
+    parts: dict[str, list[Scanned]] = {}
+
+    def visit(spot: walk.Spot) -> str:
+        if spot.text:
+            found = scanner.scan(spot.text)
+            if found.findings or found.unknowns or found.harmless:
+                # What the model wrote comes back with the conversation; all else is what the client says now.
+                parts.setdefault("history" if spot.by == "model" else FOUND, []).append(found)
+        return spot.text
+
+    walk.body(body, visit, media)
+    if not parts:
+        return _NOTHING
+    return Look(seen=tuple(_seen(part, found) for part, found in sorted(parts.items())))
 
 
 def _seen(part: str, found: list[Scanned]) -> Seen:

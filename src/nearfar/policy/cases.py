@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from nearfar.core.errors import EgressDenied, GuardError
+from nearfar.core.errors import EgressDenied, NearfarError
 from nearfar.core.places import Class, Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Route
 from nearfar.policy.classify import Seen, Verdict, verdict
@@ -47,7 +47,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     text: str | None = None
     body: Any = None
-    """A whole request body, as text or as a table: every string in it is scanned."""
+    """A whole request body in any dialect, as text or as a table: what stands in it is read as a gateway reads it,
+    earlier answers of a model as history, and images, sounds and documents in it count as such."""
     history: tuple[str, ...] = ()
     passages: tuple[str, ...] = ()
     tool_results: tuple[str, ...] = ()
@@ -110,6 +111,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 Scan = Callable[[str, str, Sequence[str]], Seen]
 """(part, text, harmless values) → what was seen in it. Raises GuardError when a detector fails."""
+Look = Callable[[bytes, Sequence[str], list[str]], Sequence[Seen]]
+"""(body, harmless values, paths of media to add to) → what was seen in it. Raises a NearfarError when it cannot."""
 
 
 def parse(data: bytes, *, json: bool) -> tuple[Case, ...]:
@@ -144,14 +147,20 @@ def _check(case: Case) -> None:
         raise ValueError(f"unknown strategy {case.strategy!r}")
 
 
-def run(case: Case, rules: Rules, scan: Scan, *, routes: Mapping[str, Class] | None = None) -> Outcome:
-    """Run one case. ``routes``: the classes of the configured routes. ValueError for a route that is none of them."""
+def run(
+    case: Case, rules: Rules, scan: Scan, *, routes: Mapping[str, Class] | None = None, look: Look | None = None
+) -> Outcome:
+    """Run one case. ``routes``: the classes of the configured routes. ValueError for a route that is none of them.
+
+    ``look`` reads whole bodies; without it each string of a body is a text by itself.
+    """
     known = routes or {}
     if case.route and case.route_class is None and case.route not in known:
         raise ValueError(f"case {case.name!r}: there is no route {case.route!r}: give route_class, or configure it")
     floor = Class.parse(case.route_class) if case.route_class else known.get(case.route, Class.PUBLIC)
     harmless = (*rules.harmless_on(case.route), *case.harmless)
-    seen, guard = _seen(case, scan, harmless)
+    media: list[str] = []
+    seen, guard = _seen(case, scan, look, harmless, media)
     found = verdict(
         rules,
         route=floor,
@@ -160,7 +169,7 @@ def run(case: Case, rules: Rules, scan: Scan, *, routes: Mapping[str, Class] | N
         seen=seen,
         guard=guard,
     )
-    decision = _decide(case, rules, found)
+    decision = _decide(case, rules, found, frozenset(map(_need, media)))
     return _outcome(case, rules, found, decision)
 
 
@@ -180,22 +189,36 @@ def strings(value: object) -> list[str]:
     return found
 
 
-def _seen(case: Case, scan: Scan, harmless: Sequence[str]) -> tuple[list[Seen], str]:
+def _need(path: str) -> str:
+    """What a request needs that carries what stands at ``path`` and is no text."""
+    for word, need in (("audio", "audio"), ("video", "video"), ("file", "documents"), ("document", "documents")):
+        if word in path.lower():
+            return need
+    return "images"
+
+
+def _seen(
+    case: Case, scan: Scan, look: Look | None, harmless: Sequence[str], media: list[str]
+) -> tuple[list[Seen], str]:
     texts = [("found", case.text)] if case.text else []
-    if case.body is not None:
+    whole = b""
+    if case.body is not None and look is not None:
+        whole = case.body.encode() if isinstance(case.body, str) else msgspec.json.encode(case.body)
+    elif case.body is not None:
         body = msgspec.json.decode(case.body) if isinstance(case.body, str) else case.body
         texts += [("found", text) for text in strings(body)]
     texts += [("history", text) for text in case.history]
     texts += [("passage", text) for text in case.passages]
     texts += [("tool", text) for text in case.tool_results]
     try:
-        return [scan(part, text, harmless) for part, text in texts], case.guard
-    except GuardError as error:
+        seen = [] if look is None or not whole else list(look(whole, harmless, media))
+        return [*seen, *(scan(part, text, harmless) for part, text in texts)], case.guard
+    except NearfarError as error:
         return [], error.message
 
 
-def _decide(case: Case, rules: Rules, found: Verdict) -> Decision:
-    able = Treatment.REWRITTEN if case.rewrites else Treatment.MASKED if case.masks else Treatment.CLEAR
+def _decide(case: Case, rules: Rules, found: Verdict, carried: frozenset[str]) -> Decision:
+    able = Treatment.REWRITTEN if case.rewrites and case.masks else Treatment.MASKED if case.masks else Treatment.CLEAR
     operations = frozenset({case.operation})
     deployments = [
         Deployment(
@@ -216,7 +239,7 @@ def _decide(case: Case, rules: Rules, found: Verdict) -> Decision:
         purpose=case.purpose,
         input_tokens=0,
         max_output=None,
-        needs=frozenset(case.needs),
+        needs=carried.union(case.needs),
         stream=False,
         reasons=found.reasons,
         elsewhere=frozenset(case.elsewhere),
