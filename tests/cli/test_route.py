@@ -149,3 +149,40 @@ def test_on_eighty_columns_no_word_is_broken(cli: Cli) -> None:
     table = lines[: 1 + next(i for i, line in enumerate(lines) if line.startswith("secret"))]
     assert all(cell_len(line) <= 80 for line in table)
     assert name in shown.screen
+
+
+def test_what_would_be_masked_is_told_by_kind_and_count(configured: Cli) -> None:
+    question = "write to mei@example.org and lin@example.org"
+    asked = ("route", "explain", question, "-m", "near-first", "--set", "policy.preset=team")
+    shown = configured(*asked).out
+    assert "for far: masked before it leaves: email (2)" in shown
+    told = configured(*asked, "--json")
+    assert told.json["found"] == {"kinds": {"email": 2}, "unknown": 0, "harmless": 0}
+    assert told.json["observed"] is None
+    assert "mei@" not in shown + told.out
+
+
+def test_what_would_be_rewritten_is_told_with_who_would_do_it(configured: Cli) -> None:
+    policy = configured.write(
+        'name = "own"\ndate = 2026-11-22\nextends = "team"\n[rewriting]\nroute = "near-first"\n'
+        '[classes.confidential]\nclear = "lan"\nmasked = "lan"\nrewritten = "cloud"\nmedia = "lan"\n',
+        "policy.toml",
+    )
+    asked = ("route", "explain", "身分證字號A123456789", "-m", "near-first", "--set", f"policy.file={policy}")
+    assert configured(*asked, "-q").out == "near\nfar\n"
+    shown = configured(*asked).out
+    assert "for far: rewritten by a near model of route near-first, without: tw.national_id (1)" in shown
+    assert "rewritten" in configured(*asked, "--json").json["ranked"][1]["treatment"]
+
+
+def test_a_policy_that_is_only_observed_is_explained_beside_the_one_that_holds(configured: Cli) -> None:
+    sets = ("--set", "policy.preset=tw-medical", "--set", "policy.mode=observe")
+    asked = ("route", "explain", "病歷號：A40154823", "-m", "far", *sets)
+    told = configured(*asked, "--json").json
+    assert (told["policy"], told["class"], told["found"]["kinds"]) == ("default", "internal", {})
+    assert [item["deployment"] for item in told["ranked"]] == ["far"]
+    assert (told["observed"]["policy"], told["observed"]["class"]) == ("tw-medical", "restricted")
+    assert told["observed"]["ranked"] == []
+    shown = configured(*asked)
+    assert shown.code == 0
+    assert "Policy tw-medical is only observed and NOT ENFORCED" in shown.out

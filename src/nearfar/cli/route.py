@@ -18,6 +18,7 @@ from nearfar.settings.load import Loaded
 if TYPE_CHECKING:  # the gateway's room is only needed when the command runs
     from nearfar.core.chat import Request
     from nearfar.core.routing import Capability, Decision
+    from nearfar.policy.classify import Seen
 
     _Known = Mapping[str, Mapping[str, Capability]]
 
@@ -142,15 +143,23 @@ def explain(
     put = asking(model, system=system, max_tokens=max_tokens, class_=class_)
     text = read_stdin('nearfar route explain "…"') if prompt == "-" else prompt
     body = put.body([message("user", text)])
-    asked, decision, capabilities = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
-    told = described(asked, decision, capabilities)
+    found = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
+    asked, decision, capabilities = found.asked, found.decision, found.capabilities
     if json:
-        output.json(told)
+        told = described(asked, decision, capabilities, found.seen)
+        tried = None if found.observed is None else described(asked, found.observed, capabilities, found.watched)
+        output.json({**told, "observed": tried})
     elif quiet:
         for item in decision.ranked:
             output.line(item.candidate.deployment.name)
     else:
         _print(asked, decision)
+        _forms(decision, found.seen, found.rewriter)
+        if found.observed is not None:
+            output.line()
+            output.line(f"Policy {found.observed.policy} is only observed and NOT ENFORCED. It would say:")
+            _print(asked, found.observed)
+            _forms(found.observed, found.watched, found.rewriter)
         for name, known in capabilities.items():
             if lacking := [what for what, item in known.items() if item.can is False and item.source == "probed"]:
                 date = max(known[what].date for what in lacking)
@@ -159,28 +168,57 @@ def explain(
         raise typer.Exit(1)
 
 
-async def _decide(loaded: Loaded, body: bytes, class_: str) -> tuple[Request, Decision, _Known]:
+class _Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision over one question came to."""
+
+    asked: Request
+    decision: Decision
+    capabilities: _Known
+    seen: tuple[Seen, ...]
+    observed: Decision | None
+    """What a policy that is only tried out would say; None where none is."""
+    watched: tuple[Seen, ...]
+    rewriter: str
+
+
+async def _decide(loaded: Loaded, body: bytes, class_: str) -> _Explained:
     from nearfar.cli import look
     from nearfar.core.places import Class
     from nearfar.gateway import probed
     from nearfar.gateway.decider import Said
+    from nearfar.policy import presets
     from nearfar.wire.openai_chat import CLIENT
 
     async with look.gateway(loaded) as gateway:
         asked = CLIENT.parse(body, "req-explain")
         route = await gateway.fleet.find(asked.model)
-        said = Said(header=Class.parse(class_) if class_ else None)
-        said = await gateway.pipeline.look(asked, route, said)
+        told = Said(header=Class.parse(class_) if class_ else None)
+        said = await gateway.pipeline.look(asked, route, told)
         decision, snapshot = gateway.decider.decide(asked, route, said)
+        observed, watched = None, told
+        if gateway.observer is not None:
+            observed, watched = await gateway.observer.decide(asked, route, told)
         behind = [item.deployment for item in gateway.fleet.candidates(route, snapshot)]
-        return asked, decision, {item.name: probed.known(item, asked.needs) for item in behind}
+        return _Explained(
+            asked=asked,
+            decision=decision,
+            capabilities={item.name: probed.known(item, asked.needs) for item in behind},
+            seen=said.seen,
+            observed=observed,
+            watched=watched.seen,
+            rewriter=presets.rules(loaded.settings).rewriter,
+        )
 
 
-def described(asked: Request, decision: Decision, capabilities: _Known) -> dict[str, object]:
+def described(asked: Request, decision: Decision, capabilities: _Known, seen: Sequence[Seen] = ()) -> dict[str, object]:
     """The decision as one stable object; money is in nano-USD, an upper bound.
 
-    ``capabilities``: by deployment, what was probed or declared, and what the request needs.
+    ``capabilities``: by deployment, what was probed or declared, and what the request needs. ``seen``: what was found
+    in its content, of which masks would be made.
     """
+    from nearfar.policy.classify import totals
+
+    kinds, unknown, harmless = totals(seen)
     from nearfar.core.money import upper_bound
     from nearfar.gateway.attempt import output_limit
 
@@ -210,6 +248,7 @@ def described(asked: Request, decision: Decision, capabilities: _Known) -> dict[
         "class": decision.class_.label,
         "class_reason": decision.class_reason,
         "audit": decision.audit,
+        "found": {"kinds": kinds, "unknown": unknown, "harmless": harmless},
         "reasons": [{"class": reason.class_.label, "reason": reason.text} for reason in decision.reasons],
         "furthest": decision.furthest.label,
         "input_tokens_estimate": asked.input_tokens,
@@ -217,6 +256,21 @@ def described(asked: Request, decision: Decision, capabilities: _Known) -> dict[
         "rejected": decision.rejected,
         "capabilities": capabilities,
     }
+
+
+def _forms(decision: Decision, seen: Sequence[Seen], rewriter: str) -> None:
+    """What would be done to the content for whom: kinds and how often they stand there, never a value."""
+    from nearfar.core.places import Treatment
+    from nearfar.policy.classify import totals
+
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in totals(seen)[0].items()) or "nothing was found"
+    for form, how in (
+        (Treatment.MASKED, "masked before it leaves"),
+        (Treatment.REWRITTEN, f"rewritten by a near model of route {rewriter}, without"),
+    ):
+        names = [item.candidate.deployment.name for item in decision.ranked if item.treatment is form]
+        if names:
+            output.line(f"for {', '.join(names)}: {how}: {kinds}")
 
 
 def _print(asked: Request, decision: Decision) -> None:
