@@ -85,6 +85,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     ok: bool
     detail: str = ""
+    partly: bool = False
+    """Whether others than those it speaks of are answered although it is not ok."""
 
 
 class Keys:
@@ -185,6 +187,7 @@ class Gateway:
         policy = [] if self.observer is None else [Check(name="policy", ok=True, detail=NOT_ENFORCED)]
         return [
             *policy,
+            *self._audit_check(),
             Check(name="ledger", ok=ledger.accepting, detail=ledger.reason),
             Check(
                 name="deployments",
@@ -193,6 +196,19 @@ class Gateway:
                 detail=f"{deployments} usable" + (f", {unusable} not: see `nearfar route ls`" if unusable else ""),
             ),
         ]
+
+    def _audit_check(self) -> list[Check]:
+        """Whether records can be written, where the policy demands them before bytes leave."""
+        audit = self._audit
+        if audit is None or audit.demanded == "never":
+            return []
+        if not audit.trouble:
+            return [Check(name="audit", ok=True)]
+        audit.retry()  # nobody else might, if no request comes any more
+        near = any(target.deployment.place.near for target in self.fleet.snapshot.targets.values())
+        # Anybody may ask: which folder it is, the log and `nearfar doctor` say.
+        told = f"no record can be written, so what is {audit.demanded} or higher "
+        return [Check(name="audit", ok=False, detail=told + ("stays near" if near else "is refused"), partly=near)]
 
     async def metrics_text(self) -> bytes:
         """Prometheus exposition over all workers."""

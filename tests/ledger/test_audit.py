@@ -112,6 +112,46 @@ def test_a_failing_sync_is_told_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert "Input/output error" in str(bodies[2])
 
 
+def test_it_tries_again_without_a_record(tmp_path: Path) -> None:
+    disk = Disk()
+    made = audit(tmp_path, sync=disk)
+    made.submit(attempt()).result(10)
+    made.retry()
+    disk.fails = True
+    with pytest.raises(AuditUnavailable):
+        made.submit(attempt(request="lost")).result(10)
+    assert "cannot be written" in made.trouble
+    made.retry()
+    disk.fails = False
+    # One that was asked for while the disk failed may have been the last.
+    for _ in range(2):
+        made.retry()
+        made.submit(attempt(request="later")).result(10)
+    assert made.trouble == ""
+    made.close()
+    assert "closed" in made.trouble
+    assert verify(tmp_path).sound
+
+
+def test_a_disk_that_hangs_is_trouble_before_anybody_gave_up(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    reached = threading.Event()
+
+    def hang(fd: int) -> None:
+        del fd
+        reached.set()
+        go_on.wait(30)
+
+    made = audit(tmp_path, sync=hang, wait=0.0)
+    done = made.submit(attempt())
+    assert reached.wait(30)
+    assert "not answered" in made.trouble
+    assert not made.accepting
+    go_on.set()
+    done.result(10)
+    made.close()
+
+
 def test_a_record_that_could_not_be_cut_off_again_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk()
     made = audit(tmp_path, sync=disk)

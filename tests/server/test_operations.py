@@ -63,6 +63,29 @@ def test_ready_means_that_requests_can_be_accounted_for(tmp_path: Path, monkeypa
     run(scenario())
 
 
+def test_without_an_audit_what_needs_records_is_said_to_stop_and_nothing_else(tmp_path: Path) -> None:
+    asked = running.far("far", "http://127.0.0.1:9")
+
+    async def scenario(config: str, status: int, word: str, told: str) -> None:
+        given = loaded(tmp_path, f'[policy]\npreset = "team"\n{config}', engine__enabled="false")
+        async with served(given) as app:
+            ready = (await app.ask("/readyz")).json
+            assert {"name": "audit", "ok": True, "detail": ""} in ready["checks"]
+            audit = app.gateway._audit
+            assert audit is not None
+            audit.reason = "The audit in /somewhere cannot be written."
+            broken = await app.ask("/readyz")
+            assert (broken.status, broken.json["status"]) == (status, word)
+            [check] = [check for check in broken.json["checks"] if check["name"] == "audit"]
+            assert check["detail"] == f"no record can be written, so what is confidential or higher {told}"
+            audit.submit(audit._opened).result(10)  # the disk is well, which asking for readiness makes it find out
+            assert (await app.ask("/readyz")).json["status"] == "ok"
+
+    run(scenario(asked, 503, "unavailable", "is refused"))
+    here = running.far("here", "http://127.0.0.1:9", more='place = "lan"')
+    run(scenario(asked + here, 200, "degraded", "stays near"))
+
+
 def test_without_any_deployment_and_without_looking_it_is_not_ready(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(loaded(tmp_path, "", engine__enabled="false")) as app:

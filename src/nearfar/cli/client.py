@@ -91,6 +91,14 @@ class Gateway:
         except (NearfarError, msgspec.DecodeError):
             return False
 
+    def ready(self) -> Any:
+        """What it says of its own readiness, ready or not. No key is sent, for nobody is asked for one there."""
+        with self._open("GET", "/readyz", None, QUICK, key=False) as reply:
+            try:
+                return msgspec.json.decode(_read(reply))
+            except msgspec.DecodeError as error:
+                raise InternalServerError(f"{self.url}/readyz did not answer with JSON.") from error
+
     @contextlib.contextmanager
     def stream(
         self, path: str, body: object, extra: Mapping[str, str] | None = None

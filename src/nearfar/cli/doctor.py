@@ -23,7 +23,7 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 def doctor(
     ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
 ) -> None:
-    """Check versions, folders, port, engine, models, keys, runtimes, ledger and configuration.
+    """Check versions, folders, port, engine, models, keys, runtimes, ledger, audit and configuration.
 
     Asks nobody beyond loopback and changes nothing. Exits with 1 when something fails.
     """
@@ -46,7 +46,7 @@ def doctor(
 
 def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
     """All checks, one after the other; where the configuration is broken, they look at what is sound in it."""
-    from nearfar.cli import checkup
+    from nearfar.cli import checkup, checkup_audit
 
     yield from checkup.versions()
     draft = state.examine(config, sets)
@@ -62,6 +62,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("models", checkup.models),
         ("local runtimes", checkup.runtimes),
         ("ledger", checkup.ledger),
+        ("audit", checkup_audit.audit),
     ):
         yield from _kept(name, check, loaded)
 

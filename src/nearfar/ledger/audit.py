@@ -89,6 +89,8 @@ class Audit:
         self._next = 0
         self._prev = GENESIS
         self._closed = False
+        self._writing = 0.0
+        """Since when a batch is being written, in monotonic seconds; 0 when none is."""
 
     def start(self) -> None:
         """Open the chain now, so that a time without requests is a time of which the chain speaks. Never raises."""
@@ -130,9 +132,29 @@ class Audit:
             thread.join(timeout=self._wait)
 
     @property
+    def demanded(self) -> str:
+        """The class from which on a record must stand before bytes leave; ``never`` where none has to."""
+        return self._opened.demanded
+
+    @property
+    def trouble(self) -> str:
+        """Why the next record would not be written as far as is known; empty when it would."""
+        if self._closed:
+            return "The audit is closed: nearfar is shutting down."
+        since = self._writing
+        if since and time.monotonic() - since > self._wait:
+            return f"The audit's disk has not answered for more than {self._wait:g} s."
+        return self.reason
+
+    @property
     def accepting(self) -> bool:
-        """Whether the last record could be written."""
-        return not self.reason and not self._closed
+        """Whether the last record could be written, and no other one hangs."""
+        return not self.trouble
+
+    def retry(self) -> None:
+        """Try again soon, without a record: what failed once may have been mended."""
+        if self._queue.empty() and not self._writing:
+            self._wanted(None)
 
     def _miss(self, count: int) -> None:
         with self._lock:  # the writer's thread counts too
@@ -173,6 +195,7 @@ class Audit:
     def _append(self, wanted: list[_Wanted]) -> None:
         """Write a batch; every future of it is done afterwards."""
         try:
+            self._writing = time.monotonic()
             heads_ = self._write([item.body for item in wanted])
         except Exception as error:  # noqa: BLE001 - a sink: whatever happens, somebody waits for an answer
             why = (error.strerror if isinstance(error, OSError) else "") or str(error)
@@ -185,6 +208,8 @@ class Audit:
             self.reason = ""
             for item, head in zip(wanted, heads_, strict=True):
                 item.done.set_result(head)
+        finally:
+            self._writing = 0.0
 
     def _write(self, bodies: list[Body]) -> list[Head]:
         """One write and one sync for ``bodies``, after what must stand before them. The state moves on only then."""

@@ -29,13 +29,17 @@ async def livez(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> 
 
 
 async def readyz(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:  # noqa: ARG001  handlers share one shape
-    """Whether requests can be answered and accounted for; 503 with the reasons when not."""
+    """Whether requests can be answered and accounted for; 503 with the reasons when not.
+
+    ``degraded``, with 200: some requests are refused, and the others answered.
+    """
     checks = gateway.readiness()
-    ready = all(check.ok for check in checks)
+    ready = all(check.ok or check.partly for check in checks)
+    whole = "ok" if all(check.ok for check in checks) else "degraded"
     await reply(
         response,
         {
-            "status": "ok" if ready else "unavailable",
+            "status": whole if ready else "unavailable",
             "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks],
         },
         200 if ready else 503,
