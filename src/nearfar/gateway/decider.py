@@ -180,15 +180,16 @@ class Decider:
         dice = conversation & 0xFFFFFFFF if conversation else crc32(request.id.encode())
         return dice / 0x1_0000_0000
 
-    def expected(self, request: Request, decision: Decision) -> Decision:
+    def expected(self, request: Request, decision: Decision, snapshot: Snapshot) -> Decision:
         """``decision`` with what is expected of each candidate, for people to read."""
-        ranked = tuple(
-            msgspec.structs.replace(
-                item, expected=self._loads.expected(item.candidate, request.input_tokens, request.max_output)
-            )
-            for item in decision.ranked
-        )
-        return msgspec.structs.replace(decision, ranked=ranked)
+        among = [item.candidate for item in decision.ranked] if decision.shared else []
+        short = self._short(snapshot, request)
+        tokens, limit = request.input_tokens, request.max_output
+        ranked = []
+        for item in decision.ranked:
+            expected = self._loads.expected(item.candidate, tokens, limit, among=among, short=short)
+            ranked.append(msgspec.structs.replace(item, expected=expected))
+        return msgspec.structs.replace(decision, ranked=tuple(ranked))
 
     def _able(self, request: Request, snapshot: Snapshot) -> Treatment:
         # Vectors of masked texts are other vectors, and media cannot be masked at all.

@@ -16,7 +16,7 @@ from nearfar.core.routing import Candidate, Deployment, Expected
 from nearfar.gateway.forecast import forecast
 from nearfar.gateway.lines import Answering, Line, Run, Ticket
 from nearfar.policy.strategies import UNKNOWN, Outlook
-from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Pace
+from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace
 
 KEPT = 64
 """Attempts of a deployment that wait to be added up, and answers whose lengths are kept."""
@@ -230,7 +230,7 @@ class Loads:
         """
         now = self.now()
         found: dict[str, Outlook] = {}
-        group: dict[bool, float] = {}
+        queues: dict[bool, Begin] = {}
         for candidate in candidates:
             deployment = candidate.deployment
             load = self._loads.get(deployment.name) or self.of(deployment)
@@ -240,14 +240,17 @@ class Loads:
             wait = candidate.wait
             if short is not None:
                 wait += short(deployment)
+            seconds = wait
             if line.slots is None:
-                seconds = wait + pace.begin(tokens, others)
+                # How long it leaves even the shortest prompt waiting is all that is known of its queue.
                 wait += pace.begin(0, others)
             else:
-                if line.busy >= line.slots or line.waiting:
-                    wait += self._queued(candidate, candidates, load, now, tokens, limit, group if shared else {})
                 others = min(others, line.slots - 1)
-                seconds = wait + pace.begin(tokens, others)
+                if line.busy >= line.slots or line.waiting:
+                    queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
+                    seconds += queue.mean
+                    wait += queue.sure
+            seconds += pace.begin(tokens, others)
             if not stream:
                 seconds += pace.token(others) * pace.answers.mean(limit)
             price = UNKNOWN
@@ -260,33 +263,47 @@ class Loads:
         self,
         candidate: Candidate,
         candidates: Sequence[Candidate],
-        load: Load,
+        queues: dict[bool, Begin],
         now: float,
         tokens: int,
         limit: int | None,
-        group: dict[bool, float],
-    ) -> float:
-        """Seconds until a slot is free, as far as one can be fairly sure. ``group``: what was found for each side."""
-        near = candidate.deployment.place.near
-        if near not in group:
-            side = [c.deployment for c in candidates if c.deployment.place.near is near and not c.cooling]
-            loads = [item for item in map(self.of, side) if item.line.slots is not None]
-            idle = any(item.line.busy < (item.line.slots or 1) and not item.line.waiting for item in loads)
-            choices = (load,) if idle or load not in loads else tuple(loads)
-            ticket = Ticket(choices, tokens=tokens, limit=limit, since=now)
-            group[near] = forecast([item.line for item in choices], now, ticket).sure
-        return group[near]
+    ) -> Begin:
+        """When a slot is free for ``candidate``; where all of its side among ``candidates`` are busy, the first one's.
 
-    def expected(self, candidate: Candidate, tokens: int, limit: int | None) -> Expected:
-        """All that is expected of ``candidate`` for a request, for people to read."""
+        ``queues``: what was found for a whole side already.
+        """
+        near = candidate.deployment.place.near
+        if near in queues:
+            return queues[near]
+        own = self.of(candidate.deployment)
+        side = [c.deployment for c in candidates if c.deployment.place.near is near and not c.cooling]
+        loads = tuple(load for load in map(self.of, side) if load.line.slots is not None)
+        shared = own in loads and all(load.line.busy >= (load.line.slots or 1) or load.line.waiting for load in loads)
+        choices = loads if shared else (own,)
+        lines = {load.line: None for load in choices}
+        begin = forecast(lines, now, Ticket(choices, tokens=tokens, limit=limit, since=now))
+        if shared:
+            queues[near] = begin
+        return begin
+
+    def expected(
+        self,
+        candidate: Candidate,
+        tokens: int,
+        limit: int | None,
+        *,
+        among: Sequence[Candidate] = (),
+        short: Callable[[Deployment], float] | None = None,
+    ) -> Expected:
+        """All that is expected of ``candidate``, for people to read. ``among``: who may answer in its place."""
         now = self.now()
         deployment = candidate.deployment
         load = self.of(deployment)
         pace, line = load.pace(now), load.line
         others = len(line.runs) if line.slots is None else min(len(line.runs), line.slots - 1)
-        wait = candidate.wait
+        wait = candidate.wait + (0.0 if short is None else short(deployment))
         if line.slots is not None and (line.busy >= line.slots or line.waiting):
-            wait += forecast([line], now, Ticket((load,), tokens=tokens, limit=limit, since=now)).mean
+            wait += self._queued(candidate, among, {}, now, tokens, limit).mean
         first = wait + pace.begin(tokens, others)
         answer = pace.answers.mean(limit)
         price = None if deployment.price is None else round(likely(deployment.price, tokens, answer))
