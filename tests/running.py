@@ -36,7 +36,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 HELLO = [{"role": "user", "content": "hello"}]
 
-BASE = """
+PATIENT = """
 [discovery]
 loopback = false
 keys = false
@@ -49,7 +49,10 @@ context = 512
 [log]
 format = "json"
 """
-"""What every gateway under test is configured with: nothing is looked for, and the ledger is filled at once."""
+ONCE = "[retries]\nagain = 0\n"
+BASE = PATIENT + ONCE
+"""What every gateway under test is configured with: nothing is looked for, the ledger is filled at once, and nobody is
+asked twice, so that one question means one attempt. ``PATIENT`` is the same with the retries that users have."""
 
 PRICE = "price = { input = 2.5, output = 10.0 }"
 """What the stand-in charges, as a deployment's setting."""

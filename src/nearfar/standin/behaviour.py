@@ -17,6 +17,17 @@ Two things combine freely: a *mode* (what happens) and the pace (``first_byte_ms
 | `huge` | `size` bytes in one plain reply or in one single stream event |
 | `empty` | status 200 without a body |
 | `redirect` | 307 to another path of the stand-in, which counts who follows |
+| `reset` | the connection is reset instead of a reply |
+| `slow-head`, `slow-first` | `first_byte_ms` pass inside the head; between the head and the first piece |
+| `http10`, `http10-cut` | a reply of HTTP/1.0, ended by the connection; the second after `after` chunks |
+| `no-last-chunk` | all is said, and the connection closes without HTTP's last chunk |
+| `cut-character`, `cut-event` | after `after` chunks a reset inside a character; HTTP's proper end inside an event |
+| `gzip`, `huge-head`, `html` | a compressed body; a header of 100 kB; a page of HTML with status 200 |
+| `wrong-model`, `prompt-cut` | another model's name in the reply; 12 tokens of prompt counted |
+| `one-at-a-time` | a second request with this mode resets the first one's connection |
+| `crlf`, `comments`, `together`, `in-pieces`, `no-marker` | the usual stream in other bytes (shapes.py) |
+| `no-finish`, `usage-early`, `usage-never`, `empty-choices`, `reasoning`, `unknown-fields`, `tool-in-pieces`, \
+`parallel-tools` | the same, in OpenAI's dialect alone |
 """
 
 from __future__ import annotations
@@ -25,6 +36,8 @@ import email.utils
 from typing import Literal
 
 import msgspec
+
+from nearfar.standin.shapes import STREAMS
 
 _NAMED = frozenset(
     {
@@ -40,8 +53,25 @@ _NAMED = frozenset(
         "huge",
         "empty",
         "redirect",
+        "reset",
+        "slow-head",
+        "slow-first",
+        "http10",
+        "http10-cut",
+        "no-last-chunk",
+        "cut-character",
+        "cut-event",
+        "gzip",
+        "huge-head",
+        "html",
+        "wrong-model",
+        "prompt-cut",
+        "one-at-a-time",
+        *STREAMS,
     }
 )
+WHOLE = frozenset({"ok", "slow-first", "http10", "no-last-chunk", "wrong-model", "prompt-cut", "one-at-a-time"})
+"""Modes in which all of the usual answer is said."""
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,6 +91,15 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     retry_after: float | None = None
     retry_after_form: Literal["seconds", "ms", "date"] = "seconds"
     size: int = 64 * 1024 * 1024
+    error: str = ""
+    """The words of an error; unset: the stand-in's own."""
+    html: bool = False
+    """The error's body is a page of HTML."""
+    remaining: int | None = None
+    """Requests that are left, as OpenAI's headers of limits tell it, in every reply."""
+    limit: int | None = None
+    reset: str = ""
+    """When they are whole again, as such a header says it."""
 
     def __post_init__(self) -> None:
         if self.status is None and self.mode not in _NAMED:
@@ -75,6 +114,11 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """The HTTP status asked for by a numeric mode; None for a named one."""
         known = self.mode.isascii() and self.mode.isdecimal() and "400" <= self.mode <= "599"
         return int(self.mode) if known and len(self.mode) == 3 else None
+
+    def limit_headers(self) -> list[tuple[str, str]]:
+        """The headers that tell what is left of a limit."""
+        said = {"remaining": self.remaining, "limit": self.limit, "reset": self.reset or None}
+        return [(f"x-ratelimit-{name}-requests", str(value)) for name, value in said.items() if value is not None]
 
     def retry_headers(self, now: float) -> list[tuple[str, str]]:
         """The header that says when to come back, in the form asked for. ``now``: seconds since the epoch."""

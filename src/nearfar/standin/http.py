@@ -159,6 +159,17 @@ class Connection(asyncio.Protocol):
         head = f"{_status_line(200)}content-type: {content_type}\r\n{framing}\r\n{extra}\r\n"
         self._transport.write(head.encode("latin-1"))
 
+    async def start_slowly(self, content_type: str, seconds: float) -> None:
+        """Write the head of a chunked 200 reply line by line, ``seconds`` in all."""
+        for line in (_status_line(200), f"content-type: {content_type}\r\n", "transfer-encoding: chunked\r\n", "\r\n"):
+            self._transport.write(line.encode("latin-1"))
+            if line != "\r\n":
+                await asyncio.sleep(seconds / 3)
+
+    def start_old(self, content_type: str) -> None:
+        """Write the head of an HTTP/1.0 reply, whose body ends with the connection."""
+        self._transport.write(f"HTTP/1.0 200 OK\r\ncontent-type: {content_type}\r\n\r\n".encode("latin-1"))
+
     def chunk(self, data: bytes) -> None:
         """Write one chunk of a chunked reply, in one write."""
         if data:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 
 import msgspec
 
+from nearfar.standin import shapes
 from nearfar.standin.answers import Answer
-from nearfar.standin.behaviour import Behaviour
+from nearfar.standin.behaviour import WHOLE, Behaviour
 from nearfar.standin.dialects import Dialect
 from nearfar.standin.http import Connection
 from nearfar.standin.record import Seen
@@ -32,12 +34,19 @@ async def refuse(connection: Connection, dialect: Dialect, behaviour: Behaviour,
     """Answer what needs no reply body of a model. True when that was all."""
     if behaviour.mode == "never":
         await forever()
-    if behaviour.first_byte_ms:
+    if behaviour.first_byte_ms and behaviour.mode not in {"slow-head", "slow-first"}:
         await asyncio.sleep(behaviour.first_byte_ms / 1000)
     status = behaviour.status
     if status is not None:
-        body = dialect.error(status, f"{STRUCK} ({status})")
-        connection.send(status, body, "application/json", headers + behaviour.retry_headers(time.time()))
+        body = shapes.PAGE if behaviour.html else dialect.error(status, behaviour.error or f"{STRUCK} ({status})")
+        kind = "text/html" if behaviour.html else "application/json"
+        connection.send(status, body, kind, headers + behaviour.retry_headers(time.time()))
+    elif behaviour.mode == "reset":
+        connection.reset()
+    elif behaviour.mode == "html":
+        connection.send(200, shapes.PAGE, "text/html", headers)
+    elif behaviour.mode == "huge-head":
+        connection.send(200, b"{}", "application/json", [*headers, ("x-huge", "x" * 100_000)])
     elif behaviour.mode == "redirect":
         connection.send(307, b"", "text/plain", [*headers, ("location", "/stand-in/elsewhere")])
     elif behaviour.mode == "empty":
@@ -53,7 +62,38 @@ async def plain(
     """Send a plain reply; returns how it ended: ``complete`` or ``cut``. ``error``: the body of ``error-event``."""
     seen.answered = behaviour.mode not in {"error-event", "garbage"}
     json, half = "application/json", body[: len(body) // 2]
+    seconds = behaviour.first_byte_ms / 1000
     match behaviour.mode:
+        case "slow-head":
+            await connection.start_slowly(json, seconds)
+            connection.chunk(body)
+            connection.finish()
+            return "complete"
+        case "slow-first":
+            connection.start(json, headers)
+            await asyncio.sleep(seconds)
+            connection.chunk(body)
+            connection.finish()
+            return "complete"
+        case "http10" | "http10-cut":
+            connection.start_old(json)
+            connection.raw(body if behaviour.mode == "http10" else half)
+            connection.close()
+            return "complete" if behaviour.mode == "http10" else "cut"
+        case "no-last-chunk":
+            connection.start(json, headers)
+            connection.chunk(body)
+            connection.close()
+        case "cut-character":
+            connection.start(json, headers, length=len(body))
+            connection.raw(body[: next(i for i, byte in enumerate(body) if byte > 127) + 1])
+            await connection.drain()
+            connection.reset()
+        case "cut-event":
+            connection.send(200, half, json, headers)
+        case "gzip":
+            packed = gzip.compress(body)
+            connection.send(200, packed, json, [*headers, ("content-encoding", "gzip")])
         case "error-event":
             connection.send(200, error, json, headers)
         case "invalid-json":
@@ -94,37 +134,90 @@ async def stream(
     connection: Connection, dialect: Dialect, answer: Answer, seen: Seen, behaviour: Behaviour, headers: Headers
 ) -> str:
     """Send a stream, one write for each piece; returns how it ended. ``seen.chunks`` counts the pieces that left."""
-    pause = behaviour.chunk_ms / 1000
-    connection.start(dialect.stream_type, [*headers, ("cache-control", "no-cache")])
-    connection.chunk(dialect.head(answer))
-    if behaviour.mode == "huge":
+    mode, pause = behaviour.mode, behaviour.chunk_ms / 1000
+    write = connection.raw if mode.startswith("http10") else connection.chunk
+    await _stream_head(connection, dialect, behaviour, headers)
+    if mode in shapes.STREAMS:
+        return await _shaped(connection, dialect, answer, seen, behaviour)
+    if mode == "gzip":
+        parts = (
+            dialect.head(answer),
+            *(dialect.piece(answer, piece) for piece in answer.pieces),
+            dialect.tail(answer, 0),
+        )
+        connection.chunk(gzip.compress(b"".join(parts)))
+        connection.finish()
+        return "cut"
+    write(dialect.head(answer))
+    if mode == "huge":
         return await _huge_event(connection, dialect, answer, seen, behaviour)
-    for piece in answer.pieces if behaviour.mode == "ok" else answer.pieces[: behaviour.after]:
+    whole = mode in WHOLE or mode == "slow-head"
+    for piece in answer.pieces if whole else answer.pieces[: behaviour.after]:
         if pause and seen.chunks:
             await asyncio.sleep(pause)
-        connection.chunk(dialect.piece(answer, piece))
+        write(dialect.piece(answer, piece))
         seen.chunks += 1
         seen.answered = True
         await connection.drain()
-    if behaviour.mode != "ok":
-        await _strike(connection, dialect, behaviour.mode)
-        return "cut"
     if pause:
         await asyncio.sleep(pause)
-    connection.chunk(dialect.tail(answer, seen.chunks))
+    if not whole:
+        await _strike(connection, dialect, answer, behaviour)
+        return "cut"
+    write(dialect.tail(answer, seen.chunks))
+    if mode in {"http10", "no-last-chunk"}:
+        connection.close()
+    else:
+        connection.finish()
+    return "complete"
+
+
+async def _stream_head(connection: Connection, dialect: Dialect, behaviour: Behaviour, headers: Headers) -> None:
+    seconds = behaviour.first_byte_ms / 1000
+    if behaviour.mode.startswith("http10"):
+        connection.start_old(dialect.stream_type)
+    elif behaviour.mode == "slow-head":
+        await connection.start_slowly(dialect.stream_type, seconds)
+    else:
+        more = [("content-encoding", "gzip")] if behaviour.mode == "gzip" else []
+        connection.start(dialect.stream_type, [*headers, ("cache-control", "no-cache"), *more])
+        if behaviour.mode == "slow-first":
+            await asyncio.sleep(seconds)
+
+
+async def _shaped(connection: Connection, dialect: Dialect, answer: Answer, seen: Seen, behaviour: Behaviour) -> str:
+    """A stream in an odd shape, one packet for each of its parts."""
+    parts = shapes.stream(dialect, answer, behaviour.mode)
+    for number, part in enumerate(parts, 1):
+        connection.chunk(part)
+        seen.answered = True
+        # Before the last part nobody can tell which words have left: they count by their share.
+        seen.chunks = answer.output * number // len(parts)
+        await asyncio.sleep(behaviour.chunk_ms / 1000)
+        await connection.drain()
     connection.finish()
     return "complete"
 
 
-async def _strike(connection: Connection, dialect: Dialect, mode: str) -> None:
-    """Do to a stream what ``mode`` says."""
+async def _strike(connection: Connection, dialect: Dialect, answer: Answer, behaviour: Behaviour) -> None:
+    """Do to a stream what its mode says."""
+    mode = behaviour.mode
     match mode:
+        case "cut-character" | "cut-event":
+            connection.chunk(shapes.half(dialect, answer, mode))
+            await connection.drain()
+            if mode == "cut-event":
+                connection.finish()
+            else:
+                connection.reset()
+        case "http10-cut":
+            connection.close()
         case "cut" | "half-close" | "stall":
             await _break_off(connection, mode)
         case "close":
             connection.finish()
         case "error-event":
-            connection.chunk(dialect.stream_error(STRUCK))
+            connection.chunk(dialect.stream_error(behaviour.error or STRUCK))
             connection.finish()
         case "invalid-json":
             connection.chunk(dialect.broken)

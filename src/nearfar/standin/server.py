@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from nearfar.standin import dialects, replies
+from nearfar.standin import dialects, replies, shapes
 from nearfar.standin.answers import DIMENSIONS, MODELS, Answer, count_messages, count_text, pieces_for, vector
 from nearfar.standin.behaviour import Behaviour, parse
 from nearfar.standin.dialects import ANTHROPIC, OLLAMA, OPENAI, Dialect
+from nearfar.standin.faults import behaviour_of
 from nearfar.standin.http import Connection, HttpRequest
 from nearfar.standin.record import Record, Seen
 
@@ -21,6 +22,8 @@ _CHAT = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC, "/api/chat":
 _EMBED = {"/v1/embeddings": OPENAI, "/api/embed": OLLAMA}
 _OK = Behaviour()
 _JSON = "application/json"
+_CUT = 12
+"""Tokens that are read of a prompt in the mode ``prompt-cut``."""
 
 
 class _Part(msgspec.Struct):
@@ -79,6 +82,8 @@ class StandIn:
         self._left = behaviour.times
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._only: Connection | None = None
+        """Who is answered in the mode ``one-at-a-time``."""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen on a loopback address; port 0 takes a free one. Raises ValueError for any other address."""
@@ -110,6 +115,9 @@ class StandIn:
             return parse(own)
         if asked.stand_in is not None:
             return asked.stand_in
+        chosen = behaviour_of(asked.model)
+        if chosen is not None:
+            return chosen
         if self._left is None:
             return self._standing
         if self._left == 0:
@@ -165,16 +173,23 @@ class StandIn:
             pieces, finish = behaviour.says, "stop"
         answer = Answer(
             id=self._reply_id(dialect, seen),
-            model=asked.model,
+            model="another-model" if behaviour.mode == "wrong-model" else asked.model,
             created=int(time.time()),
             pieces=pieces,
-            input=count_messages(texts if asked.system is None else [_text(asked.system), *texts]),
+            input=_CUT
+            if behaviour.mode == "prompt-cut"
+            else count_messages(texts if asked.system is None else [_text(asked.system), *texts]),
             output=len(pieces),
             finish=finish,
             include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
         )
         seen.model, seen.input, seen.mode = asked.model, answer.input, behaviour.mode
         seen.stream = asked.stream if asked.stream is not None else dialect is OLLAMA
+        headers = headers + behaviour.limit_headers()
+        if behaviour.mode == "one-at-a-time":
+            if self._only is not None:
+                self._only.reset()
+            self._only = connection
         if await replies.refuse(connection, dialect, behaviour, headers):
             return "refused"
         if seen.stream:
@@ -182,8 +197,9 @@ class StandIn:
         if behaviour.mode == "huge":
             return await replies.huge_plain(connection, dialect, answer, seen, behaviour, headers)
         seen.chunks = answer.output
-        error = dialect.error(500, replies.STRUCK)
-        return await replies.plain(connection, dialect.plain(answer), error, seen, behaviour, headers)
+        error = dialect.error(500, behaviour.error or replies.STRUCK)
+        body = shapes.plain(dialect, answer, behaviour.mode)
+        return await replies.plain(connection, body, error, seen, behaviour, headers)
 
     async def _embed(
         self, connection: Connection, request: HttpRequest, seen: Seen, dialect: Dialect, headers: replies.Headers
