@@ -15,7 +15,8 @@ RULES = Rules(name="test", furthest=(Place.CLOUD, Place.CLOUD, Place.DEVICE, Pla
 
 
 def deployment(name: str, place: Place, **more: Any) -> Deployment:
-    return Deployment(name=name, provider="p", model="m", wire="openai.chat", base_url="http://x", place=place, **more)
+    known: dict[str, Any] = {"provider": "p", "model": "m", "wire": "openai.chat", "base_url": "http://x"}
+    return Deployment(name=name, place=place, **(known | more))
 
 
 NEAR = deployment("near", Place.DEVICE, context=1000)
@@ -289,6 +290,46 @@ def test_content_held_elsewhere_is_refused_unless_it_is_named() -> None:
     assert "file_id, mcp" in held.rejected[0].reason
     named = Rules(name="n", furthest=RULES.furthest, default=RULES.default, elsewhere=frozenset({"file_id", "mcp"}))
     assert run(rules=named, elsewhere=frozenset({"file_id"})).ranked
+
+
+FILES = frozenset({"file_id"})
+SEARCH = frozenset({"web_search"})
+
+
+def naming(*allow: str, offline: bool = False) -> Rules:
+    return Rules(name="n", furthest=RULES.furthest, default=RULES.default, elsewhere=frozenset(allow), offline=offline)
+
+
+def test_what_is_named_for_one_provider_goes_to_that_one() -> None:
+    other = deployment("other", Place.CLOUD, provider="other")
+    made = run("cloud-first", FAR, other, rules=naming(f"file_id@{FAR.provider}"), elsewhere=FILES)
+    assert names(made) == ["far"]
+    assert names(run("cloud-first", FAR, other, rules=naming("*@other"), elsewhere=FILES | SEARCH)) == ["other"]
+
+
+def test_what_lies_at_one_provider_is_looked_for_at_no_other() -> None:
+    other = deployment("other", Place.CLOUD, provider="other")
+    twin = deployment("twin", Place.CLOUD, provider=FAR.provider)
+    made = run("cloud-first", FAR, other, twin, rules=naming("*"), elsewhere=FILES)
+    assert names(made) == ["far", "twin"]
+    assert [(item.deployment, item.code) for item in made.rejected] == [("other", "elsewhere")]
+
+
+def test_a_dialect_in_which_it_means_nothing_is_not_tried() -> None:
+    route = Route(name="r", strategy="cloud-first", deployments=("far",))
+    made = decide(
+        facts(elsewhere=FILES), route, [Candidate(deployment=FAR, foreign=True)], naming("*"), decision_id="d-1"
+    )
+    assert not made.ranked
+    assert "another dialect" in made.rejected[0].reason
+
+
+def test_a_tool_of_the_provider_is_a_further_place_and_a_file_there_is_none() -> None:
+    kept: dict[str, Any] = {"class_": Class.CONFIDENTIAL, "rules": naming("*")}
+    assert names(run("local-first", NEAR, elsewhere=FILES, **kept)) == ["near"]
+    made = run("local-first", NEAR, elsewhere=SEARCH, **kept)
+    assert (names(made), made.rejected[0].code) == ([], "elsewhere")
+    assert not run("local-first", NEAR, rules=naming("*", offline=True), elsewhere=SEARCH).ranked
 
 
 def test_the_decision_carries_what_the_path_needs() -> None:

@@ -338,7 +338,7 @@ def check_our_own_errors(setting: Setting) -> None:
     error = refused(anthropic.BadRequestError, lambda: create(model=CHAT, messages=long, max_tokens=9))
     assert error.body["error"]["message"].startswith("prompt is too long")
     server: Any = {"type": "web_search_20250305", "name": "web_search"}
-    refused(anthropic.BadRequestError, lambda: create(model=CHAT, messages=ASK, max_tokens=9, tools=[server]))
+    refused(anthropic.PermissionDeniedError, lambda: create(model=CHAT, messages=ASK, max_tokens=9, tools=[server]))
 
 
 def check_keys(setting: Setting) -> None:

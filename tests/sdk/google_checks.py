@@ -301,7 +301,7 @@ def check_unsupported(client: genai.Client) -> None:
     ]
     for call in calls:
         error = refused(errors.ClientError, call)
-        assert (error.code, error.status) == (400, "INVALID_ARGUMENT")
+        assert (error.code, error.status) == (403, "PERMISSION_DENIED")
 
 
 def check_wrong_key(client: genai.Client) -> None:

@@ -140,8 +140,8 @@ def test_lists(tmp_path: Path, stand_in: stand_in.Running) -> None:
             "POST",
             "/v1/models/far:generateContent",
             {**HI, "tools": [{"googleSearch": {}}]},
-            400,
-            "INVALID_ARGUMENT",
+            403,
+            "PERMISSION_DENIED",
         ),
     ],
 )

@@ -59,12 +59,15 @@ def test_a_whole_request_names_the_model_again_but_not_at_vertex(name: str) -> N
         {"generateContentRequest": 1},
         {"generateContentRequest": {"contents": []}},
         {"generateContentRequest": {**BODY, "api_base": "x"}},
-        {**BODY, "cachedContent": "x"},
     ],
 )
 def test_wrong_bodies_are_a_400(value: Any) -> None:
     with pytest.raises(BadRequestError):
         ask(value)
+
+
+def test_what_lies_elsewhere_is_noted() -> None:
+    assert ask({**BODY, "cachedContent": "x"}).elsewhere == (("cached_content", "cachedContent"),)
 
 
 def test_the_model_must_be_said_somewhere_and_other_dialects_are_not_counted() -> None:

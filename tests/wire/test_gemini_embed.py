@@ -61,7 +61,6 @@ def test_reading() -> None:
         {"content": {}},
         {"content": {"parts": []}},
         {"content": {"parts": [{"text": 1}]}},
-        {"content": {"parts": [{"fileData": {"fileUri": "x"}}]}},
         {"requests": []},
         {"requests": "x"},
         {"requests": [1]},
@@ -76,6 +75,11 @@ def test_reading() -> None:
 def test_wrong_bodies_are_a_400(value: Any) -> None:
     with pytest.raises(BadRequestError):
         ask(value)
+
+
+def test_what_lies_elsewhere_is_noted() -> None:
+    request = ask({"content": {"parts": [{"fileData": {"fileUri": "gs://b/k"}}]}})
+    assert request.elsewhere == (("storage_url", "requests[0].content.parts[0].fileData"),)
 
 
 def test_the_model_must_be_said_somewhere() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from nearfar.core.errors import BadRequestError
-from nearfar.wire.gemini_generate_read import Body, read_body
+from nearfar.wire.gemini_generate_read import FILES, Body, read_body
 
 HI = [{"role": "user", "parts": [{"text": "hi"}]}]
 
@@ -63,29 +63,42 @@ def test_media(mime: str, need: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "param"),
+    ("values", "reference"),
     [
-        ({"cachedContent": "cachedContents/x"}, "cachedContent"),
-        ({"cached_content": "x"}, "cachedContent"),
-        ({"modelArmorConfig": {}}, "modelArmorConfig"),
-        ({"outputConfig": {}}, "outputConfig"),
-        ({"continuationToken": "x"}, "continuationToken"),
-        ({"tools": [{"googleSearch": {}}]}, "tools[0].googleSearch"),
-        ({"tools": [{"google_search_retrieval": {}}]}, "tools[0].googleSearchRetrieval"),
-        ({"tools": [{"codeExecution": {}}]}, "tools[0].codeExecution"),
-        ({"tools": [{"urlContext": {}}]}, "tools[0].urlContext"),
-        ({"tools": [{"functionDeclarations": [], "somethingNew": {}}]}, "tools[0].somethingNew"),
-        ({"contents": [{"parts": [{"fileData": {"fileUri": "gs://x"}}]}]}, "contents[0].parts[0].fileData"),
+        ({"cachedContent": "cachedContents/x"}, ("cached_content", "cachedContent")),
+        ({"cached_content": "x"}, ("cached_content", "cachedContent")),
+        ({"modelArmorConfig": {}}, ("model_armor", "modelArmorConfig")),
+        ({"outputConfig": {}}, ("output_config", "outputConfig")),
+        ({"continuationToken": "x"}, ("continuation_token", "continuationToken")),
+        ({"tools": [{"googleSearch": {}}]}, ("web_search", "tools[0].googleSearch")),
+        ({"tools": [{"google_search_retrieval": {}}]}, ("web_search", "tools[0].googleSearchRetrieval")),
+        ({"tools": [{"codeExecution": {}}]}, ("code_execution", "tools[0].codeExecution")),
+        ({"tools": [{"urlContext": {}}]}, ("url_context", "tools[0].urlContext")),
+        (
+            {"tools": [{"functionDeclarations": [], "somethingNew": {}}]},
+            ("somethingNew", "tools[0].somethingNew"),
+        ),
+        (
+            {"contents": [{"parts": [{"fileData": {"fileUri": "gs://x"}}]}]},
+            ("storage_url", "contents[0].parts[0].fileData"),
+        ),
         (
             {"contents": [{"parts": [{"functionResponse": {"parts": [{"file_data": {"file_uri": "x"}}]}}]}]},
-            "contents[0].parts[0].functionResponse.parts[0].fileData",
+            ("file_id", "contents[0].parts[0].functionResponse.parts[0].fileData"),
         ),
-        ({"systemInstruction": {"parts": [{"fileData": {"fileUri": "x"}}]}}, "systemInstruction.parts[0].fileData"),
+        (
+            {"systemInstruction": {"parts": [{"fileData": {"fileUri": FILES + "v1beta/files/x"}}]}},
+            ("file_id", "systemInstruction.parts[0].fileData"),
+        ),
     ],
 )
-def test_what_reaches_elsewhere_is_refused(values: dict[str, Any], param: str) -> None:
-    error = refused(**values)
-    assert (error.code, error.param) == ("unsupported", param)
+def test_what_reaches_elsewhere_is_noted(values: dict[str, Any], reference: tuple[str, str]) -> None:
+    assert tuple(read(**values).elsewhere.items()) == (reference,)
+
+
+def test_a_file_elsewhere_is_a_medium_too() -> None:
+    assert part(fileData={"fileUri": "gs://b/k", "mimeType": "image/png"}).needs == {"images"}
+    assert part(fileData={"fileUri": "gs://b/k"}).needs == {"documents"}
 
 
 def test_the_model_is_not_chosen_by_the_request() -> None:

@@ -149,7 +149,6 @@ def test_unwanted_members_are_dropped_and_told() -> None:
         {"messages": [{"role": "assistant", "tool_calls": [{"id": 3, "function": {"name": "f"}}]}]},
         {"tools": {}},
         {"tools": [3]},
-        {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": [], "function": {"name": "f"}}]},
         {"tools": [{"function": {}}]},
         {"tools": [{"function": {"name": "f", "parameters": []}}]},
@@ -177,6 +176,11 @@ def test_wrong_requests_say_what_is_wrong(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError) as caught:
         parse(**wrong)
     assert caught.value.message
+
+
+def test_tools_that_are_no_functions_are_noted() -> None:
+    function = {"type": "function", "function": {"name": "f"}}
+    assert parse(tools=[function, {"type": "web_search"}]).elsewhere == (("web_search", "tools[1].type"),)
 
 
 JSON = st.recursive(

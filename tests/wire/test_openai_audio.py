@@ -76,7 +76,6 @@ def test_only_the_models_name_changes() -> None:
         (form(model="m", file=None), "file"),
         (form(model="m", file=b""), "file"),
         (form(model="m", filename=False), "file"),
-        (form(model="m", url="http://x/a.wav"), "url"),
         (form(model="m", api_base="http://x"), "api_base"),
         (form(model="m", stream="maybe"), "stream"),
         (form(model="m", response_format="xml"), "response_format"),
@@ -93,6 +92,11 @@ def test_refusals_name_the_place(body: bytes, param: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         parse(body, "req-1")
     assert caught.value.param == param
+
+
+def test_sound_from_elsewhere_is_noted() -> None:
+    assert parse(form(model="m", url="http://x/a.wav"), "req-1").elsewhere == (("media_url", "url"),)
+    assert parse(form(model="m", file_id="f"), "req-1").elsewhere == (("file_id", "file_id"),)
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,6 +11,7 @@ from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
 from nearfar.wire import openai_chat
+from nearfar.wire.elsewhere import name_of
 from nearfar.wire.fields import STEERING
 from nearfar.wire.openai_chat_conversation import conversation
 from nearfar.wire.tokens import IMAGE_TOKENS
@@ -208,20 +209,6 @@ def test_long_text_counts() -> None:
         ({"tools": [{"type": ["x"]}]}, "tools[0].type"),
         ({"tools": [{"type": {}}]}, "tools[0].type"),
         ({"tools": [{"type": None}]}, "tools[0].type"),
-        ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools[1].type"),
-        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0].audio"),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
-            "messages[0].content[0].file.file_id",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
-            "messages[0].content[0].file_id",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": None, "uuid": "u"}]}]},
-            "messages[0].content[0].uuid",
-        ),
     ],
 )
 def test_refusals_name_the_field(value: dict[str, Any], param: str) -> None:
@@ -239,14 +226,37 @@ def test_a_request_cannot_steer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(openai_chat.ELSEWHERE))
-def test_content_from_elsewhere_is_refused(name: str) -> None:
+def test_content_from_elsewhere_is_noted(name: str) -> None:
     for value in (None, False):
-        assert name in parse(**{name: value}).fields
+        request = parse(**{name: value})
+        assert name in request.fields
+        assert request.elsewhere == ()
     wanted: list[Any] = [{}, True, "id"]
     for value in wanted:
-        with pytest.raises(BadRequestError) as caught:
-            parse(**{name: value})
-        assert (caught.value.code, caught.value.param) == ("unsupported", name)
+        assert parse(**{name: value}).elsewhere == ((name_of(name), name),)
+
+
+@pytest.mark.parametrize(
+    ("value", "reference"),
+    [
+        ({"tools": [{"type": "function"}, {"type": "web_search"}]}, ("web_search", "tools[1].type")),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, ("stored_audio", "messages[0].audio")),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            ("file_id", "messages[0].content[0].file.file_id"),
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            ("file_id", "messages[0].content[0].file_id"),
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": None, "uuid": "u"}]}]},
+            ("stored_media", "messages[0].content[0].uuid"),
+        ),
+    ],
+)
+def test_references_are_noted_where_they_stand(value: dict[str, Any], reference: tuple[str, str]) -> None:
+    assert parse(**value).elsewhere == (reference,)
 
 
 def test_a_named_tool_is_a_need() -> None:

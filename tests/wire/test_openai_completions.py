@@ -57,6 +57,10 @@ def test_prompts_of_every_kind() -> None:
         assert caught.value.param == "prompt"
 
 
+def test_what_lies_elsewhere_is_noted() -> None:
+    assert read(previous_response_id="resp_1").elsewhere == (("stored_response", "previous_response_id"),)
+
+
 def test_a_prompt_is_the_message_of_a_chat_and_that_is_told() -> None:
     found = conversation(
         read(prompt=["Once"], stop="\n", temperature=0.5, logprobs=2, n=2, user="u", logit_bias={"1": 2}, suffix="")
@@ -89,7 +93,6 @@ def test_what_no_chat_can_mean_is_refused(members: dict[str, Any]) -> None:
         ({"stream_options": 1}, "stream_options"),
         ({"logprobs": -1}, "logprobs"),
         ({"max_tokens": "x"}, "max_tokens"),
-        ({"previous_response_id": "x"}, "previous_response_id"),
         ({"base_url": "http://x"}, "base_url"),
     ],
 )

@@ -71,15 +71,10 @@ def test_citations_of_earlier_turns_are_no_media() -> None:
         ({"input": [{"role": 7, "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": 7}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": [{"text": "x"}]}]}, "input[0].content[0].type"),
-        ({"input": [{"id": "msg_1"}]}, "input[0]"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
         ({"input": [{"type": "additional_tools", "tools": []}]}, "input[0].type"),
         ({"input": [{"type": ["message"]}]}, "input[0].type"),
-        ({"input": user({"type": "input_file", "file_id": "file-1"})}, "input[0].content[0].file_id"),
         ({"background": True}, "background"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"api_base": "http://x"}, "api_base"),
         ({"store": "yes"}, "store"),
         ({"top_logprobs": 21}, "top_logprobs"),
@@ -91,13 +86,42 @@ def test_citations_of_earlier_turns_are_no_media() -> None:
         ({"reasoning": "high"}, "reasoning"),
         ({"temperature": True}, "temperature"),
         ({"include": "x"}, "include"),
-        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, "tools[0].type"),
         ({"tool_choice": 7}, "tool_choice"),
         ({"stream": "yes"}, "stream"),
     ],
 )
 def test_refusals_name_the_place(members: dict[str, Any], param: str) -> None:
     assert refused(**members).param == param
+
+
+@pytest.mark.parametrize(
+    ("members", "reference"),
+    [
+        ({"input": [{"id": "msg_1"}]}, ("stored_response", "input[0]")),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, ("stored_response", "input[0]")),
+        (
+            {"input": user({"type": "input_file", "file_id": "file-1"})},
+            ("file_id", "input[0].content[0].file_id"),
+        ),
+        (
+            {"input": [{"type": "shell_call", "environment": {"type": "container", "container_id": "c"}}]},
+            ("container", "input[0].environment.container_id"),
+        ),
+        ({"conversation": "conv_1"}, ("conversation", "conversation")),
+        ({"prompt": {"id": "pmpt_1"}}, ("prompt", "prompt")),
+        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, ("mcp", "tools[0].type")),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, ("web_search", "tool_choice")),
+    ],
+)
+def test_what_lies_elsewhere_is_noted(members: dict[str, Any], reference: tuple[str, str]) -> None:
+    assert read(**members).elsewhere == (reference,)
+
+
+def test_a_search_that_is_merely_offered_is_a_wish() -> None:
+    request = read(tools=[{"type": "web_search_preview"}])
+    assert request.wishes == {"web_search"}
+    assert request.elsewhere == ()
+    assert not read().wishes
 
 
 def test_a_picture_counts_as_a_picture_not_as_its_bytes() -> None:

@@ -20,20 +20,31 @@ NAMESPACE: dict[str, Any] = {
 
 
 def offered(*tools: dict[str, Any]) -> Offer:
-    check(list(tools))
+    check(list(tools), {})
     return offer(msgspec.Raw(json.dumps(tools).encode()))
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        ({"type": "mcp", "server_label": "x", "server_url": "https://x"}, "mcp"),
+        ({"type": "file_search", "vector_store_ids": ["vs_1"]}, "file_search"),
+        ({"type": "code_interpreter", "container": {"type": "auto"}}, "code_execution"),
+        ({"type": "image_generation"}, "image_generation"),
+        ({"type": "programmatic_tool_calling"}, "programmatic_tool_calling"),
+        ({"type": "shell", "environment": {"type": "container_auto"}}, "shell"),
+        ({"type": "something_new"}, "something_new"),
+    ],
+)
+def test_what_the_provider_would_run_is_noted(tool: Any, name: str) -> None:
+    found: dict[str, str] = {}
+    assert check([FUNCTION, tool], found) is False
+    assert found == {name: "tools[1].type"}
 
 
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "mcp", "server_label": "x", "server_url": "https://x"},
-        {"type": "file_search", "vector_store_ids": ["vs_1"]},
-        {"type": "code_interpreter", "container": {"type": "auto"}},
-        {"type": "image_generation"},
-        {"type": "programmatic_tool_calling"},
-        {"type": "shell", "environment": {"type": "container_auto"}},
-        {"type": "something_new"},
         {"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]},
         {"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]},
         {"type": "function"},
@@ -41,9 +52,9 @@ def offered(*tools: dict[str, Any]) -> Offer:
         7,
     ],
 )
-def test_what_the_provider_would_run_is_refused(tool: Any) -> None:
+def test_what_is_no_tool_is_refused(tool: Any) -> None:
     with pytest.raises(BadRequestError):
-        check([tool])
+        check([tool], {})
 
 
 def test_what_the_client_runs_may_travel() -> None:
@@ -53,8 +64,10 @@ def test_what_the_client_runs_may_travel() -> None:
         {"type": "apply_patch"},
         {"type": "computer_use_preview", "environment": "browser", "display_width": 1, "display_height": 1},
     ]
-    assert check([FUNCTION, CUSTOM, NAMESPACE, *natives]) is False
-    assert check([{"type": "web_search_2025_08_26"}]) is True
+    found: dict[str, str] = {}
+    assert check([FUNCTION, CUSTOM, NAMESPACE, *natives], found) is False
+    assert check([{"type": "web_search_2025_08_26"}], found) is True
+    assert found == {}
     for native in natives:
         with pytest.raises(BadRequestError) as caught:
             offered(native)
@@ -67,18 +80,25 @@ def test_what_the_client_runs_may_travel() -> None:
         ({"type": "web_search_preview"}, [FUNCTION]),
         ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}, [FUNCTION]),
         ("required", [{"type": "web_search"}]),
-        ({}, [FUNCTION]),
-        (7, [FUNCTION]),
     ],
 )
-def test_a_search_that_is_insisted_on_is_refused(choice: Any, tools: list[Any]) -> None:
+def test_a_search_that_is_insisted_on_is_no_wish(choice: Any, tools: list[Any]) -> None:
+    found: dict[str, str] = {}
+    check_choice(choice, tools, found, searches=True)
+    assert found == {"web_search": "tool_choice"}
+
+
+@pytest.mark.parametrize("choice", [{}, 7])
+def test_choices_of_wrong_types_are_refused(choice: Any) -> None:
     with pytest.raises(BadRequestError) as caught:
-        check_choice(choice, tools, searches=True)
+        check_choice(choice, [FUNCTION], {}, searches=True)
     assert (caught.value.param or "").startswith("tool_choice")
 
 
 def test_a_search_that_is_merely_offered_is_left_out_and_told() -> None:
-    check_choice("required", [FUNCTION, {"type": "web_search"}], searches=True)
+    noted: dict[str, str] = {}
+    check_choice("required", [FUNCTION, {"type": "web_search"}], noted, searches=True)
+    assert noted == {}
     found = offered(FUNCTION, {"type": "web_search"})
     assert [tool.name for tool in found.tools] == ["f"]
     assert found.deviations == ("dropped:tools.web_search",)

@@ -43,6 +43,14 @@ class Request(msgspec.Struct, kw_only=True):
     """An estimate, deliberately on the high side; the ledger records what the upstream reports."""
     needs: frozenset[str] = frozenset()
     """Capabilities the request uses: tools, images, audio, json_schema, logprobs, …"""
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    """What it draws on beyond its own words: references to content held elsewhere and tools that the provider runs,
+    each with the member that brings it in. No scan has seen it, and it is a further place: refused unless a policy
+    names it."""
+    wishes: frozenset[str] = frozenset()
+    """Provider-run tools that it offers and can do without."""
+    granted: frozenset[str] = frozenset()
+    """Those of its wishes that the policy names: they travel, the others are left out and told of."""
     caller: str = ""
     """Id of the caller's key; empty when the gateway runs without keys."""
     purpose: str = "serve"

@@ -449,6 +449,15 @@ def _done(exchange: Exchange) -> Treatment:
 
 
 def _conversation(client: ClientWire, request: Request) -> Conversation:
+    if request.elsewhere:
+        # They are only passed on as they came: a translation would lose them, or send them where nobody meant.
+        names = ", ".join(name for name, _ in request.elsewhere)
+        raise BadRequestError(
+            f"This deployment speaks another dialect, in which {names} means nothing.",
+            code="unsupported",
+            param=request.elsewhere[0][1],
+            hint="Send the content itself, or ask for the provider that holds it.",
+        )
     convert = client.conversation
     if convert is None:
         raise BadRequestError(

@@ -14,6 +14,7 @@ import msgspec
 from nearfar.core.chat import Request
 from nearfar.core.places import Class, Treatment
 from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Reason, Route
+from nearfar.gateway import references
 from nearfar.gateway.beginnings import beginning
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
@@ -83,6 +84,9 @@ class Decider:
         """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
         snapshot = self._fleet.snapshot
         reasons: tuple[Reason, ...] = ()
+        if request.elsewhere:
+            # What lies elsewhere, or comes from there, is content that nobody could read.
+            said = msgspec.structs.replace(said, seen=(*said.seen, Seen(unknown=len(request.elsewhere))))
         if said.seen or said.guard:
             judged = verdict(
                 self._rules,
@@ -106,6 +110,7 @@ class Decider:
             request.purpose,
             request.stream,
             request.needs,
+            request.elsewhere,
         )
         # A decision that tells what was found in one request is not another request's.
         quiet = self._health.quiet and not reasons
@@ -128,6 +133,7 @@ class Decider:
             needs=request.needs,
             stream=request.stream,
             reasons=reasons,
+            elsewhere=references.names(request) if request.elsewhere else frozenset(),
             guard=said.guard,
             able=self._able(request, snapshot),
             conversation=conversation,
@@ -136,6 +142,8 @@ class Decider:
         if sifted is not None:
             return self._rank(facts, route, sifted, snapshot, request), snapshot
         candidates = self._fleet.candidates(route, snapshot)
+        if request.elsewhere:
+            candidates = references.marked(candidates, request, snapshot)
         sifted = sift(facts, route, candidates, self._rules)
         decision = self._rank(facts, route, sifted, snapshot, request)
         room = _room(candidates)
@@ -192,8 +200,8 @@ class Decider:
         return msgspec.structs.replace(decision, ranked=tuple(ranked))
 
     def _able(self, request: Request, snapshot: Snapshot) -> Treatment:
-        # Vectors of masked texts are other vectors, and media cannot be masked at all.
-        if not self._masks or request.operation != "chat" or request.needs & MEDIA:
+        # Vectors of masked texts are other vectors, and neither media nor what lies elsewhere can be masked at all.
+        if not self._masks or request.operation != "chat" or request.needs & MEDIA or request.elsewhere:
             return Treatment.CLEAR
         # Only plain text is rewritten, and only where somebody near can do it.
         if not self._rewrites or request.needs:
@@ -202,6 +210,10 @@ class Decider:
         members = () if route is None else (snapshot.targets.get(name) for name in route.deployments)
         near = any(item is not None and item.deployment.place.near for item in members)
         return Treatment.REWRITTEN if near else Treatment.MASKED
+
+    def granted(self, request: Request, decision: Decision) -> frozenset[str]:
+        """Those tools of the provider that ``request`` wishes for and may come with."""
+        return references.granted(self._rules, request, decision)
 
     def outlook(self, route: Route) -> Decision:
         """The decision over a question that asks for nothing: what stands behind the route for everybody."""

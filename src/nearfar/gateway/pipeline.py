@@ -101,6 +101,8 @@ class Pipeline:
             exchange.decision = decision
             if self._observer is not None:
                 await self._observer.note(exchange, route, said, decision)
+            if request.wishes:
+                request.granted = self._decider.granted(request, decision)
             if self._lives is not None:
                 self._lives.warm(route, decision, snapshot)
             # 4 One candidate after the other, until one answers.

@@ -22,6 +22,23 @@ OUTPUT_RESERVE = 16
 PROBE = "probe"
 """The purpose of a request that tries what a deployment can do."""
 _FETCHING = "media_urls"
+HELD = frozenset(
+    {
+        "attachments",
+        "cached_content",
+        "container",
+        "continuation_token",
+        "conversation",
+        "file_id",
+        "prompt",
+        "session",
+        "stored_audio",
+        "stored_media",
+        "stored_response",
+        "thread",
+    }
+)
+"""References to what lies at the provider itself. All others reach on from there: tools it runs, what it fetches."""
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
 
@@ -81,11 +98,20 @@ def media(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rej
 
 def elsewhere(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
     """Content held elsewhere and tools that a provider runs are a further place that nobody has looked into."""
-    unnamed = rules.unnamed(facts.elsewhere)
-    if not unnamed:
+    if not facts.elsewhere:
         return None
-    reason = f"uses {', '.join(unnamed)}, which policy {rules.name} does not name"
-    return Rejected(deployment=candidate.deployment.name, code="elsewhere", reason=reason)
+    deployment = candidate.deployment
+    unnamed = rules.unnamed(facts.elsewhere, deployment.provider)
+    further = sorted(facts.elsewhere - HELD)
+    if unnamed:
+        reason = f"uses {', '.join(unnamed)}, which policy {rules.name} does not name"
+    elif further and (rules.offline or rules.limits(facts.class_, facts.purpose, facts.operation).clear < Place.CLOUD):
+        reason = f"uses {', '.join(further)}, and {facts.class_.label} content may not go on from there"
+    elif candidate.foreign:
+        reason = f"speaks another dialect, in which {', '.join(sorted(facts.elsewhere))} means nothing"
+    else:
+        return None
+    return Rejected(deployment=deployment.name, code="elsewhere", reason=reason)
 
 
 def offline(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Rejected | None:  # noqa: ARG001  the steps share one shape
@@ -160,10 +186,10 @@ def usable(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Re
 STEPS: tuple[Step, ...] = (
     operation,
     offline,
+    elsewhere,
     guard,
     place,
     media,
-    elsewhere,
     strategy,
     capability,
     context,
@@ -211,6 +237,8 @@ def sift(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rul
                 break
         else:
             allowed.append(candidate)
+    if facts.elsewhere:
+        allowed = _at_one_provider(route, allowed, rejected)
     return Sifted(tuple(allowed), tuple(rejected))
 
 
@@ -331,6 +359,25 @@ def _shadow(facts: Facts, route: Route, ranked: Sequence[Ranked], rules: Rules) 
         return None
     reason = f"shadow: {place.label} is asked besides, for a share of {branch.share:g}"
     return Ranked(candidate=found.candidate, reason=reason, treatment=max(form, found.treatment))
+
+
+def _at_one_provider(route: Route, allowed: list[Candidate], rejected: list[Rejected]) -> list[Candidate]:
+    """What lies at one provider lies at no other, and what one may run was not asked of another: no failover beyond.
+
+    It is the provider of the candidate that comes first when all are well, so that a cool-down changes nothing.
+    """
+    sign = -1 if strategies.far_first(route) else 1
+    first = min(allowed, key=lambda c: sign * c.deployment.place, default=None)
+    kept = []
+    for candidate in allowed:
+        assert first is not None
+        deployment = candidate.deployment
+        if (deployment.provider, deployment.base_url) == (first.deployment.provider, first.deployment.base_url):
+            kept.append(candidate)
+            continue
+        reason = f"is another provider than {first.deployment.name}, which comes first"
+        rejected.append(Rejected(deployment=deployment.name, code="elsewhere", reason=reason))
+    return kept
 
 
 def _passed_over(

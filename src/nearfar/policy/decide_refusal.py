@@ -44,7 +44,7 @@ def refusal(decision: Decision) -> NearfarError | None:
         return EgressDenied(
             f"The request draws on content or tools elsewhere: {why}.",
             code="elsewhere_denied",
-            hint="Name them in the policy under [elsewhere] allow, or send the content itself.",
+            hint="Name them in the policy under [elsewhere] allow, or leave them out and send the content itself.",
         )
     return None
 

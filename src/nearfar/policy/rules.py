@@ -68,7 +68,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     trusted_tools: tuple[str, ...] = ()
     """Tools into whose arguments masked values are restored; a name, or the beginning of names with ``*``."""
     elsewhere: frozenset[str] = frozenset()
-    """References to content held elsewhere and provider-run tools that may be used, by name; ``*`` for all."""
+    """References to content held elsewhere and provider-run tools that may be used, by name; ``*`` for all. A name with
+    a provider, such as ``web_search@openai`` or ``*@openai``, may be used there alone."""
     unknown: Class = Class.CONFIDENTIAL
     """What content that nobody could read counts as."""
     audit: Class | None = None
@@ -123,11 +124,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         """Whether masked values are restored in the arguments of ``tool``."""
         return _listed(tool, self.trusted_tools)
 
-    def unnamed(self, elsewhere: frozenset[str]) -> list[str]:
-        """Those references and provider-run tools that this policy does not name."""
-        if EVERYTHING in self.elsewhere:
+    def unnamed(self, elsewhere: frozenset[str], provider: str = "") -> list[str]:
+        """Those references and provider-run tools that this policy does not name for ``provider``."""
+        named = self.elsewhere
+        if EVERYTHING in named or f"{EVERYTHING}@{provider}" in named:
             return []
-        return sorted(elsewhere - self.elsewhere)
+        return sorted(item for item in elsewhere - named if f"{item}@{provider}" not in named)
 
     def harmless_on(self, route: str) -> tuple[str, ...]:
         """The owner's own values on ``route``."""

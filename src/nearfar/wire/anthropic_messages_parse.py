@@ -14,6 +14,7 @@ import msgspec
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import strict
+from nearfar.wire.elsewhere import References, frozen, note
 from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
@@ -26,7 +27,6 @@ ELSEWHERE = frozenset({"container", "mcp_servers", "thread"})
 DEEPEST = 4
 """Levels of blocks inside blocks; Anthropic's own shapes have two."""
 
-_STORED = "What is stored elsewhere is content that this gateway cannot see."
 _SAID = frozenset({"text", "thinking", "redacted_thinking", "tool_use", "server_tool_use"})
 """Blocks whose URLs are words: nobody fetches them."""
 _INLINE = "data:"
@@ -37,6 +37,7 @@ class _Found(msgspec.Struct):
     """What the content needs, and what media add to the estimate and take out of its text."""
 
     needs: set[str]
+    elsewhere: References = {}
     bytes: int = 0
     tokens: int = 0
 
@@ -60,7 +61,7 @@ def read(body: bytes, request_id: str, *, wire: str, operation: str) -> Request:
     found = _Found(needs=set())
     _read_content(values.get("system", ""), "system", found)
     _read_messages(values.get("messages"), found)
-    _read_features(values, found.needs)
+    _read_features(values, found)
     return Request(
         id=request_id,
         wire=wire,
@@ -72,6 +73,7 @@ def read(body: bytes, request_id: str, *, wire: str, operation: str) -> Request:
         max_output=limit,
         input_tokens=of_text(compact, found.bytes) + found.tokens,
         needs=frozenset(found.needs),
+        elsewhere=frozen(found.elsewhere),
     )
 
 
@@ -128,7 +130,7 @@ def _read_block(block: object, where: str, found: _Found, depth: int) -> None:
         return
     if kind in {"image", "document"}:
         _read_media(kind, block, where, found, depth)
-    _look_elsewhere(block, where, found.needs)
+    _look_elsewhere(block, where, found)
 
 
 def _read_media(kind: str, block: dict[str, Any], where: str, found: _Found, depth: int) -> None:
@@ -149,8 +151,8 @@ def _read_media(kind: str, block: dict[str, Any], where: str, found: _Found, dep
         found.tokens += IMAGE_TOKENS if kind == "image" else max(IMAGE_TOKENS, size // AUDIO_BYTES_PER_TOKEN)
 
 
-def _look_elsewhere(block: dict[str, Any], where: str, needs: set[str]) -> None:
-    """Refuse files stored elsewhere, and need ``media_urls`` for whatever is called a URL and is not inline."""
+def _look_elsewhere(block: dict[str, Any], where: str, noted: _Found) -> None:
+    """Note files stored elsewhere, and need ``media_urls`` for whatever is called a URL and is not inline."""
     rest: list[tuple[str, Any]] = [(where, block)]
     while rest:
         at, found = rest.pop()
@@ -159,23 +161,22 @@ def _look_elsewhere(block: dict[str, Any], where: str, needs: set[str]) -> None:
             continue
         for name, value in found.items():
             if name == "file_id" and value is not None:
-                hint = "Send the file's bytes as base64."
-                raise BadRequestError(_STORED, code="unsupported", param=f"{at}.file_id", hint=hint)
+                note(noted.elsewhere, name, f"{at}.file_id")
             if isinstance(value, dict | list):
                 rest.append((f"{at}.{name}", value))
             elif (name == "url" or name.endswith("_url")) and isinstance(value, str) and not _inline(value):
-                needs.add("media_urls")
+                noted.needs.add("media_urls")
 
 
 def _inline(url: str) -> bool:
     return not url or url[: len(_INLINE)].lower() == _INLINE
 
 
-def _read_features(values: dict[str, Any], needs: set[str]) -> None:
-    for name in ELSEWHERE & values.keys():
+def _read_features(values: dict[str, Any], found: _Found) -> None:
+    for name in sorted(ELSEWHERE & values.keys()):
         if values[name]:
-            message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-            raise BadRequestError(message, code="unsupported", param=name, hint="Leave it out.")
+            note(found.elsewhere, name, name)
+    needs = found.needs
     tools = values.get("tools")
     choice = values.get("tool_choice")
     if choice is not None and not isinstance(choice, dict):
@@ -186,7 +187,7 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
     if insists:
         needs.add("tool_choice")
     if tools:
-        _read_tools(tools)
+        _read_tools(tools, found.elsewhere)
         needs.add("tools")
     elif tools is not None and not isinstance(tools, list):
         raise wrong("tools", tools, "a list of tools")
@@ -197,7 +198,7 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("json_schema")
 
 
-def _read_tools(tools: object) -> None:
+def _read_tools(tools: object, found: References) -> None:
     if not isinstance(tools, list):
         raise wrong("tools", tools, "a list of tools")
     for position, tool in enumerate(tools):
@@ -209,6 +210,4 @@ def _read_tools(tools: object) -> None:
         if not isinstance(kind, str):
             raise wrong(f"tools[{position}].type", kind, "a word such as custom")
         if kind != "custom" and not kind.startswith(CLIENT_TOOLS):
-            message = f"The tool {kind[:100]!r} is run by its provider: a further place that this gateway cannot see."
-            hint = "Give the model tools that you run yourself."
-            raise BadRequestError(message, code="unsupported", param=f"tools[{position}].type", hint=hint)
+            note(found, kind, f"tools[{position}].type")

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from nearfar.core.chat import Request
-from nearfar.core.errors import BadRequestError
 from nearfar.wire import strict
+from nearfar.wire.elsewhere import References, frozen, note
 from nearfar.wire.fields import integer, no_tools, refuse_steering, wrong
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 
@@ -23,13 +23,12 @@ _ELSEWHERE = frozenset({"promptVariables"})
 _ELSEWHERE_INSIDE = frozenset({"container", "mcp_servers", "thread", "tools"})
 """Members of ``additionalModelRequestFields`` that bring in content from elsewhere, or tools that a provider runs."""
 
-_STORED = "What is stored elsewhere is content that this gateway cannot see."
-
 
 class _Found(msgspec.Struct):
     """What the content needs, and what media add to the estimate and take out of its text."""
 
     needs: set[str]
+    elsewhere: References = {}
     bytes: int = 0
     tokens: int = 0
 
@@ -38,15 +37,15 @@ def read(body: bytes, request_id: str, *, model: str, stream: bool) -> Request:
     """A request to ``model``, which the path names. Raises BadRequestError."""
     members, values, compact = strict.parse(body)
     refuse_steering(values)
-    for name in _ELSEWHERE & values.keys():
-        raise BadRequestError(_STORED, code="unsupported", param=name, hint="Send the messages themselves.")
     asked = model or values.get("modelId")
     if not isinstance(asked, str) or not asked:
         raise wrong("modelId", asked, "the name of a model", hint="GET /v1/models lists them.")
     found = _Found(needs=set())
+    for name in _ELSEWHERE & values.keys():
+        note(found.elsewhere, name, name)
     _read_messages(values.get("messages"), found)
     _read_blocks(values.get("system", []), "system", found)
-    _read_features(values, found.needs)
+    _read_features(values, found)
     inference = _object(values, "inferenceConfig")
     return Request(
         id=request_id,
@@ -59,6 +58,7 @@ def read(body: bytes, request_id: str, *, model: str, stream: bool) -> Request:
         max_output=integer(inference, "maxTokens"),
         input_tokens=of_text(compact, found.bytes) + found.tokens,
         needs=frozenset(found.needs),
+        elsewhere=frozen(found.elsewhere),
     )
 
 
@@ -111,8 +111,7 @@ def _read_media(kind: str, value: object, where: str, found: _Found) -> None:
     if not isinstance(source, dict):
         raise wrong(f"{where}.{kind}.source", source, "an object with the bytes")
     if source.keys() - {"bytes", "text", "content"}:
-        hint = "Send the bytes."
-        raise BadRequestError(_STORED, code="unsupported", param=f"{where}.{kind}.source", hint=hint)
+        note(found.elsewhere, "storage_url", f"{where}.{kind}.source")
     data = source.get("bytes")
     if data is None and kind == "document":
         return  # text, which is no medium
@@ -122,7 +121,8 @@ def _read_media(kind: str, value: object, where: str, found: _Found) -> None:
     found.tokens += IMAGE_TOKENS if kind == "image" else max(IMAGE_TOKENS, size // AUDIO_BYTES_PER_TOKEN)
 
 
-def _read_features(values: dict[str, Any], needs: set[str]) -> None:
+def _read_features(values: dict[str, Any], found: _Found) -> None:
+    needs = found.needs
     config = _object(values, "toolConfig")
     tools = config.get("tools", [])
     if not isinstance(tools, list):
@@ -132,9 +132,9 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         if not isinstance(tool, dict) or len(tool) != 1:
             raise wrong(where, tool, "an object with one member")
         if tool.keys() - {"toolSpec", "cachePoint"}:
-            message = "A tool that its provider runs is a further place that this gateway cannot see."
-            hint = "Give the model tools that you run yourself."
-            raise BadRequestError(message, code="unsupported", param=where, hint=hint)
+            [(kind, about)] = tool.items()
+            named = about.get("name") if isinstance(about, dict) else None
+            note(found.elsewhere, named if isinstance(named, str) else str(kind), where)
         needs.add("tools")
     choice = config.get("toolChoice")
     if isinstance(choice, dict) and choice.keys() & {"any", "tool"}:
@@ -145,7 +145,5 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("json_schema")
     inside = _object(values, "additionalModelRequestFields")
     refuse_steering(inside)
-    for name in _ELSEWHERE_INSIDE & inside.keys():
-        message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-        param = f"additionalModelRequestFields.{name}"
-        raise BadRequestError(message, code="unsupported", param=param, hint="Leave it out.")
+    for name in sorted(_ELSEWHERE_INSIDE & inside.keys()):
+        note(found.elsewhere, name, f"additionalModelRequestFields.{name}")

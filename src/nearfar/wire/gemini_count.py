@@ -16,6 +16,7 @@ from nearfar.core.errors import BadRequestError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Decoder, Outgoing, ProviderWire, Renderer
+from nearfar.wire.elsewhere import frozen
 from nearfar.wire.fields import refuse_steering, wrong
 from nearfar.wire.gemini_generate import is_vertex, model_path
 from nearfar.wire.gemini_generate_failures import error_body, gemini_error, stream_failure
@@ -54,6 +55,7 @@ def read(body: bytes, request_id: str, *, model: str) -> Request:
         fields=members,
         input_tokens=found.tokens(compact),
         needs=frozenset(found.needs),
+        elsewhere=frozen(found.elsewhere),
     )
 
 

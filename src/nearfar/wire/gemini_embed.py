@@ -19,6 +19,7 @@ from nearfar.wire import base as wires
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Decoder, Outgoing, ProviderWire
 from nearfar.wire.deviations import Deviations
+from nearfar.wire.elsewhere import frozen
 from nearfar.wire.fields import integer, refuse_steering, wrong
 from nearfar.wire.gemini_generate import model_path
 from nearfar.wire.gemini_generate_failures import error_body, gemini_error, stream_failure
@@ -121,6 +122,7 @@ def read(body: bytes, request_id: str, *, model: str) -> Request:
         fields=members,
         input_tokens=of_text(compact, found.media_bytes) + found.media_tokens,
         needs=frozenset(found.needs),
+        elsewhere=frozen(found.elsewhere),
     )
 
 

@@ -17,6 +17,7 @@ from nearfar.core.conversation import Conversation
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+from nearfar.wire.elsewhere import frozen
 from nearfar.wire.fields import refuse_steering, wrong
 from nearfar.wire.gemini_generate_compose import to_gemini
 from nearfar.wire.gemini_generate_conversation import conversation as conversation_of
@@ -48,6 +49,7 @@ def read(body: bytes, request_id: str, *, model: str, stream: bool) -> Request:
         choices=found.choices,
         input_tokens=found.tokens(compact),
         needs=frozenset(found.needs),
+        elsewhere=frozen(found.elsewhere),
     )
 
 

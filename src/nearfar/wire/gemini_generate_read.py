@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.errors import BadRequestError
+from nearfar.wire.elsewhere import References, note
 from nearfar.wire.fields import integer, no_tools, wrong
 from nearfar.wire.gemini_generate_members import camel
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
@@ -25,6 +26,9 @@ _STEERING = frozenset({"routingConfig", "modelSelectionConfig"})
 
 _CLIENT_RUN = frozenset({"functionDeclarations", "computerUse"})
 """Kinds of tools that the client itself runs."""
+
+FILES = "https://generativelanguage.googleapis.com/"
+"""Where Gemini's uploaded files lie."""
 
 _ROLES = frozenset({"user", "model", "function", "tool"})
 _NEEDS = {"image": "images", "audio": "audio", "video": "video"}
@@ -46,6 +50,7 @@ class Body(msgspec.Struct):
     """What the gateway has to know of a body."""
 
     needs: set[str] = set()
+    elsewhere: References = {}
     max_output: int | None = None
     choices: int = 1
     media_bytes: int = 0
@@ -60,9 +65,9 @@ def read_body(values: dict[str, Any]) -> Body:
     """Check the decoded members of a request. Raises BadRequestError."""
     found = Body()
     values = camel(values)
-    for name in _ELSEWHERE & values.keys():
+    for name in sorted(_ELSEWHERE & values.keys()):
         if values[name] is not None:
-            raise elsewhere(name)
+            note(found.elsewhere, name, name)
     contents = many(values.get("contents"), "contents")
     if not contents:
         raise wrong("contents", values.get("contents"), "a list with at least one content")
@@ -79,12 +84,6 @@ def read_body(values: dict[str, Any]) -> Body:
             raise wrong("generationConfig", config, "an object")
         _read_config(camel(config, "generationConfig."), found)
     return found
-
-
-def elsewhere(param: str) -> BadRequestError:
-    """The refusal of what no scan has seen."""
-    message = f"{param} reaches for content elsewhere, which this gateway cannot see."
-    return BadRequestError(message, code="unsupported", param=param, hint="Send the content itself.")
 
 
 def many(value: object, where: str) -> list[Any]:
@@ -127,8 +126,9 @@ def _read_part(part: object, where: str, found: Body) -> None:
     if kind and not isinstance(value, dict):
         raise wrong(f"{where}.{kind}", value, "an object")
     if kind == "fileData":
-        raise elsewhere(f"{where}.fileData")
-    if kind == "inlineData":
+        assert isinstance(value, dict)
+        _read_file(camel(value, f"{where}.fileData."), f"{where}.fileData", found)
+    elif kind == "inlineData":
         assert isinstance(value, dict)
         _read_blob(camel(value, f"{where}.inlineData."), f"{where}.inlineData", found)
     elif kind == "functionResponse":
@@ -136,6 +136,16 @@ def _read_part(part: object, where: str, found: Body) -> None:
         inner = camel(value, f"{where}.functionResponse.")
         for at, item in enumerate(many(inner.get("parts"), f"{where}.functionResponse.parts")):
             _read_part(item, f"{where}.functionResponse.parts[{at}]", found)
+
+
+def _read_file(data: dict[str, Any], where: str, found: Body) -> None:
+    mime = data.get("mimeType")
+    kind = mime.partition("/")[0] if isinstance(mime, str) else ""
+    found.needs.add(_NEEDS.get(kind, "documents"))
+    # Without a scheme, or at Google's own door, it is the name of a file there; else it is fetched from wherever it is.
+    uri = data.get("fileUri")
+    held = isinstance(uri, str) and (":" not in uri or uri.startswith(FILES))
+    note(found.elsewhere, "file_id" if held else "storage_url", where)
 
 
 def _read_blob(blob: dict[str, Any], where: str, found: Body) -> None:
@@ -159,10 +169,8 @@ def _read_tools(tools: object, found: Body) -> None:
             if value is None:
                 continue
             if name not in _CLIENT_RUN:
-                message = f"The tool {name!r} is run by its provider: a further place that this gateway cannot see."
-                hint = "Give the model functions that you run yourself."
-                raise BadRequestError(message, code="unsupported", param=f"{where}.{name}", hint=hint)
-            if name == "functionDeclarations" and many(value, f"{where}.{name}"):
+                note(found.elsewhere, name, f"{where}.{name}")
+            elif name == "functionDeclarations" and many(value, f"{where}.{name}"):
                 found.needs.add("tools")
 
 

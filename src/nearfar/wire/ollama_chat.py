@@ -13,10 +13,10 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation
-from nearfar.core.errors import BadRequestError
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+from nearfar.wire.elsewhere import References, frozen, note
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import refuse_steering, wrong
 from nearfar.wire.ollama_chat_compose import enough_context, to_ollama
@@ -53,7 +53,8 @@ def parse(body: bytes, request_id: str) -> Request:
     options = options_of(values)
     needs: set[str] = set()
     text, tokens = _read_messages(values.get("messages"), needs)
-    _read_tools(values.get("tools"), needs)
+    found: References = {}
+    _read_tools(values.get("tools"), needs, found)
     check_think(values)
     if check_logprobs(values):
         needs.add("logprobs")
@@ -71,6 +72,7 @@ def parse(body: bytes, request_id: str) -> Request:
         max_output=max_output(options),
         input_tokens=of_text(compact, text) + tokens,
         needs=frozenset(needs),
+        elsewhere=frozen(found),
     )
 
 
@@ -123,7 +125,7 @@ def _read_calls(calls: object, where: str) -> None:
             raise wrong(f"{where}[{position}].id", call_id, "text")
 
 
-def _read_tools(tools: object, needs: set[str]) -> None:
+def _read_tools(tools: object, needs: set[str], found: References) -> None:
     if tools is None or tools == []:  # official clients send an empty list with every request
         return
     if not isinstance(tools, list):
@@ -135,8 +137,10 @@ def _read_tools(tools: object, needs: set[str]) -> None:
             raise wrong(where, tool, "an object with a function")
         kind = tool.get("type")
         if kind not in (None, "function"):  # a tuple: a list cannot be looked up in a set
-            message = f"{where} is no function: a tool run elsewhere is a place that this gateway cannot see."
-            raise BadRequestError(message, code="unsupported", param=f"{where}.type", hint="Give the model functions.")
+            if not isinstance(kind, str):
+                raise wrong(f"{where}.type", kind, "function")
+            note(found, kind, f"{where}.type")
+            continue
         function = tool.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
             raise wrong(f"{where}.function", function, "an object with a name")

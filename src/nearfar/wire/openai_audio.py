@@ -16,6 +16,7 @@ from nearfar.core.errors import BadRequestError, NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.wire import multipart, sse
 from nearfar.wire.base import ClientWire, Decoder, Outgoing, ProviderWire
+from nearfar.wire.elsewhere import References, frozen, note
 from nearfar.wire.failures import stream_error, upstream_error
 from nearfar.wire.fields import STEERING, wrong
 from nearfar.wire.openai_chat_render import KEEP_ALIVE, error_body
@@ -44,6 +45,7 @@ def parse(body: bytes, request_id: str) -> Request:
     """Read a form with one ``file`` and the settings beside it. Raises BadRequestError."""
     form = multipart.read(body)
     values: dict[str, str] = {}
+    found: References = {}
     sound = -1
     for part in form.parts:
         if part.name == "file":
@@ -53,7 +55,10 @@ def parse(body: bytes, request_id: str) -> Request:
             continue
         if part.filename is not None:
             raise wrong(part.name[:100], "", "a value; the file is called file")
-        _refuse(part.name.removesuffix("[]"))
+        name = part.name.removesuffix("[]")
+        _refuse(name)
+        if name in _ELSEWHERE:
+            note(found, "file_id" if name.startswith("file_id") else "media_url", name)
         try:
             values[part.name] = body[part.start : part.end].decode()
         except UnicodeDecodeError as exc:
@@ -76,6 +81,7 @@ def parse(body: bytes, request_id: str) -> Request:
         fields={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in values.items()},
         stream=_boolean(values, "stream"),
         input_tokens=max(1, sound // BYTES_PER_TOKEN) + sum(len(value) for value in values.values()) // 3,
+        elsewhere=frozen(found),
     )
 
 
@@ -83,9 +89,6 @@ def _refuse(name: str) -> None:
     if name in STEERING:
         message = f"{name} is not accepted in a request: where it goes and with which key is the owner's configuration."
         raise BadRequestError(message, code="steering_parameter", param=name, hint="Leave it out.")
-    if name in _ELSEWHERE:
-        message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-        raise BadRequestError(message, code="unsupported", param=name, hint="Send the sound itself as file.")
 
 
 def _boolean(values: dict[str, str], name: str) -> bool:

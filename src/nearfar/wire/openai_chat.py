@@ -13,10 +13,10 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.conversation import Conversation
-from nearfar.core.errors import BadRequestError
 from nearfar.core.routing import Deployment
 from nearfar.wire import strict
 from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+from nearfar.wire.elsewhere import References, frozen, note, note_members
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.openai_chat_conversation import conversation as conversation_of
@@ -57,7 +57,6 @@ ELSEWHERE = frozenset(
 """Members that bring in content held or fetched elsewhere: no scan has seen it, and it is a further place."""
 
 _encode = msgspec.json.Encoder().encode
-_STORED = "What is stored elsewhere is content that this gateway cannot see."
 _MEDIA_NEEDS = {
     "image_url": "images",
     "input_audio": "audio",
@@ -82,8 +81,9 @@ def parse(body: bytes, request_id: str) -> Request:
         limit = integer(values, "max_tokens")
     choices = integer(values, "n", high=MAX_CHOICES) or 1
     needs: set[str] = set()
-    media = _read_messages(values.get("messages"), needs)
-    _read_features(values, needs)
+    found: References = {}
+    media = _read_messages(values.get("messages"), needs, found)
+    _read_features(values, needs, found)
     if choices > 1:
         needs.add("choices")
     return Request(
@@ -99,6 +99,7 @@ def parse(body: bytes, request_id: str) -> Request:
         choices=choices,
         input_tokens=of_text(compact, media.bytes) + media.tokens if media else of_text(compact),
         needs=frozenset(needs),
+        elsewhere=frozen(found),
     )
 
 
@@ -109,7 +110,7 @@ class _Media(msgspec.Struct):
     tokens: int = 0
 
 
-def _read_messages(messages: object, needs: set[str]) -> _Media | None:
+def _read_messages(messages: object, needs: set[str], found: References) -> _Media | None:
     if not isinstance(messages, list) or not messages:
         raise wrong("messages", messages, "a list with at least one message")
     media = None
@@ -120,32 +121,32 @@ def _read_messages(messages: object, needs: set[str]) -> _Media | None:
         if not isinstance(role, str) or not role:
             raise wrong(f"messages[{position}].role", role, "system, developer, user, assistant or tool")
         if message.get("audio"):
-            param = f"messages[{position}].audio"
-            raise BadRequestError(_STORED, code="unsupported", param=param, hint="Send the transcript as content.")
+            note(found, "stored_audio", f"messages[{position}].audio")
         content = message.get("content")
         if isinstance(content, list):
-            media = _read_parts(content, f"messages[{position}].content", needs, media)
+            media = _read_parts(content, f"messages[{position}].content", needs, found, media)
         elif content is not None and not isinstance(content, str):
             raise wrong(f"messages[{position}].content", content, "text or a list of parts")
     return media
 
 
-def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | None) -> _Media | None:
+def _read_parts(
+    parts: list[Any], where: str, needs: set[str], found: References, media: _Media | None
+) -> _Media | None:
     for position, part in enumerate(parts):
         if not isinstance(part, dict):
             raise wrong(f"{where}[{position}]", part, "an object with a type")
         kind = part.get("type")
         if not isinstance(kind, str):
             raise wrong(f"{where}[{position}].type", kind, "a word such as text or image_url")
-        _look_elsewhere(part, f"{where}[{position}]", needs)
+        _look_elsewhere(part, f"{where}[{position}]", needs, found)
         if kind not in _MEDIA_NEEDS:
             continue
         needs.add(_MEDIA_NEEDS[kind])
         media = media or _Media()
         value = part.get(kind)
         if value is None and part.get("uuid") is not None:  # vLLM: media of an earlier request
-            hint = "Send the media again."
-            raise BadRequestError(_STORED, code="unsupported", param=f"{where}[{position}].uuid", hint=hint)
+            note(found, "stored_media", f"{where}[{position}].uuid")
         inner = value if isinstance(value, dict) else {}
         source = value if isinstance(value, str) else inner.get("url") or inner.get("data") or inner.get("file_data")
         size = len(source) if isinstance(source, str) else 0
@@ -154,8 +155,8 @@ def _read_parts(parts: list[Any], where: str, needs: set[str], media: _Media | N
     return media
 
 
-def _look_elsewhere(part: dict[str, Any], where: str, needs: set[str]) -> None:
-    """Refuse files stored elsewhere, and need ``media_urls`` for all that a runtime might fetch.
+def _look_elsewhere(part: dict[str, Any], where: str, needs: set[str], references: References) -> None:
+    """Note files stored elsewhere, and need ``media_urls`` for all that a runtime might fetch.
 
     Runtimes read parts of kinds that are unknown here, members under other kinds, and URLs of any scheme (also of
     files on their own disk): so whatever is called a URL and is not inline counts.
@@ -170,8 +171,7 @@ def _look_elsewhere(part: dict[str, Any], where: str, needs: set[str]) -> None:
             if value is None:
                 continue
             if name == "file_id":
-                hint = "Send the file's bytes as file_data."
-                raise BadRequestError(_STORED, code="unsupported", param=f"{at}.file_id", hint=hint)
+                note(references, name, f"{at}.file_id")
             if isinstance(value, dict | list):
                 rest.append((f"{at}.{name}", value))
             if _is_elsewhere(name, value):
@@ -185,12 +185,12 @@ def _is_elsewhere(name: str, value: object) -> bool:
     return name in {"data", "file_data"} and isinstance(value, str) and not inline and bool(_SCHEME.match(value))
 
 
-def _read_features(values: dict[str, Any], needs: set[str]) -> None:
+def _read_features(values: dict[str, Any], needs: set[str], found: References) -> None:
     if not ELSEWHERE.isdisjoint(values):
-        _refuse_elsewhere(values)
+        note_members(found, ELSEWHERE, values)
     tools = values.get("tools")
     if tools or values.get("functions"):
-        _read_tools(tools or [])
+        _read_tools(tools or [], found)
         needs.add("tools")
         choice = values.get("tool_choice")
         if choice == "required" or isinstance(choice, dict):
@@ -211,7 +211,7 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("json_mode")
 
 
-def _read_tools(tools: object) -> None:
+def _read_tools(tools: object, found: References) -> None:
     if not isinstance(tools, list):
         raise wrong("tools", tools, "a list of tools")
     for position, tool in enumerate(tools):
@@ -221,16 +221,7 @@ def _read_tools(tools: object) -> None:
         if not isinstance(kind, str):
             raise wrong(f"tools[{position}].type", kind, "function or custom")
         if kind not in {"function", "custom"}:
-            message = f"The tool {kind!r} is run by its provider: a further place that this gateway cannot see."
-            hint = "Give the model functions that you run yourself."
-            raise BadRequestError(message, code="unsupported", param=f"tools[{position}].type", hint=hint)
-
-
-def _refuse_elsewhere(values: dict[str, Any]) -> None:
-    for name in ELSEWHERE & values.keys():
-        if values[name] is not None and values[name] is not False:
-            message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-            raise BadRequestError(message, code="unsupported", param=name, hint="Leave it out.")
+            note(found, kind, f"tools[{position}].type")
 
 
 def _include_usage(values: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from nearfar.core.routing import Deployment
 from nearfar.wire import reported, sse, strict
 from nearfar.wire.base import ClientWire, Decoder, Outgoing, ProviderWire
 from nearfar.wire.deviations import unsupported
+from nearfar.wire.elsewhere import References, frozen, note_members
 from nearfar.wire.failures import stream_error, upstream_error
 from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
 from nearfar.wire.members import starts, take
@@ -42,10 +43,9 @@ def parse(body: bytes, request_id: str) -> Request:
     """Read a completion request; what this gateway has no name for travels. Raises BadRequestError."""
     members, values, compact = strict.parse(body)
     refuse_steering(values)
-    for name in sorted(ELSEWHERE & values.keys()):
-        if values[name] is not None and values[name] is not False:
-            message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-            raise BadRequestError(message, code="unsupported", param=name, hint="Leave it out.")
+    found: References = {}
+    if not ELSEWHERE.isdisjoint(values):
+        note_members(found, ELSEWHERE, values)
     model = values.get("model")
     if not isinstance(model, str) or not model:
         raise wrong("model", model, "the name of a model", hint="GET /v1/models lists them.")
@@ -74,6 +74,7 @@ def parse(body: bytes, request_id: str) -> Request:
         choices=choices,
         input_tokens=of_text(compact) if tokens is None else tokens,
         needs=frozenset(needs),
+        elsewhere=frozen(found),
     )
 
 

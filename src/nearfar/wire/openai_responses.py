@@ -44,12 +44,17 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
         note.add("dropped:store")
     fields.pop("previous_response_id", None)  # its items are in the input already
     tools = fields.get("tools")
-    if tools is not None and b"web_search" in bytes(tools):
+    if tools is not None and b"web_search" in bytes(tools) and not _may_search(request):
         _leave_out_searches(fields, tools, note)
     if b"reasoning" in bytes(fields["input"]):
         fields["input"] = _readable(fields["input"], note)
     body, deviations = patch(fields, request.model, deployment, changes, request.body)
     return Outgoing(path="/responses", headers=JSON_HEADERS, body=body, deviations=(*note.all(), *deviations))
+
+
+def _may_search(request: Request) -> bool:
+    """Whether the policy names web searches; one that the request insists on gets here only then."""
+    return "web_search" in request.granted or any(name == "web_search" for name, _ in request.elsewhere)
 
 
 def _leave_out_searches(fields: dict[str, msgspec.Raw], tools: msgspec.Raw, note: Deviations) -> None:

@@ -14,6 +14,7 @@ from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
 from nearfar.wire import openai_responses_tools as tools
 from nearfar.wire import strict
+from nearfar.wire.elsewhere import References, frozen, note, note_members
 from nearfar.wire.fields import boolean, integer, no_tools, refuse_steering, wrong
 from nearfar.wire.openai_chat import ELSEWHERE
 from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
@@ -21,9 +22,9 @@ from nearfar.wire.tokens import AUDIO_BYTES_PER_TOKEN, IMAGE_TOKENS, of_text
 NAME = "openai.responses"
 MAX_TOP_LOGPROBS = 20
 
-_ELSEWHERE = ELSEWHERE | {"prompt"}
+_ELSEWHERE = (ELSEWHERE | {"prompt"}) - {"previous_response_id"}
 _INLINE = "data:"
-_STORED = "What is stored elsewhere is content that this gateway cannot see."
+_SEARCH = frozenset({"web_search"})
 _MEDIA = {"input_image": "images", "input_audio": "audio", "input_file": "documents", "computer_screenshot": "images"}
 ITEMS = frozenset(
     {
@@ -64,7 +65,9 @@ def parse(body: bytes, request_id: str) -> Request:
     model = values.get("model")
     if not isinstance(model, str) or not model:
         raise wrong("model", model, "the name of a model", hint="GET /v1/models lists them.")
-    _refuse_elsewhere(values)
+    _refuse_unknown(values)
+    found: References = {}
+    note_members(found, _ELSEWHERE, values)
     if boolean(values, "background"):
         message = "Responses in the background are not kept here: the answer is given while the client waits."
         raise BadRequestError(message, code="unsupported", param="background", hint="Leave background out.")
@@ -72,9 +75,9 @@ def parse(body: bytes, request_id: str) -> Request:
         boolean(values, name)
     integer(values, "top_logprobs", low=0, high=MAX_TOP_LOGPROBS)
     needs: set[str] = set()
-    media = _read_input(values.get("input"), needs)
+    media = _read_input(values.get("input"), needs, found)
     _read_words(values)
-    _read_features(values, needs)
+    wishes = _read_features(values, needs, found)
     return Request(
         id=request_id,
         wire=NAME,
@@ -86,14 +89,18 @@ def parse(body: bytes, request_id: str) -> Request:
         max_output=integer(values, "max_output_tokens"),
         input_tokens=of_text(compact, media.bytes) + media.tokens,
         needs=frozenset(needs),
+        elsewhere=frozen(found),
+        wishes=wishes,
     )
 
 
-def _refuse_elsewhere(values: dict[str, Any]) -> None:
-    for name in sorted(_ELSEWHERE & values.keys()):
-        if values[name] is not None and values[name] is not False:
-            message = f"{name} reaches for content elsewhere, which this gateway cannot see."
-            raise BadRequestError(message, code="unsupported", param=name, hint="Send the items themselves.")
+def _refuse_unknown(values: dict[str, Any]) -> None:
+    """What is continued is kept here and was put into the input before; upstream nothing of ours is ever stored."""
+    if values.get("previous_response_id") not in (None, False):
+        message = "previous_response_id names nothing that is kept here."
+        raise BadRequestError(
+            message, code="unsupported", param="previous_response_id", hint="Send the items themselves."
+        )
 
 
 class _Media(msgspec.Struct):
@@ -103,7 +110,7 @@ class _Media(msgspec.Struct):
     tokens: int = 0
 
 
-def _read_input(value: object, needs: set[str]) -> _Media:
+def _read_input(value: object, needs: set[str], found: References) -> _Media:
     media = _Media()
     if isinstance(value, str) and value:
         return media
@@ -117,15 +124,15 @@ def _read_input(value: object, needs: set[str]) -> _Media:
         if kind is None:
             kind = "message" if "role" in item else "item_reference"
         if kind == "item_reference":
-            hint = "Send the item itself, or continue a stored response with previous_response_id."
-            raise BadRequestError(_STORED, code="unsupported", param=where, hint=hint)
+            note(found, "item_reference", where)
+            continue
         if not isinstance(kind, str) or kind not in ITEMS:
             message = f"{where} is of a type that this gateway does not pass on."
             hint = "Send messages, calls of functions and their outputs."
             raise BadRequestError(message, code="unsupported", param=f"{where}.type", hint=hint)
         if kind == "message":
             _check_message(item, where)
-        _look(item, where, needs, media)
+        _look(item, where, needs, media, found)
     return media
 
 
@@ -146,8 +153,8 @@ def _check_message(item: dict[str, Any], where: str) -> None:
             raise wrong(f"{at}.type", part.get("type"), "a word such as input_text")
 
 
-def _look(item: dict[str, Any], where: str, needs: set[str], media: _Media) -> None:
-    """Count media, refuse files stored elsewhere, and need ``media_urls`` for what the provider would fetch."""
+def _look(item: dict[str, Any], where: str, needs: set[str], media: _Media, noted: References) -> None:
+    """Count media, note files stored elsewhere, and need ``media_urls`` for what the provider would fetch."""
     rest: list[tuple[str, dict[str, Any]]] = [(where, item)]
     while rest:
         at, found = rest.pop()
@@ -161,9 +168,7 @@ def _look(item: dict[str, Any], where: str, needs: set[str], media: _Media) -> N
             if value is None or name in _NO_LINKS:
                 continue
             if name == "file_id" or (name == "container_id" and kind != "code_interpreter_call"):
-                raise BadRequestError(
-                    _STORED, code="unsupported", param=f"{at}.{name}", hint="Send the file's bytes as file_data."
-                )
+                note(noted, name, f"{at}.{name}")
             if isinstance(value, dict):
                 rest.append((f"{at}.{name}", value))
             elif isinstance(value, list):
@@ -207,10 +212,12 @@ def _read_words(values: dict[str, Any]) -> None:
         raise wrong("include", include, "a list of words")
 
 
-def _read_features(values: dict[str, Any], needs: set[str]) -> None:
+def _read_features(values: dict[str, Any], needs: set[str], found: References) -> frozenset[str]:
+    """Add what is needed and drawn on; returns the tools of the provider that are offered and can be done without."""
     listed = values.get("tools")
-    searches = tools.check(listed) if listed is not None else False
-    tools.check_choice(values.get("tool_choice"), listed or [], searches=searches)
+    searches = tools.check(listed, found) if listed is not None else False
+    tools.check_choice(values.get("tool_choice"), listed or [], found, searches=searches)
+    wishes = _SEARCH if searches else frozenset()
     insists = values.get("tool_choice") == "required" or isinstance(values.get("tool_choice"), dict)
     if insists and not listed:
         raise no_tools("tool_choice")
@@ -222,7 +229,7 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("logprobs")
     shape = (values.get("text") or {}).get("format")
     if shape is None:
-        return
+        return wishes
     kind = shape.get("type") if isinstance(shape, dict) else None
     if not isinstance(kind, str):
         raise wrong("text.format", shape, "an object with a type")
@@ -232,3 +239,4 @@ def _read_features(values: dict[str, Any], needs: set[str]) -> None:
         needs.add("json_schema")
     elif kind == "json_object":
         needs.add("json_mode")
+    return wishes

@@ -7,11 +7,11 @@ It knows no deployment. Source: the OpenAI API reference, "Create a model respon
 function                    as it is
 namespace                   its functions one by one, as ``NAMESPACE__NAME``; calls come back under the client's name
 custom                      a function with one text, ``input``; a grammar is described, not enforced       (deviation)
-web_search (any version)    left out everywhere, OpenAI included: the provider would send words to a further place;
-                            refused when the request insists on it                                          (deviation)
+web_search (any version)    left out everywhere, OpenAI included, unless the policy names it: the provider would send
+                            words to a further place; refused when the request insists on it                (deviation)
 local_shell, shell (local), run by the client, but known to OpenAI's models alone: travel on OpenAI's own wire, refused
 apply_patch, computer, …    elsewhere
-mcp, file_search, others    run by the provider, or content stored there: refused everywhere
+mcp, file_search, others    run by the provider, or content stored there: refused unless the policy names them
 =========================== ==========================================================================================
 """
 
@@ -26,6 +26,7 @@ import msgspec
 from nearfar.core.conversation import Tool
 from nearfar.core.errors import BadRequestError
 from nearfar.wire.deviations import Deviations, unsupported
+from nearfar.wire.elsewhere import References, note
 from nearfar.wire.fields import wrong
 from nearfar.wire.members import Members, decode, need, take
 
@@ -76,8 +77,8 @@ def is_search(kind: str) -> bool:
     return kind.startswith("web_search")
 
 
-def check(tools: object, where: str = "tools") -> bool:
-    """Refuse what may not be offered; returns whether something is left out (a web search). For decoded tools."""
+def check(tools: object, found: References, where: str = "tools") -> bool:
+    """Note in ``found`` what its provider would run; returns whether a web search is wished for. For decoded tools."""
     if not isinstance(tools, list):
         raise wrong(where, tools, "a list of tools")
     searches = False
@@ -93,12 +94,14 @@ def check(tools: object, where: str = "tools") -> bool:
             if not isinstance(name, str) or not name:
                 raise wrong(f"{at}.name", name, "the name of the tool")
         elif kind == "namespace" and where == "tools":
-            if check(tool.get("tools"), f"{at}.tools"):
+            if check(tool.get("tools"), found, f"{at}.tools"):
                 raise _elsewhere("web_search", f"{at}.tools")
         elif is_search(kind) and where == "tools":
             searches = True
-        elif kind not in _NATIVE or where != "tools" or not _is_local(tool):
+        elif where != "tools":
             raise _elsewhere(kind, f"{at}.type")
+        elif kind not in _NATIVE or not _is_local(tool):
+            note(found, kind, f"{at}.type")
     return searches
 
 
@@ -115,8 +118,8 @@ def _elsewhere(kind: str, param: str) -> BadRequestError:
     return BadRequestError(message, code="unsupported", param=param, hint=hint)
 
 
-def check_choice(choice: object, tools: list[Any], *, searches: bool) -> None:
-    """Refuse a choice that insists on a tool that is left out. ``tools``: decoded and checked."""
+def check_choice(choice: object, tools: list[Any], found: References, *, searches: bool) -> None:
+    """Note in ``found`` that a choice insists on a search, which is no mere wish. ``tools``: decoded and checked."""
     if isinstance(choice, dict):
         kind = choice.get("type")
         if not isinstance(kind, str):
@@ -127,11 +130,11 @@ def check_choice(choice: object, tools: list[Any], *, searches: bool) -> None:
             asked += [item.get("type") for item in listed if isinstance(item, dict)]
         for name in asked:
             if isinstance(name, str) and is_search(name):
-                raise _elsewhere(name, "tool_choice")
+                note(found, "web_search", "tool_choice")
     elif choice is not None and not isinstance(choice, str):
         raise wrong("tool_choice", choice, "auto, none, required or an object")
     elif choice == "required" and searches and all(is_search(tool["type"]) for tool in tools):
-        raise _elsewhere("web_search", "tool_choice")
+        note(found, "web_search", "tool_choice")
 
 
 def without_searches(raw: msgspec.Raw) -> list[msgspec.Raw]:
