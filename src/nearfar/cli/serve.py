@@ -51,6 +51,9 @@ def serve(
 
 
 def _ready(url: str, loaded: Loaded, *, json: bool, quiet: bool) -> None:
+    from nearfar.server import traces
+
+    traces.watch()  # whatever goes wrong from now on may quote a request
     if json:
         sys.stdout.write(msgspec.json.encode({"url": url, "pid": os.getpid()}).decode() + "\n")
     elif quiet:

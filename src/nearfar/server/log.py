@@ -1,4 +1,7 @@
-"""Structured logs on standard error. Records carry ids and numbers; nobody gives them content."""
+"""Structured logs on standard error. Records carry ids and numbers; nobody gives them content.
+
+Exceptions are told without their words, which may quote a request.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 
 import msgspec
 
+from nearfar.server import traces
 from nearfar.settings.model import Log
 
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -26,8 +30,8 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         line.update(_extra(record))
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = _exception(record)
         return _encode(line).decode()
 
 
@@ -38,8 +42,8 @@ class TextFormatter(logging.Formatter):
         """Time, level, event, then ``key=value`` pairs."""
         pairs = " ".join(f"{key}={value}" for key, value in _extra(record).items())
         line = f"{_time(record)} {record.levelname.lower():7} {record.getMessage()} {pairs}".rstrip()
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            line += "\n" + _exception(record)
         return line
 
 
@@ -52,6 +56,12 @@ def configure(settings: Log) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(settings.level.upper())
     logger.propagate = False
+
+
+def _exception(record: logging.LogRecord) -> str:
+    assert record.exc_info
+    assert record.exc_info[1] is not None
+    return traces.told(record.exc_info[1])
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -15,6 +15,7 @@ from nearfar.server.control import LINE, Link
 from nearfar.server.harden import hide_memory
 from nearfar.server.log import configure
 from nearfar.server.run import Signals, Start, run_edge, warn
+from nearfar.server.traces import watch
 from nearfar.settings.load import inherited
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     hide_memory()
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     configure(start.settings.log)
+    watch()
     try:
         uvloop.run(_run(start))
     except NearfarError as error:
