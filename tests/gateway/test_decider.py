@@ -17,6 +17,7 @@ from nearfar.gateway import decider as decider_module
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
+from nearfar.policy.rules import Rules
 
 NO_TOOLS = {"tools": Capability(can=False, source="declared")}
 ROUTES = {
@@ -173,3 +174,36 @@ def test_requests_that_ask_for_different_things_share_no_decision() -> None:
     assert names(made.decide(request(operation="embeddings"))) == ["vectors", "far"]
     assert names(made.decide(request(), "near-only")) == ["near", "lan"]
     assert names(made.decide(request())) == ["near", "lan", "far"]
+
+
+def test_what_lies_elsewhere_counts_as_unread_and_is_never_masked() -> None:
+    rules = Rules(
+        name="masking",
+        furthest=(Place.CLOUD, Place.CLOUD, Place.LAN, Place.DEVICE),
+        masked=(Place.CLOUD, Place.CLOUD, Place.CLOUD, Place.DEVICE),
+        default=Class.INTERNAL,
+        unknown=Class.CONFIDENTIAL,
+        elsewhere=frozenset({"file_id"}),
+    )
+    asking = Deciding()
+    deciding = Decider(asking.fleet, asking.health, rules, masks=True)
+    file = (("file_id", "messages[0]"),)
+    plain, _ = deciding.decide(request(), ROUTES["far-first"], Said(caller=Class.CONFIDENTIAL))
+    assert "far" in [item.candidate.deployment.name for item in plain.ranked], "masked"
+    made, _ = deciding.decide(request(elsewhere=file), ROUTES["far-first"], Said())
+    assert made.class_ is Class.CONFIDENTIAL
+    assert made.reasons[0].source == "unknown"
+    assert "far" not in [item.candidate.deployment.name for item in made.ranked]
+    public, _ = deciding.decide(request(), ROUTES["far-first"], Said())
+    assert public.class_ is Class.INTERNAL, "what one request draws on is not another's"
+
+
+def test_how_far_a_request_may_reach_is_known_before_it_is_decided() -> None:
+    asking = Deciding()
+    for class_ in Class:
+        for name, route in ROUTES.items():
+            said = Said(caller=class_)
+            made, _ = asking.decider.decide(request(), route, said)
+            assert asking.decider.reach(request(), route, said) == made.furthest, (class_, name)
+    broken = Said(caller=Class.PUBLIC, guard="hung")
+    assert asking.decider.reach(request(), ROUTES["near-first"], broken) <= Place.LAN

@@ -90,6 +90,9 @@ class Living:
             clock=lambda: self.now,
         )
 
+    async def look(self, within: Place) -> None:
+        await self.lives.look(self.route, lambda: within)
+
     async def decide(self) -> list[str]:
         """What a request does; the names in the order in which they would be tried."""
         await self.lives.look(self.route)
@@ -368,5 +371,34 @@ def test_the_words_go_no_further_than_public_ones_may() -> None:
             await living.decide()
             assert fake.asked == []
             await living.lives.close()
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_asked_on_behalf_of_a_request_that_may_not_reach_them() -> None:
+    async def scenario() -> None:
+        async with here({"big:latest": 32_768}) as fake, transport() as sending:
+            living = Living(sending, target("rented", base_url=fake.url, place=Place.CLOUD))
+            for place in (Place.DEVICE, Place.LAN, Place.PRIVATE_CLOUD):
+                await living.look(place)
+                await living.settle()
+            assert fake.asked == []
+            await living.look(Place.CLOUD)
+            assert [path for path, _ in fake.asked][:1] == ["/api/ps"]
+            living.now += 1000
+            before = len(fake.asked)
+            await living.look(Place.DEVICE)
+            await living.settle()
+            assert len(fake.asked) == before, "nor later, beside the request"
+            await living.lives.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_on_this_machine_is_asked_whatever_the_class() -> None:
+    async def scenario() -> None:
+        async with ollama() as (fake, living):
+            await living.look(Place.DEVICE)
+            assert fake.asked
 
     asyncio.run(scenario())

@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from nearfar.core.chat import Request
-from nearfar.core.places import Class, Treatment
+from nearfar.core.places import Class, Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Reason, Route
 from nearfar.gateway import references
 from nearfar.gateway.beginnings import beginning
@@ -83,25 +83,7 @@ class Decider:
     def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
         """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
         snapshot = self._fleet.snapshot
-        reasons: tuple[Reason, ...] = ()
-        if request.elsewhere:
-            # What lies elsewhere, or comes from there, is content that nobody could read.
-            said = msgspec.structs.replace(said, seen=(*said.seen, Seen(unknown=len(request.elsewhere))))
-        if said.seen or said.guard:
-            judged = verdict(
-                self._rules,
-                route=route.floor,
-                caller=said.caller,
-                header=said.header,
-                stored=said.stored,
-                seen=said.seen,
-                guard=said.guard,
-            )
-            class_, reason, reasons = judged.class_, judged.reason, judged.reasons
-        else:
-            class_, reason = classify(
-                self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
-            )
+        class_, reason, reasons = self._judged(request, route, said)
         key = (
             route.name,
             class_.label,
@@ -152,6 +134,34 @@ class Decider:
                 self._memos.clear()
             self._memos[key] = _Memo(None if varies else decision, sifted, snapshot, room)
         return decision, snapshot
+
+    def reach(self, request: Request, route: Route, said: Said) -> Place:
+        """The furthest place that ``request`` may reach in any form."""
+        class_, _, _ = self._judged(request, route, said)
+        furthest = self._rules.limits(class_, request.purpose, request.operation).furthest()
+        near = said.guard or self._rules.offline
+        return min(furthest, Place.LAN) if near else furthest
+
+    def _judged(self, request: Request, route: Route, said: Said) -> tuple[Class, str, tuple[Reason, ...]]:
+        """The class, who said it in a word or two, and all that was found in the content."""
+        if request.elsewhere:
+            # What lies elsewhere, or comes from there, is content that nobody could read.
+            said = msgspec.structs.replace(said, seen=(*said.seen, Seen(unknown=len(request.elsewhere))))
+        if said.seen or said.guard:
+            judged = verdict(
+                self._rules,
+                route=route.floor,
+                caller=said.caller,
+                header=said.header,
+                stored=said.stored,
+                seen=said.seen,
+                guard=said.guard,
+            )
+            return judged.class_, judged.reason, judged.reasons
+        class_, reason = classify(
+            self._rules, route=route.floor, caller=said.caller, header=said.header, stored=said.stored
+        )
+        return class_, reason, ()
 
     def _rank(self, facts: Facts, route: Route, sifted: Sifted, snapshot: Snapshot, request: Request) -> Decision:
         outlooks: dict[str, Outlook] = {}
@@ -204,7 +214,7 @@ class Decider:
         if not self._masks or request.operation != "chat" or request.needs & MEDIA or request.elsewhere:
             return Treatment.CLEAR
         # Only plain text is rewritten, and only where somebody near can do it.
-        if not self._rewrites or request.needs:
+        if not self._rewrites or request.needs or request.elsewhere:
             return Treatment.MASKED
         route = snapshot.routes.get(self._rules.rewriter)
         members = () if route is None else (snapshot.targets.get(name) for name in route.deployments)

@@ -80,10 +80,12 @@ class Lives:
 
     # What a request needs to know.
 
-    async def look(self, route: Route) -> None:
+    async def look(self, route: Route, within: Callable[[], Place] | None = None) -> None:
         """See that the fleet knows the state of ``route``'s models.
 
         The first request waits for the answers; later ones go by what is known while it is looked again beside them.
+        ``within`` says how far the request that wants to know may go: nobody beyond is asked on its behalf, because
+        even a question without its words tells that there is a request, and when.
         """
         snapshot = self._fleet.snapshot
         if snapshot is not self._told:
@@ -96,9 +98,14 @@ class Lives:
             return
         now = self._clock()
         first = []
+        bound: Place | None = None
         for key in keys:
             asked = self._asked.get(key)
             if asked is None or now - asked > FRESH:
+                if within is not None and not (place := self._place(key, snapshot)) <= Place.DEVICE:
+                    bound = within() if bound is None else bound
+                    if place > bound:
+                        continue
                 task = self._start(key)
                 if asked is None:
                     first.append(task)
@@ -234,6 +241,11 @@ class Lives:
                 )  # what it says of its memory may be fresh, but not what it says of this model
             self._used.add(name)
         return tuple(sorted({key for key in found.values() if key}))
+
+    def _place(self, key: str, snapshot: Snapshot) -> Place:
+        """Where the runtime is: as far away as the furthest of its deployments is said to be."""
+        places = (item.deployment.place for item in snapshot.targets.values() if self._key(item) == key)
+        return max(places, default=Place.CLOUD)
 
     def _wanted(self, name: str) -> Target:
         target = self._fleet.snapshot.targets.get(name)

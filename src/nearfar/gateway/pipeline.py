@@ -90,13 +90,15 @@ class Pipeline:
             # 1 The route of the asked model; the edge has admitted the caller.
             route = await self._fleet.find(request.model)
             route_name = route.name
-            if self._lives is not None:
-                await self._lives.look(route)
             # 2 The class: the highest of what key, header and route say, and of what the content holds.
             if self._guard is not None:
                 said = await self.look(request, route, said)
                 exchange.seen = said.seen
-            # 3 The candidates as they are now, and the decision over them.
+            # 3 The candidates as they are now, and the decision over them. Nobody is asked how they are whom the
+            # request may not reach.
+            if self._lives is not None:
+                asked = said
+                await self._lives.look(route, lambda: self._decider.reach(request, route, asked))
             decision, snapshot = self._decider.decide(request, route, said)
             exchange.decision = decision
             if self._observer is not None:
