@@ -8,6 +8,7 @@ import typer
 
 from nearfar import __version__
 from nearfar.cli import (
+    advise,
     audit,
     chat,
     config,
@@ -38,9 +39,15 @@ app.command()(run.run)
 app.command()(chat.chat)
 app.command()(ps.ps)
 app.add_typer(route.app, name="route")
+models.app.command("search")(models_catalog.search)
+models.app.command("show")(models_catalog.show)
+models.app.command("licence")(models_catalog.licence)
 app.add_typer(models.app, name="models")
+app.command()(fit.fit)
+app.command()(hardware.hardware)
 app.add_typer(providers.app, name="providers")
 app.command()(usage.usage)
+app.command()(advise.advise)
 app.command()(demo.demo)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
