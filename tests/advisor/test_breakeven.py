@@ -35,7 +35,6 @@ def test_never_when_the_machine_cannot_serve_that_many() -> None:
     assert answer.never
     assert answer.money is not None
     assert answer.money > answer.capacity
-    assert "no more than" in answer.why
     assert not against(OPEN_API, BOX, BATCHED, CHAT, TARIFF, BASE).never
 
 
@@ -44,7 +43,6 @@ def test_never_when_electricity_alone_costs_more() -> None:
     answer = against(OPEN_API, BOX, slow, CHAT, TARIFF, BASE)
     assert answer.never
     assert answer.money is None
-    assert "Electricity" in answer.why
 
 
 def test_an_existing_machine_breaks_even_far_earlier() -> None:
@@ -58,17 +56,17 @@ def test_an_existing_machine_breaks_even_far_earlier() -> None:
 def test_what_moves_the_answer_comes_first_and_in_the_right_direction() -> None:
     found = flips(FRONTIER, BOX, BATCHED, CHAT, TARIFF, BASE)
     by_name = {each.name: each for each in found}
-    assert {each.name for each in found[:2]} == {"cloud's price", "tokens per call"}
-    for name in ("cloud's price", "tokens per call", "lifetime"):
+    assert {each.name for each in found[:2]} == {"cloud_price", "tokens"}
+    for name in ("cloud_price", "tokens", "lifetime"):
         flip = by_name[name]
-        assert flip.low is not None
-        assert flip.high is not None
-        assert flip.low > flip.high
-    for name in ("hardware's price", "labour", "electricity"):
+        assert flip.low.money is not None
+        assert flip.high.money is not None
+        assert flip.low.money > flip.high.money
+    for name in ("hardware", "labour", "electricity"):
         flip = by_name[name]
-        assert flip.low is not None
-        assert flip.high is not None
-        assert flip.low < flip.high
+        assert flip.low.money is not None
+        assert flip.high.money is not None
+        assert flip.low.money < flip.high.money
 
 
 def test_an_input_that_decides_is_marked() -> None:
@@ -76,9 +74,11 @@ def test_an_input_that_decides_is_marked() -> None:
     assert close is not None
     at_the_edge = CHAT.at(close)
     marked = {each.name for each in flips(FRONTIER, BOX, BATCHED, at_the_edge, TARIFF, BASE) if each.answer_changes}
-    assert "cloud's price" in marked
-    far_beyond = {each.name for each in flips(FRONTIER, BOX, BATCHED, CHAT.at(close * 50), TARIFF, BASE)}
-    assert far_beyond
+    assert "cloud_price" in marked
+    few = {
+        each.name for each in flips(FRONTIER, BOX, BATCHED, CHAT.at(close / 50), TARIFF, BASE) if each.answer_changes
+    }
+    assert not few
 
 
 @given(st.floats(0.01, 100), st.floats(100, 30_000), st.floats(10, 3000), st.floats(500, 1e5))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.events
+import gc
 import json
 import os
 import sys
@@ -31,22 +32,37 @@ class Watch:
         self.count = 0
         self.longest = 0.0
         self.over: list[str] = []
+        self.collected = 0.0
+        """Seconds of CPU of the present callback that went to collecting garbage."""
+        self._since = 0.0
 
     def install(self) -> None:
         """Time every callback of asyncio's loops from now on."""
         run = asyncio.events.Handle._run
         clock = time.thread_time
 
+        gc.callbacks.append(self._collecting)
+
         def timed(handle: asyncio.events.Handle) -> None:
             began = clock()
+            self.collected = 0.0
             run(handle)
             took = clock() - began
             self.count += 1
             self.longest = max(self.longest, took)
             if took > LIMIT and len(self.over) < KEPT:
-                self.over.append(f"{took * 1000:.0f} ms of CPU in {handle!r}")
+                self.over.append(
+                    f"{took * 1000:.0f} ms of CPU, {self.collected * 1000:.0f} of them collecting, in {handle!r}"
+                )
 
         asyncio.events.Handle._run = timed  # type: ignore[assignment]  # the stub takes it for a method of no class
+
+    def _collecting(self, phase: str, _: dict[str, int]) -> None:
+        now = time.thread_time()
+        if phase == "start":
+            self._since = now
+        else:
+            self.collected += now - self._since
 
     def report(self) -> bytes:
         """The result as JSON."""

@@ -26,8 +26,8 @@ class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
     """Calls per month at which the amounts are equal, whether or not the machine can serve them."""
     capacity: float
     """Calls per month that the machine can serve."""
-    why: str
-    """In a sentence: why there, or why never."""
+    fixed: float
+    """USD that the machine costs a month without a single call."""
 
     @property
     def never(self) -> bool:
@@ -39,10 +39,10 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     """How far one input moves the answer."""
 
     name: str
-    low: float | None
-    """Break-even calls with half of it; None is never."""
-    high: float | None
-    """Break-even calls with twice as much."""
+    low: BreakEven
+    """The answer with half of it."""
+    high: BreakEven
+    """The answer with twice as much."""
     answer_changes: bool
     """Whether the recommendation at the owner's volume differs between the two."""
 
@@ -54,18 +54,10 @@ def against(price: Price, box: Box, speeds: Speeds, workload: Workload, tariff: 
     spared = each - mine.power_per_call * (1 + workload.retries)
     most = costs.capacity(speeds, workload)
     if spared <= 0:
-        return BreakEven(
-            calls=None,
-            money=None,
-            capacity=most,
-            why="Electricity alone costs more for each call than the cloud does.",
-        )
+        # Electricity alone costs more for each call than the cloud does.
+        return BreakEven(calls=None, money=None, capacity=most, fixed=mine.fixed)
     money = mine.fixed / spared
-    if money > most:
-        why = f"The amounts are equal at {money:,.0f} calls a month, and it can serve no more than {most:,.0f}."
-        return BreakEven(calls=None, money=money, capacity=most, why=why)
-    why = f"Its {mine.fixed:,.0f} USD a month are spared by {money:,.0f} calls, and it can serve {most:,.0f}."
-    return BreakEven(calls=money, money=money, capacity=most, why=why)
+    return BreakEven(calls=money if money <= most else None, money=money, capacity=most, fixed=mine.fixed)
 
 
 def flips(price: Price, box: Box, speeds: Speeds, workload: Workload, tariff: Tariff, base: Assumptions) -> list[Flip]:
@@ -76,8 +68,8 @@ def flips(price: Price, box: Box, speeds: Speeds, workload: Workload, tariff: Ta
         found.append(
             Flip(
                 name=name,
-                low=low.calls,
-                high=high.calls,
+                low=low,
+                high=high,
                 answer_changes=_cheaper(low, workload) != _cheaper(high, workload),
             )
         )
@@ -122,13 +114,13 @@ def _inputs(
         return price, box, faster, workload, tariff, base
 
     return {
-        "cloud's price": rates,
-        "tokens per call": tokens,
-        "hardware's price": hardware,
+        "cloud_price": rates,
+        "tokens": tokens,
+        "hardware": hardware,
         "lifetime": lifetime,
         "labour": labour,
         "electricity": electricity,
-        "speed of the machine": speed,
+        "speed": speed,
     }
 
 
@@ -153,8 +145,8 @@ def _cheaper(answer: BreakEven, workload: Workload) -> bool:
 
 
 def _swing(flip: Flip) -> float:
-    """How many times the larger is the smaller: never is farther than any number."""
-    low, high = (math.inf if value is None else max(value, 1.0) for value in (flip.low, flip.high))
+    """How many times the larger is the smaller, in money: never is farther than any number."""
+    low, high = (math.inf if each.money is None else max(each.money, 1.0) for each in (flip.low, flip.high))
     if low == high:
         return 1.0
     return max(low, high) / min(low, high)

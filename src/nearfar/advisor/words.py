@@ -1,0 +1,44 @@
+"""Sentences in the languages that advice is given in, from data/words.toml. It knows no arithmetic."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+from string import Formatter
+
+from nearfar.advisor.advise import Said
+
+LANGUAGES = ("en", "zh-Hant")
+
+
+class Words:
+    """One language."""
+
+    def __init__(self, table: dict[str, str]) -> None:
+        self._table = table
+
+    def __call__(self, key: str, **values: str | float) -> str:
+        """The sentence ``key`` with its gaps filled."""
+        return self._table[key].format(**values)
+
+    def say(self, said: Said) -> str:
+        """A sentence of the advice."""
+        return self(said.key, **said.values)
+
+
+@functools.cache
+def words(language: str) -> Words:
+    """The words of ``language``, one of LANGUAGES."""
+    return Words(tables()[language])
+
+
+@functools.cache
+def tables() -> dict[str, dict[str, str]]:
+    """Language → key → sentence."""
+    return tomllib.loads((Path(__file__).parent / "data" / "words.toml").read_text(encoding="utf-8"))
+
+
+def gaps(sentence: str) -> set[str]:
+    """The names of what must be filled in."""
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
