@@ -138,6 +138,19 @@ def test_the_scan_counts_kinds_and_keeps_no_value() -> None:
     assert (seen.part, seen.kinds) == ("found", {"email": 2})
 
 
+def test_who_rewrites_is_shown_where_anything_is_rewritten(cli: Cli) -> None:
+    line = "route that rewrites and merges: ward"
+    policy = cli.write(
+        'name = "own"\ndate = 2026-11-22\nextends = "team"\n[rewriting]\nroute = "ward"\n'
+        '[classes.confidential]\nclear = "lan"\nrewritten = "cloud"\n',
+        "policy.toml",
+    )
+    assert line in cli("policy", "show", "--set", f"policy.file={policy}").out
+    told = cli("policy", "show", "--set", f"policy.file={policy}", "--json").json
+    assert told["rewriting"] == {"route": "ward"}
+    assert "rewrites" not in cli("policy", "show", "--set", "policy.preset=team").out
+
+
 def test_a_policy_that_is_only_observed_is_shown_as_such(cli: Cli) -> None:
     sets = ("--set", "policy.preset=team", "--set", "policy.mode=observe")
     shown = cli("policy", "show", *sets)

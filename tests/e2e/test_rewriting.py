@@ -1,7 +1,7 @@
-"""A question without private facts, whole: `nearfar serve`, a stand-in as its cloud, the embedded engine as its near one.
+"""A question without private facts, whole: `nearfar serve`, a stand-in as its cloud, the embedded engine near.
 
-The near model is the demonstration model: it writes nonsense, and nothing here is said of what it writes. What is said is
-where bytes went, in which form, and what ledger, headers and audit tell of it.
+The near model is the demonstration model: it writes nonsense, and nothing here is said of what it writes. What is said
+is where bytes went, in which form, and what ledger, headers and audit tell of it.
 """
 
 from __future__ import annotations

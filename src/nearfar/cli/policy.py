@@ -80,6 +80,7 @@ def described(made: Effective) -> dict[str, object]:
         "purposes": {name: {item.label: table[item].label for item in Class} for name, table in rules.purposes.items()},
         "groups": _groups(made),
         "tools": {"trusted": rules.trusted_tools},
+        "rewriting": {"route": rules.rewriter if rules.rewrites else ""},
         "elsewhere": {"allow": sorted(rules.elsewhere)},
         "harmless": {route: len(values) for route, values in rules.harmless.items()},
         "replies": {"action": rules.replies, "kinds": rules.reply_kinds},
@@ -121,7 +122,7 @@ def _print(made: Effective) -> None:
     for name, table in rules.purposes.items():
         places = ", ".join(f"{item.label} {table[item].label}" for item in Class)
         output.line(f"{name}: no further than {places} ({made.origins[f'purposes.{name}']})")
-    values = (
+    values: tuple[tuple[str, str, str], ...] = (
         ("nobody said anything", "default_class", rules.default.label),
         ("nobody could read it", "unknown", rules.unknown.label),
         ("records before bytes leave, from", "audit", "never" if rules.audit is None else rules.audit.label),
@@ -130,6 +131,8 @@ def _print(made: Effective) -> None:
         ("content and tools elsewhere", "elsewhere.allow", ", ".join(sorted(rules.elsewhere)) or "none"),
         ("private values that replies bring up", "replies", rules.replies),
     )
+    if rules.rewrites:
+        values = (*values, ("route that rewrites and merges", "rewriting.route", rules.rewriter))
     for what, key, value in values:
         output.line(f"{what}: {value} ({made.origins[key]})")
     for route, listed in rules.harmless.items():
