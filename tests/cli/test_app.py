@@ -28,6 +28,7 @@ COMMANDS = [
     "route explain",
     "usage",
     "verify-egress",
+    "drill",
     "doctor",
     "demo",
     "config show",

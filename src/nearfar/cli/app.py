@@ -14,6 +14,7 @@ from nearfar.cli import (
     config,
     demo,
     doctor,
+    drill,
     keys,
     models,
     policy,
@@ -54,6 +55,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 app.command("verify-egress")(verify_egress.verify_egress)
+app.command()(drill.drill)
 app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")
 

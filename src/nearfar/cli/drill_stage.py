@@ -1,0 +1,259 @@
+"""The stage of ``nearfar drill``: a gateway of its own whose deployments are stand-ins at the owner's places.
+
+It takes policy, route, retries and deadlines from the owner's settings, neither keys nor addresses, and judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from nearfar.cli.answer import Answer
+from nearfar.cli.demo_stage import LONGEST_FOLDER, end
+from nearfar.core.errors import InternalServerError, NearfarError
+from nearfar.core.money import NANO
+from nearfar.core.routing import Deployment, Route
+from nearfar.settings.model import Settings
+from nearfar.standin.server import StandIn
+
+CLASSES = ("public", "internal", "confidential", "restricted")
+NOBODY = "http://127.0.0.1:1"
+"""Where nothing listens."""
+PATIENCE = 120.0
+"""Seconds after which a reply counts as none."""
+WORDS = 12
+"""Length of an answer of the stand-ins, so that every reply can be told from half of one."""
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment of the route as the owner has it, and the stand-in's behaviour in its place."""
+
+    deployment: Deployment
+    behaviour: dict[str, Any] | None = None
+    """None: nothing listens at its address."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one request."""
+
+    class_: str
+    stream: bool
+    status: int
+    text: str = ""
+    whole: bool = False
+    """It is complete, and says so."""
+    error: str = ""
+    deployment: str = ""
+    place: str = ""
+    attempts: int = 0
+    deviations: tuple[str, ...] = ()
+    milliseconds: float = 0.0
+
+
+class Clouds:
+    """One stand-in for all deployments, in a thread with a loop of its own."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._done: asyncio.Event
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="drill-stand-in", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failed is not None:
+            raise InternalServerError("The stand-in did not start.") from self._failed
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            self._failed = error
+        finally:
+            self._ready.set()
+
+    async def _run(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        stand_in = StandIn()
+        await stand_in.start()
+        self.url = stand_in.url
+        self._ready.set()
+        await self._done.wait()
+        await stand_in.stop()
+
+
+@contextlib.contextmanager
+def gateway(environ: Mapping[str, str], settings: Settings, route: Route, behind: Sequence[Behind]) -> Iterator[str]:
+    """A gateway over ``behind``, alone in folders of its own and without a key; yields its URL."""
+    folder = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder below gets a random name
+    if len(os.fsencode(folder)) > LONGEST_FOLDER:
+        folder = "/tmp"  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="nearfar-drill-", dir=folder) as made, Clouds() as clouds:
+        root = Path(made)
+        config = root / "drill.toml"
+        config.write_text(configuration(root, clouds.url, settings, route, behind), encoding="utf-8")
+        command = [sys.executable, "-P", "-m", "nearfar", "serve", "--json", "--port", "0", "--config", str(config)]
+        kept = {name: environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in environ}
+        log = root / "log.jsonl"
+        with log.open("w", encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                command,
+                # A home of its own and no key of the owner's: whatever it does, it does here.
+                env={**kept, "HOME": str(root), "XDG_RUNTIME_DIR": str(root)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise InternalServerError(
+                    "The drill's gateway did not start.", hint=log.read_text(encoding="utf-8")[-500:]
+                )
+            ready: dict[str, Any] = msgspec.json.decode(line)
+            yield str(ready["url"])
+        finally:
+            end(process)
+
+
+def ask(url: str, route: str, class_: str, *, stream: bool) -> Reply:
+    """One question, and what came of it. A reply that breaks off counts as far as it came."""
+    where = urlsplit(url)
+    body = {
+        "model": route,
+        "messages": [{"role": "user", "content": "A drill."}],
+        "stream": stream,
+        "max_tokens": WORDS,
+    }
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=PATIENCE)
+    status, data, headers, began = 0, b"", {}, time.perf_counter()
+    try:
+        connection.request(
+            "POST",
+            "/v1/chat/completions",
+            msgspec.json.encode(body),
+            {"content-type": "application/json", "x-nearfar-class": class_},
+        )
+        reply = connection.getresponse()
+        status, headers = reply.status, {name.lower(): value for name, value in reply.getheaders()}
+        while piece := reply.read1(65536):
+            data += piece
+    except (OSError, http.client.HTTPException):
+        pass  # where it broke off is what is reported
+    finally:
+        connection.close()
+    text, whole, error = read(status, data, stream=stream)
+    told = headers.get("x-nearfar-deviations", "")
+    return Reply(
+        class_=class_,
+        stream=stream,
+        status=status,
+        text=text,
+        whole=whole,
+        error=error,
+        deployment=headers.get("x-nearfar-deployment", ""),
+        place=headers.get("x-nearfar-place", ""),
+        attempts=int(headers.get("x-nearfar-attempts", "0")),
+        deviations=tuple(told.split(", ")) if told else (),
+        milliseconds=(time.perf_counter() - began) * 1000,
+    )
+
+
+def read(status: int, data: bytes, *, stream: bool) -> tuple[str, bool, str]:
+    """(text, whether it is complete and says so, the code of an error) of a reply's body."""
+    try:
+        if status != 200:
+            return "", False, str(msgspec.json.decode(data)["error"]["code"])
+        if not stream:
+            return str(msgspec.json.decode(data)["choices"][0]["message"]["content"]), True, ""
+        answer = Answer()
+        try:
+            answer.feed(data)
+        except NearfarError as error:
+            return answer.text, False, error.code
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return "", False, "no_reply"
+    else:
+        return answer.text, answer.done, ""
+
+
+def configuration(root: Path, url: str, settings: Settings, route: Route, behind: Sequence[Behind]) -> str:
+    """The drill's settings in TOML."""
+    own = settings.routes.get(route.name)
+    said: dict[str, Any] = (
+        msgspec.to_builtins(own) if own is not None else {"strategy": route.strategy, "cold": route.cold}
+    )
+    said["deployments"] = [item.deployment.name for item in behind]
+    kept = msgspec.to_builtins(settings)
+    tables: dict[str, Any] = {
+        "state_dir": str(root / "state"),
+        "models_dir": str(root / "models"),
+        "offline": settings.offline,
+        "log": {"format": "json"},
+        "discovery": {"loopback": False, "keys": False},
+        "engine": {"enabled": False},
+        "ledger": {"flush_seconds": 0.05},
+        **{name: kept[name] for name in ("deadlines", "retries", "policy") if name in kept},
+        "routes": {route.name: said},
+        "deployments": {item.deployment.name: _stand_in(item, url) for item in behind},
+    }
+    return "".join(_toml(tables))
+
+
+def _stand_in(item: Behind, url: str) -> dict[str, Any]:
+    deployment = item.deployment
+    made: dict[str, Any] = {
+        "provider": "openai-compatible",
+        "model": deployment.model,
+        "base_url": f"{url if item.behaviour is not None else NOBODY}/v1",
+        "place": deployment.place.label,
+        "operations": sorted(deployment.operations & {"chat", "embeddings", "transcription"}),
+        "context": deployment.context,
+        "max_output": deployment.max_output,
+        "capabilities": {name: found.can for name, found in deployment.capabilities.items() if found.can is not None},
+        "headers": {"x-stand-in": msgspec.json.encode(item.behaviour or {}).decode()},
+    }
+    if deployment.price is not None:
+        made["price"] = {"input": deployment.price.input / NANO, "output": deployment.price.output / NANO}
+    return made
+
+
+def _toml(value: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """``value`` as tables; what is None stays unset."""
+    plain = {key: item for key, item in value.items() if not isinstance(item, dict) and item is not None}
+    if path:
+        yield f"\n[{path}]\n"
+    for key, item in plain.items():
+        yield f"{_key(key)} = {msgspec.json.encode(item).decode()}\n"
+    for key, item in value.items():
+        if isinstance(item, dict):
+            yield from _toml(item, f"{path}.{_key(key)}" if path else _key(key))
+
+
+def _key(name: str) -> str:
+    return msgspec.json.encode(name).decode()
