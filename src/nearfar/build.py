@@ -123,6 +123,7 @@ class Gateway:
         metrics: Metrics,
         engines: Engines | None,
         lives: Lives,
+        loads: Loads,
         health: Health,
         ids: Ids,
         responses: Responses | None,
@@ -142,6 +143,8 @@ class Gateway:
         self.metrics = metrics
         self.engines = engines
         self.lives = lives
+        self.loads = loads
+        """What is under way at each deployment, and how fast it has been."""
         self.health = health
         self.ids = ids
         self.responses = responses
@@ -282,9 +285,7 @@ def gateway(
     conversations = b""
     if any(route.affinity for route in settings.routes.values()):
         conversations = key_in(private(loaded.folders.state) / "conversations.key")
-    decider = Decider(
-        fleet, health, rules, masks=masking is not None, loads=loads, limits=limits, key=conversations
-    )
+    decider = Decider(fleet, health, rules, masks=masking is not None, loads=loads, limits=limits, key=conversations)
     rewriting = None
     if masking is not None and rules.rewrites:
         rewriting = _rewriting(decider, fleet, masking, metrics, rules)
@@ -336,6 +337,7 @@ def gateway(
         metrics=metrics,
         engines=engines,
         lives=lives,
+        loads=loads,
         health=health,
         ids=ids,
         responses=_responses(loaded, url),
