@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nearfar.gateway.declared import check, lacking
+from nearfar.gateway.declared import check, exposed, lacking
 from nearfar.gateway.declared import problems as listed
 from nearfar.providers import registry
 from nearfar.providers.base import Provider
@@ -128,3 +128,38 @@ def test_options_are_known_and_complete() -> None:
     assert wrong(options={"wire": "openai"}) == [], "the other door's address needs no region"
     assert wrong(options={"wire": "native", "region": "x"}) == []
     assert "has no wire 'opnai'" in wrong(options={"wire": "opnai", "region": "x"})[0]
+
+
+@pytest.mark.parametrize("provider", ["vertex-ai", "bedrock", "sagemaker"])
+def test_a_clouds_credentials_are_not_configured_to_travel_in_clear(provider: str) -> None:
+    options = {"vertex-ai": {"project": "p", "location": "l"}}.get(provider, {"region": "us-east-1"})
+    known = registry.load_all()[provider].options
+    chosen = {name: value for name, value in options.items() if name in known}
+    (problem,) = problems(provider=provider, base_url="http://proxy.example/v1", options=chosen)
+    assert "over plain HTTP" in problem
+    for base in ("http://127.0.0.1:9/v1", "http://[::1]:9/v1", "http://localhost/v1", "https://proxy.example/v1"):
+        item = DeploymentSetting(provider=provider, model="m", base_url=base, options=chosen)
+        assert not listed(Settings(deployments={"a": item}), {}, registry.load_all()), base
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("http://api.example.org/v1", True),
+        ("http://203.0.114.9:8000/v1", True),
+        ("https://api.example.org/v1", False),
+        ("http://127.0.0.1:8000/v1", False),
+        ("http://192.168.1.4:8000/v1", False),
+        ("http://[fd00::1]:8000/v1", False),
+        ("http://nas:8000/v1", False),
+        ("http://box.local:8000/v1", False),
+    ],
+)
+def test_a_key_that_everybody_on_the_way_can_read_is_told(base: str, told: bool) -> None:
+    def found(**more: Any) -> list[str]:
+        item = DeploymentSetting(provider="openai-compatible", model="m", base_url=base, **more)
+        return [problem.key for problem in exposed(Settings(deployments={"a": item}), {}, registry.load_all())]
+
+    assert found(key="env:K") == (["deployments.a.base_url"] if told else [])
+    assert found(headers={"x-token": "file:/k"}) == (["deployments.a.base_url"] if told else [])
+    assert found(headers={"x-team": "a"}) == found() == [], "nothing secret is sent"

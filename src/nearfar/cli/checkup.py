@@ -200,9 +200,11 @@ def is_loopback(host: str) -> bool:
 
 def provider_keys(loaded: Loaded) -> Iterator[Check]:
     """Which providers have a key in the environment or configuration: names of variables, never values."""
+    from nearfar.gateway import declared
     from nearfar.providers import registry
 
-    known = {name for provider in registry.load_all().values() for name in provider.key_env}
+    providers = registry.load_all()
+    known = {name for provider in providers.values() for name in provider.key_env}
     present = loaded.environ.present(sorted(known))
     state: State = "ok"
     detail = f"found in the environment: {', '.join(present)}" if present else "no provider key in the environment"
@@ -212,6 +214,8 @@ def provider_keys(loaded: Loaded) -> Iterator[Check]:
         else "For cloud models: export OPENAI_API_KEY=… (or ANTHROPIC_API_KEY)."
     )
     yield Check(name="provider keys", state=state, detail=detail, next=hint)
+    for problem in declared.exposed(loaded.settings, loaded.origins, providers):
+        yield Check(name="provider keys", state="warn", detail=problem.text, next=problem.hint)
 
 
 def engine(loaded: Loaded) -> Iterator[Check]:

@@ -14,7 +14,9 @@ from nearfar.settings.load import Draft, Loaded
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """``problems`` keep a gateway from starting; ``warnings`` keep a deployment from being used."""
+    """``problems`` keep a gateway from starting; ``warnings`` keep a deployment from being used, or a key from being
+    secret.
+    """
 
     problems: list[Problem]
     warnings: list[Problem]
@@ -29,6 +31,7 @@ def look(draft: Draft) -> Findings:
     settings, origins, providers = loaded.settings, loaded.origins, registry.load_all()
     problems = [*draft.problems, *declared.problems(settings, origins, providers), *_outside(loaded)]
     warnings = declared.lacking(settings, origins, providers, loaded.environ)
+    warnings += declared.exposed(settings, origins, providers)
     return Findings(problems=sorted(problems, key=_where), warnings=sorted(warnings, key=_where))
 
 

@@ -6,10 +6,11 @@ Where a signature is needed, ``credentials_KIND`` makes it and is imported only 
 from __future__ import annotations
 
 import importlib
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.routing import Deployment
 from nearfar.policy.seal import Origin
 
@@ -19,6 +20,9 @@ _KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
 _SECRET_HEADERS = _KEY_HEADERS | {"authorization", "x-amz-security-token"}
 _SHORTEST = 12
 """Characters of a secret that is worth taking out of a text: shorter ones are words, such as ``none``."""
+
+_LOCAL_NAMES = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
+"""How names end that no public network resolves."""
 
 _OURS = "The upstream "
 """How a wire begins what it says itself of a reply."""
@@ -58,6 +62,36 @@ def signer(auth: str, options: Mapping[str, str], environ: Mapping[str, str]) ->
     module = importlib.import_module(f"nearfar.gateway.credentials_{kind}")
     made: Signer = module.signer(service, options, environ)
     return made
+
+
+def on_this_machine(host: str) -> bool:
+    """Whether ``host`` is loopback by name or number, so that nobody else reads what is sent there."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def on_this_network(host: str) -> bool:
+    """Whether ``host`` is loopback, a private address, or a name that only a local network knows."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(_LOCAL_NAMES)
+    return address.is_loopback or address.is_private or address.is_link_local
+
+
+def refuse_in_clear(origin: Origin) -> None:
+    """Raise UpstreamError where a token or a signed request would be read on its way: plain HTTP beyond this machine.
+
+    A token is good for everything its account may do, and a signed request may be sent again by whoever reads it.
+    """
+    if origin.scheme != "http" or on_this_machine(origin.host):
+        return
+    message = f"A cloud's credentials are not sent to {origin.host} over plain HTTP."
+    raise UpstreamError(message, code="upstream_credentials", hint="Give the deployment an https:// base_url.")
 
 
 def hush(error: NearfarError, head: bytes, own: Iterable[Header]) -> None:

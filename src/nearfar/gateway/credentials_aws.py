@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nearfar.core import install
 from nearfar.core.errors import UpstreamError
+from nearfar.gateway.credentials import refuse_in_clear
 from nearfar.gateway.sigv4 import Credentials, Header, SigV4
 from nearfar.policy.seal import Origin
 
@@ -122,6 +123,7 @@ class AwsSigner:
         self, method: str, origin: Origin, path: str, headers: tuple[Header, ...], body: bytes
     ) -> tuple[Header, ...]:
         """The headers that authorise exactly this request. Raises UpstreamError when there are no keys or no region."""
+        refuse_in_clear(origin)
         if not self._region:
             message = "The deployment has no AWS region to sign for."
             raise UpstreamError(message, code="upstream_credentials", hint='Set options = { region = "us-east-1" }.')

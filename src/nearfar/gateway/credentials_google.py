@@ -32,6 +32,7 @@ import msgspec
 
 from nearfar.core import install
 from nearfar.core.errors import UpstreamError
+from nearfar.gateway.credentials import refuse_in_clear
 from nearfar.policy.seal import Origin
 
 Header = tuple[str, str]
@@ -94,7 +95,8 @@ class GoogleTokens:
         self, method: str, origin: Origin, path: str, headers: tuple[Header, ...], body: bytes
     ) -> tuple[Header, ...]:
         """The headers that authorise any request. Raises UpstreamError (code ``upstream_credentials``)."""
-        del method, origin, path, headers, body
+        del method, path, headers, body
+        refuse_in_clear(origin)
         token = await self._good()
         found = (("authorization", f"Bearer {token.value}"),)
         return (*found, ("x-goog-user-project", token.project)) if token.project else found

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from nearfar.core.places import Place
-from nearfar.gateway.credentials import signs
+from nearfar.gateway.credentials import on_this_machine, on_this_network, signs
 from nearfar.providers.base import Provider, address, door
 from nearfar.settings.environ import Environ
 from nearfar.settings.errors import Problem, SettingsError, refuse
@@ -49,6 +50,30 @@ def lacking(
         Problem(key=dotted(path), origin=_origin(path, origins), message=message, hint=hint)
         for path, message, hint in _lacking(settings, providers, environ)
     ]
+
+
+def exposed(settings: Settings, origins: Mapping[str, str], providers: Mapping[str, Provider]) -> list[Problem]:
+    """Keys that would be read by whoever stands between: sent over plain HTTP beyond the local network."""
+    return [
+        Problem(key=dotted(path), origin=_origin(path, origins), message=message, hint=hint)
+        for path, message, hint in _exposed(settings, providers)
+    ]
+
+
+def _exposed(settings: Settings, providers: Mapping[str, Provider]) -> Found:
+    for name, item in settings.deployments.items():
+        host = _plain_host(item.base_url)
+        if item.provider not in providers or not host or on_this_network(host):
+            continue
+        if item.key or any(is_reference(value) for value in item.headers.values()):
+            what = f"sends its key to {host} over plain HTTP, where everybody on the way can read it"
+            yield ("deployments", name, "base_url"), what, "Use https://, or a tunnel that ends on this machine."
+
+
+def _plain_host(base_url: str) -> str:
+    """The host of an ``http://`` address; empty for any other."""
+    parts = urlsplit(base_url)
+    return parts.hostname or "" if parts.scheme == "http" else ""
 
 
 def _origin(path: Path, origins: Mapping[str, str]) -> str:
@@ -115,6 +140,10 @@ def _wrong(settings: Settings, providers: Mapping[str, Provider]) -> Found:
         elif ends := _ENDPOINT.search(item.base_url):
             hint = f"Leave that out; the deployment's wire adds it: {item.base_url[: ends.start()]}"
             yield (*path, "base_url"), f"ends with {ends['path']}, which is the path of a single request", hint
+        elif signs(provider.auth) and not item.key and (host := _plain_host(item.base_url)):
+            if not on_this_machine(host):
+                what = "would carry a cloud's credentials over plain HTTP"
+                yield (*path, "base_url"), what, "Use https://; http:// is for this machine alone."
         elif not item.base_url:
             try:
                 address(provider, item.options)
