@@ -116,6 +116,7 @@ def test_heads_per_layer_windows_and_experts(tmp_path: Path) -> None:
             number("llama.attention.key_length", 32),
             number("llama.attention.sliding_window", 512),
             number("llama.feed_forward_length", 10),
+            number("llama.expert_count", 64),
             number("llama.expert_used_count", 4),
             number("llama.expert_feed_forward_length", 100),
             number("other.block_count", 99),
@@ -125,6 +126,7 @@ def test_heads_per_layer_windows_and_experts(tmp_path: Path) -> None:
     )
     assert (header.layers, header.heads, header.kv_heads) == (3, 8, (2, 0, 4))
     assert (header.key_length, header.value_length) == (32, 8)
+    assert (header.experts, header.experts_used, header.expert_feed_forward) == (64, 4, 100)
     assert (header.sliding_window, header.feed_forward, header.vocabulary, header.version) == (512, 400, 3, 2)
 
 

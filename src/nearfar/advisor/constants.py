@@ -48,6 +48,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     two_or_more: float
     vllm: float
     vllm_moe: float
+    others: float
 
 
 class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

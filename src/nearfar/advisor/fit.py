@@ -125,7 +125,7 @@ def _need(model: Model, weights: Weights, run: Run, rig: Rig) -> _Need:
     compute = buffers.compute(model, run)
     if run.engine == "llama.cpp" and rig.count > 1:
         compute = compute.times(rig.count)
-    overhead = buffers.overhead(run, cuda=rig.speaks_cuda, on_cpu=rig.device.kind == "cpu")
+    overhead = buffers.overhead(run, cuda=rig.speaks_cuda, on_cpu=rig.device.processor)
     parts = [weights.figure, exact(kept.total, ""), exact(kept.state, ""), compute, overhead]
     everything = total(parts, "weights + cache + state + compute + overhead")
     return _Need(cache=kept, compute=compute, overhead=overhead, total=everything)
@@ -201,6 +201,8 @@ def _notes(model: Model, run: Run, rig: Rig, verdict: Verdict, placed: Placed) -
         )
     if verdict == "no" and not rig.device.unified and run.engine == "llama.cpp" and not rig.ram:
         notes.append("with --ram GIB it is told what leaving weights to the machine's memory would do")
+    if verdict == "no" and not placed.on_disk:
+        notes.append("speeds are those of the device if it had the memory")
     if model.moe:
         notes.append("all experts must be in memory, though few of them compute a token")
     if model.unverified:

@@ -50,8 +50,8 @@ def longest_context(model: Model, rig: Rig, run: Run) -> int:
 
 
 def best_quant(model: Model, rig: Rig, run: Run) -> str:
-    """The best type on the ladder that fits; empty if none does."""
-    for quant in LADDER:
+    """The best type on the ladder that fits; empty if none does. Experts published in few bits have one type alone."""
+    for quant in (model.experts_stored,) if model.experts_stored else LADDER:
         if needed(model, rig, msgspec.structs.replace(run, quant=quant)) <= room(rig, run):
             return quant
     return ""
@@ -69,7 +69,7 @@ def _all(model: Model, rig: Rig, run: Run, constants: Constants) -> Iterator[Rem
             "context", f"--context {context}", f"a context of {context} tokens", model, rig, shorter, constants
         )
     quant = best_quant(model, rig, run) if run.quant in BASE or run.quant in {"F16", "BF16"} else ""
-    if quant and BITS[BASE[quant]] < BITS.get(BASE.get(run.quant, run.quant), 16.0):
+    if quant and BITS[BASE.get(quant, quant)] < BITS.get(BASE.get(run.quant, run.quant), 16.0):
         coarser = msgspec.structs.replace(run, quant=quant)
         yield _remedy("quant", f"--quant {quant}", f"weights of type {quant}", model, rig, coarser, constants)
     if rig.device.unified:

@@ -32,7 +32,7 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def usable(self) -> float:
         """Bytes that models may take on all devices together."""
-        if self.device.kind == "cpu":
+        if self.device.processor:
             return self.memory * _FRACTION_OF_RAM
         if self.device.unified:
             share = self.device.usable or 0.75
@@ -71,7 +71,7 @@ def named(text: str, *, gpus: int = 0, ram_gb: float = 0) -> Rig:
     said = re.search(r"(\d+(?:\.\d+)?)\s*gi?b", beside, re.IGNORECASE) if plus else None
     ram = ram_gb or (float(said[1]) if said else 0.0)
     memory = found.memory_gb
-    if found.device.kind == "cpu":
+    if found.device.processor:
         guess = 768.0 if found.device.bandwidth_gbs >= _SERVER_GBS else 64.0
         note = "" if ram or memory else f"its memory was not said: {guess:.0f} GiB are taken (--ram says another size)"
         memory = ram or memory or guess
@@ -97,7 +97,7 @@ def _bandwidth_beside(text: str) -> float:
             device = called(part).device
         except NotFoundError:
             continue
-        if device.kind == "cpu":
+        if device.processor:
             return device.bandwidth_gbs
     return 60.0
 

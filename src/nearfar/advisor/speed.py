@@ -140,7 +140,9 @@ def work(model: Model) -> float:
 def tflops(rig: Rig, quant: str = "") -> float:
     """TFLOPS of one device for weights of type ``quant``; the best 16-bit figure where none is named."""
     device = rig.device
-    if device.kind == "cpu":
+    if device.processor:
+        if device.fp16_tflops:  # measured
+            return device.fp16_tflops
         return _GFLOPS_PER_GBS * device.bandwidth_gbs / 1000
     if quant == "FP8" and device.fp8_tflops:
         return device.fp8_tflops
@@ -153,11 +155,11 @@ def tflops(rig: Rig, quant: str = "") -> float:
 
 def _known_compute(rig: Rig) -> bool:
     device = rig.device
-    return bool(device.fp16_tflops or device.shader_tflops) or device.kind == "cpu"
+    return bool(device.fp16_tflops or device.shader_tflops) or device.processor
 
 
 def _eta(run: Run, rig: Rig, rates: Rates) -> float:
-    if rig.device.kind == "cpu":
+    if rig.device.processor:
         # Memory of the other socket is far away.
         return (rig.device.achievable or rates.eta) * (1.0 if rig.count == 1 else 0.6)
     plain = run.quant in {"F16", "BF16", "F32"}
@@ -174,7 +176,7 @@ def _range(model: Model, rig: Rig, rates: Rates, constants: Constants, placed: P
         low, high = low * 0.5, high * 1.5
     if placed.crowded:
         low *= 0.03
-    if rig.device.kind == "cpu" and rig.count > 1:
+    if rig.device.processor and rig.count > 1:
         low, high = 0.45, 1.5
     if rig.device.kind == "described":
         low, high = min(low, 0.65), max(high, 1.4)

@@ -84,7 +84,7 @@ def of_model(model: Model, quant: str, *, embeddings: str = "", dynamic: bool = 
     if shape.attention == "hybrid":  # the matrices of layers with a state are not in the shape; their sum is
         sums["attention"] *= 1 + (model.parameters - parameters(model)) / _elements(model, ATTENTION_ROLES)
     sums["dense"] += 4 * shape.hidden * (2 * shape.layers + 1)  # norms, in 32 bits
-    low, high, basis = _range(quant)
+    low, high, basis = _range(quant, model.experts_stored)
     if dynamic and model.moe and quant in SMALL:
         sums = {use: size * _DYNAMIC for use, size in sums.items()}
         low, high, basis = 0.85, 1.15, "llama.cpp's mix of types, and what dynamic types of experts keep beyond it"
@@ -147,7 +147,9 @@ def _elements(model: Model, roles: tuple[Role, ...]) -> int:
     return sum(each.elements * each.count for each in matrices(model) if each.role in roles)
 
 
-def _range(quant: str) -> tuple[float, float, str]:
+def _range(quant: str, stored: str) -> tuple[float, float, str]:
+    if stored:
+        return 0.98, 1.03, f"experts as they were published, {stored}; the rest by the rules for this type"
     if quant in PLAIN:
         return 0.97, 1.02, "parameters of the shape, two bytes each (four for F32)"
     if quant not in BASE:

@@ -58,7 +58,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def unified(self) -> bool:
         """Whether it shares the machine's memory."""
-        return self.kind in {"apple", "jetson", "pro_unified", "amd_apu", "cpu"}
+        return self.kind in {"apple", "jetson", "pro_unified", "amd_apu"} or self.processor
+
+    @property
+    def processor(self) -> bool:
+        """Whether it is a processor; ``measured_cpu`` is one that was measured here."""
+        return self.kind in {"cpu", "measured_cpu"}
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,9 @@ if TYPE_CHECKING:  # the engine's room is only needed when a command runs
 PATIENCE = 2.0
 """Seconds in which a gateway on this machine notices what came or went; it needs half of one."""
 
-app = typer.Typer(no_args_is_help=True, help="Model files on this machine: add, list, remove.")
+app = typer.Typer(
+    no_args_is_help=True, help="Model files on this machine (add, ls, rm) and the catalogue (search, show, licence)."
+)
 
 
 @app.command("add")

@@ -53,6 +53,7 @@ _OF_ARCHITECTURE = frozenset(
         "block_count",
         "context_length",
         "embedding_length",
+        "expert_count",
         "expert_feed_forward_length",
         "expert_used_count",
         "feed_forward_length",
@@ -75,6 +76,8 @@ class _Tensors(msgspec.Struct, frozen=True):
     parameters: int
     commonest: str
     vocabulary: int
+    experts: int
+    """Parameters of tensors that hold all experts of a layer."""
 
 
 def read_header(path: Path) -> Header:
@@ -223,7 +226,7 @@ def _alignment(cursor: Cursor, values: dict[str, Value]) -> int:
 
 def _tensor_table(cursor: Cursor, count: int) -> _Tensors:
     """Walk the tensor table: sizes, extents, and which type holds most bytes."""
-    end = total = repacked = parameters = vocabulary = 0
+    end = total = repacked = parameters = vocabulary = experts = 0
     by_type: dict[int, int] = {}
     for _ in range(count):
         name = cursor.text(_MAX_KEY)
@@ -248,10 +251,11 @@ def _tensor_table(cursor: Cursor, count: int) -> _Tensors:
         end = max(end, offset + size)
         total += size
         parameters += elements
+        experts += elements if "_exps." in name else 0
         if name == "token_embd.weight" and dimension_count == 2:
             vocabulary = dimensions[1]
     commonest = TENSOR_TYPES[max(by_type, key=lambda kind: by_type[kind])].name if by_type else ""
-    return _Tensors(end, total, repacked, parameters, commonest, vocabulary)
+    return _Tensors(end, total, repacked, parameters, commonest, vocabulary, experts)
 
 
 def _header(
@@ -300,6 +304,10 @@ def _header(
         key_length=number("attention.key_length") or head,
         value_length=number("attention.value_length") or head,
         sliding_window=number("attention.sliding_window"),
+        experts=number("expert_count"),
+        experts_used=number("expert_used_count"),
+        expert_feed_forward=number("expert_feed_forward_length"),
+        expert_parameters=tensors.experts,
         vocabulary=number("vocab_size") or (tokens if isinstance(tokens, int) else 0) or tensors.vocabulary,
         tokenizer=text("tokenizer.ggml.model"),
         pooling=pooling,

@@ -52,5 +52,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     embedding: bool = False
     """It computes embeddings and cannot chat."""
     has_chat_template: bool = False
+    experts: int = 0
+    """Experts of each layer; 0 without any."""
+    experts_used: int = 0
+    """Of them, how many compute one token."""
+    expert_feed_forward: int = 0
+    expert_parameters: int = 0
+    """Of ``parameters``, those of all experts."""
     number_bytes: int = 2
     """Bytes of one number in its cache of keys and values."""
