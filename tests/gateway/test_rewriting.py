@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -275,6 +276,52 @@ def test_errors_of_each_step_are_typed_and_paid_for(tmp_path: Path) -> None:
 
     for name in "abc":
         (tmp_path / name).mkdir()
+    run(scenario())
+
+
+NARROW: dict[str, dict[str, Any]] = {
+    "the class stays on the device": {"furthest": (Place.CLOUD, Place.CLOUD, Place.DEVICE, Place.DEVICE)},
+    "the purpose does": {"purposes": {"rewrite": (Place.DEVICE,) * 4}},
+    "the route has none": {"rewriter": "main"},
+    "there is no such route": {"rewriter": "nobody"},
+}
+
+
+@pytest.mark.parametrize("why", NARROW)
+def test_who_may_not_see_the_request_is_not_asked_to_rewrite_it(tmp_path: Path, why: str) -> None:
+    async def scenario() -> None:
+        rules = msgspec.structs.replace(RULES, **NARROW[why])
+        async with upstream(every=said(QUESTION)) as near, upstream(every=said(OUTSIDE)) as cloud:
+            targets = (target("near", near.port, Place.LAN), target("far", cloud.port))
+            local = Route(name="local", strategy="local-only", deployments=("near", "far"))
+            only = Route(name="main", strategy="cloud-only", deployments=("far",))
+            async with house(tmp_path, snapshot(*targets, routes={"local": local, "main": only})) as made:
+                made.pipeline = rewriting(made, rules)
+                out = await ask(made)
+                assert json.loads(out.body)["error"]["code"] in {"rewriting_failed", "pii_blocked"}
+                assert near.requests == cloud.requests == []
+
+    run(scenario())
+
+
+def test_a_client_that_leaves_ends_the_step_that_runs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await reader.read()
+
+        async with clinic(tmp_path, waits) as (made, near, cloud):
+            answering = asyncio.create_task(ask(made, stream=True))
+            await asked.wait()
+            answering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answering
+            await near.gone.wait()
+            assert cloud.requests == []
+            assert [(item.purpose, item.outcome) for item in made.entries()] == [("rewrite", "cancelled")]
+
     run(scenario())
 
 
