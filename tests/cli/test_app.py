@@ -32,6 +32,7 @@ COMMANDS = [
     "route ls",
     "route explain",
     "usage",
+    "advise",
     "verify-egress",
     "drill",
     "doctor",

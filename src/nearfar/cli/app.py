@@ -15,7 +15,6 @@ from nearfar.cli import (
     demo,
     doctor,
     drill,
-    drill,
     fit,
     hardware,
     keys,
