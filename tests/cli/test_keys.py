@@ -39,6 +39,20 @@ def test_a_key_from_its_making_to_its_end(keyed: Cli) -> None:
     assert keyed("keys", "ls", "-q", "--revoked").out == f"{made['id']}\n"
 
 
+def test_an_operators_key(keyed: Cli) -> None:
+    made = keyed("keys", "new", "ops", "--operator", "--json").json
+    plain = keyed("keys", "new", "app", "--json").json
+    assert (made["operator"], plain["operator"]) == (True, False)
+    assert [row["operator"] for row in keyed("keys", "ls", "--json").json["keys"]] == [True, False]
+    ring = KeyRing(keyed.environ["NEARFAR_LEDGER__URL"])
+    ring.start()
+    try:
+        found = [ring.lookup(item["key"]) for item in (made, plain)]
+        assert [caller is not None and caller.operator for caller in found] == [True, False]
+    finally:
+        ring.close()
+
+
 def test_only_the_secret_is_on_standard_output(cli: Cli) -> None:
     result = cli("keys", "new", "me")
     assert result.out.startswith("nf-")

@@ -12,7 +12,7 @@ from nearfar.core.errors import BadRequestError, ConflictError, NotFoundError
 from nearfar.core.places import Class
 from nearfar.store import keys
 from nearfar.store.connection import Connection
-from nearfar.store.database import connect
+from nearfar.store.database import connect, migrate
 
 
 @pytest.fixture
@@ -103,3 +103,25 @@ def test_use_is_noted(connection: Connection) -> None:
 @given(st.text(max_size=60))
 def test_any_text_has_a_digest(secret: str) -> None:
     assert len(keys.digest(secret)) == 32
+
+
+def test_an_operators_key_says_so_and_others_do_not(connection: Connection) -> None:
+    plain, _ = keys.new(connection, "app")
+    operator, _ = keys.new(connection, "ops", operator=True)
+    assert [key.operator for key in keys.ls(connection)] == [False, True] == [plain.operator, operator.operator]
+
+
+def test_keys_from_before_there_were_operators_stay_and_are_none(database_url: str) -> None:
+    connection = connect(database_url)
+    try:
+        migrate(connection, "keys", keys.MIGRATIONS[:1])
+        connection.insert(
+            "INSERT INTO nearfar_keys (id, name, digest, last4, class, created)",
+            [("key_1", "old", keys.digest("nf-old").hex(), "-old", "", 1)],
+        )
+        keys.prepare(connection)
+        ((digest, key),) = keys.digests(connection)
+        assert (digest, key.name, key.operator) == (keys.digest("nf-old"), "old", False)
+        assert keys.new(connection, "ops", operator=True)[0] in keys.ls(connection)
+    finally:
+        connection.close()

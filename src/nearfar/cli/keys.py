@@ -28,6 +28,7 @@ def new(
     class_: Annotated[
         str, typer.Option("--class", metavar="CLASS", help="Requests with this key are at least this sensitive.")
     ] = "",
+    operator: Annotated[bool, typer.Option("--operator", help="It may load and unload models, too.")] = False,
     config: ConfigFile = None,
     sets: Sets = None,
     json: Json = False,
@@ -42,9 +43,10 @@ def new(
     except ValueError as error:
         raise UsageError(f"--class: {error}.") from error
     with _database(of(ctx).load(config, sets)) as connection:
-        key, secret = keys.new(connection, name, floor=floor)
+        key, secret = keys.new(connection, name, floor=floor, operator=operator)
     if json:
-        output.json({"id": key.id, "name": key.name, "class": key.class_, "key": secret})
+        made = {"id": key.id, "name": key.name, "class": key.class_, "operator": key.operator, "key": secret}
+        output.json(made)
         return
     output.line(secret)
     if not quiet:
@@ -79,6 +81,7 @@ def ls(
             key.name,
             f"…{key.last4}",
             key.class_ or "-",
+            "operator" if key.operator else "-",
             _when(key.created),
             _when(key.last_used),
             _when(key.revoked),
@@ -86,9 +89,9 @@ def ls(
         for key in found
     ]
     output.table(
-        ("ID", "NAME", "KEY", "CLASS", "MADE (UTC)", "LAST USED", "REVOKED"),
+        ("ID", "NAME", "KEY", "CLASS", "ROLE", "MADE (UTC)", "LAST USED", "REVOKED"),
         rows,
-        drop=("MADE (UTC)", "LAST USED", "CLASS"),
+        drop=("MADE (UTC)", "LAST USED", "CLASS", "ROLE"),
     )
     if not found and ever:
         output.note(

@@ -17,6 +17,7 @@ from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Place
 from nearfar.core.routing import Deployment, Route
 from nearfar.gateway.life_facts import ModelState
+from nearfar.server import operators
 from nearfar.server.chat import answer
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
@@ -35,7 +36,7 @@ async def chat(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> N
     """POST /api/chat. Without messages the model is loaded, or with ``keep_alive`` 0 unloaded."""
     request = ollama_chat.parse(http.body, gateway.ids.new("req-"))
     if ollama_chat.is_empty(request):
-        reason = await _live(gateway, request)
+        reason = await _live(gateway, http, request)
         await reply(response, _done(request, reason, message={"role": "assistant", "content": ""}))
         return
     await _aliased(gateway, request)
@@ -46,7 +47,7 @@ async def generate(gateway: Gateway, http: HttpRequest, response: HttpResponse) 
     """POST /api/generate. Without a prompt the model is loaded, or with ``keep_alive`` 0 unloaded."""
     request = ollama_generate.parse(http.body, gateway.ids.new("req-"))
     if ollama_generate.is_empty(request):
-        reason = await _live(gateway, request)
+        reason = await _live(gateway, http, request)
         await reply(response, _done(request, reason, response=""))
         return
     await _aliased(gateway, request)
@@ -57,7 +58,7 @@ async def embed(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> 
     """POST /api/embed. Without input the model is loaded or unloaded."""
     request = ollama_embed.parse(http.body, gateway.ids.new("req-"))
     if ollama_embed.is_empty(request):
-        await _live(gateway, request)
+        await _live(gateway, http, request)
         await reply(response, {"model": request.model, "embeddings": []})
         return
     await _aliased(gateway, request)
@@ -68,7 +69,7 @@ async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse
     """POST /api/embeddings, the older form for one text."""
     request = ollama_embeddings.parse(http.body, gateway.ids.new("req-"))
     if ollama_embeddings.is_empty(request):
-        await _live(gateway, request)
+        await _live(gateway, http, request)
         await reply(response, {"embedding": []})
         return
     await _aliased(gateway, request)
@@ -152,11 +153,13 @@ def _behind(gateway: Gateway, route: Route) -> list[Deployment]:
 # The life of models.
 
 
-async def _live(gateway: Gateway, request: Request) -> str:
+async def _live(gateway: Gateway, http: HttpRequest, request: Request) -> str:
     """Load or unload what is behind the asked name where that can be asked for; the word for it.
 
-    Of several deployments the first is loaded, and all are unloaded. A model elsewhere is always there.
+    Of several deployments the first is loaded, and all are unloaded. A model elsewhere is always there. Raises
+    PermissionDeniedError where who asks is no operator.
     """
+    operators.admit(gateway, http)
     route = await _route(gateway, request.model)
     mine = [deployment.name for deployment in _behind(gateway, route) if gateway.lives.knows(deployment.name)]
     if keeps_alive(request.fields):

@@ -7,6 +7,7 @@ import msgspec
 from nearfar import __version__
 from nearfar.build import Gateway
 from nearfar.core.errors import BadRequestError, NotFoundError
+from nearfar.server import operators
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 
@@ -85,6 +86,7 @@ async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Non
 
 async def unload(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /nearfar/v1/unload {"model": NAME}: take a model out of memory."""
+    operators.admit(gateway, http)
     name = _named(http)
     if gateway.lives.knows(name):
         done = await gateway.lives.unload(name)
@@ -97,6 +99,7 @@ async def unload(gateway: Gateway, http: HttpRequest, response: HttpResponse) ->
 
 async def load(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
     """POST /nearfar/v1/load {"model": NAME}: put a model into memory and wait until its runtime has answered."""
+    operators.admit(gateway, http)
     name = _named(http)
     await gateway.fleet.refresh(known=name in gateway.fleet.snapshot.targets)
     await reply(response, await gateway.lives.load(name))

@@ -30,6 +30,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     floor: Class | None = None
     """The caller's requests are at least this sensitive; None when the key says nothing."""
+    operator: bool = False
+    """Whether the caller may change what runs: load and unload models."""
 
 
 class KeyRing:
@@ -121,7 +123,12 @@ class KeyRing:
             return False
         read = keys.digests(connection)
         self._callers = {
-            digest: Caller(id=key.id, name=key.name, floor=Class.parse(key.class_) if key.class_ else None)
+            digest: Caller(
+                id=key.id,
+                name=key.name,
+                floor=Class.parse(key.class_) if key.class_ else None,
+                operator=key.operator,
+            )
             for digest, key in read
             if key.revoked is None
         }

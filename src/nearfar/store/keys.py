@@ -42,6 +42,10 @@ MIGRATIONS = (
             "INSERT INTO nearfar_keys_version (version) VALUES (1)",
         ),
     ),
+    # Keys that were there before may no longer load and unload models: nobody said that they should.
+    Migration(
+        name="2-operator", statements=("ALTER TABLE nearfar_keys ADD COLUMN operator BIGINT NOT NULL DEFAULT 0",)
+    ),
 )
 
 
@@ -58,6 +62,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     last_used: int | None = None
     """When a gateway last saw it, to about a minute."""
     revoked: int | None = None
+    operator: bool = False
+    """Whether it may change what runs: load and unload models."""
 
 
 def prepare(connection: Connection) -> None:
@@ -65,7 +71,9 @@ def prepare(connection: Connection) -> None:
     migrate(connection, "keys", MIGRATIONS)
 
 
-def new(connection: Connection, name: str, *, floor: Class | None = None, ids: Ids | None = None) -> tuple[Key, str]:
+def new(
+    connection: Connection, name: str, *, floor: Class | None = None, operator: bool = False, ids: Ids | None = None
+) -> tuple[Key, str]:
     """A new key and its secret, which is nowhere to be had again."""
     if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
         raise BadRequestError(
@@ -80,11 +88,12 @@ def new(connection: Connection, name: str, *, floor: Class | None = None, ids: I
         last4=secret[-4:],
         class_=floor.label if floor is not None else "",
         created=time.time_ns(),
+        operator=operator,
     )
     with connection.transaction():
         connection.insert(
-            "INSERT INTO nearfar_keys (id, name, digest, last4, class, created)",
-            [(key.id, key.name, digest(secret).hex(), key.last4, key.class_, key.created)],
+            "INSERT INTO nearfar_keys (id, name, digest, last4, class, created, operator)",
+            [(key.id, key.name, digest(secret).hex(), key.last4, key.class_, key.created, int(operator))],
         )
         _changed(connection)
     return key, secret
@@ -143,7 +152,7 @@ def touch(connection: Connection, ids: list[str]) -> None:
             connection.execute("UPDATE nearfar_keys SET last_used = ? WHERE id = ?", (now, one))
 
 
-_COLUMNS = "id, name, last4, class, created, last_used, revoked"
+_COLUMNS = "id, name, last4, class, created, last_used, revoked, operator"
 
 
 def _keys(connection: Connection, rest: str, params: tuple[str, ...]) -> list[Key]:
@@ -159,6 +168,7 @@ def _key(row: Row) -> Key:
         created=row[4],
         last_used=row[5],
         revoked=row[6],
+        operator=bool(row[7]),
     )
 
 
