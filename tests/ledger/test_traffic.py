@@ -51,8 +51,8 @@ def test_calls_sizes_hours_and_classes(connection: Connection) -> None:
     assert found.cached_share == pytest.approx(0.4)
     assert found.retries == pytest.approx(1 / 9)
     assert found.hours == pytest.approx(2 / 10 * 730)
-    assert found.peak == pytest.approx(6 * 2 / 9)
-    assert found.classes == pytest.approx({"internal": 7 / 9, "restricted": 2 / 9})
+    assert found.peak == pytest.approx(6 * 2 / 10)
+    assert found.classes == pytest.approx({"internal": 8 / 10, "restricted": 2 / 10})
 
 
 def test_only_the_chosen_time_counts(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from nearfar.core.places import Class
 from nearfar.ledger.query import Filter
 from nearfar.store.connection import Connection, Value
 
@@ -27,47 +28,30 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     cached_share: float
     retries: float
     hours: float
-    """Hours per month in which calls came."""
+    """Hours per month in which anything was asked."""
     peak: float
-    """The busiest hour as a multiple of the mean of those hours."""
+    """Attempts in the busiest hour as a multiple of the mean of those hours, of all operations."""
     classes: dict[str, float]
-    """Class → share of the calls."""
+    """Class → share of the attempts."""
 
 
 def traffic(connection: Connection, where: Filter, operation: str = "chat") -> Traffic | None:
     """The traffic that ``where`` chooses; None when there was none. Raises StoreUnavailable."""
-    params: list[Value] = [operation]
-    condition = "operation = ? AND purpose = 'serve'"
-    for name, sign in (("since", ">="), ("until", "<")):
-        moment = getattr(where, name)
-        if moment is not None:
-            condition += f" AND begun {sign} ?"
-            params.append(moment)
-    rows = connection.rows(
-        # One pass over the table: an hour and a class have one row, so that a million entries become a few thousand.
-        f"SELECT begun / {_HOUR}, class, SUM(CASE WHEN parent = '' THEN 1 ELSE 0 END), COUNT(*), "  # noqa: S608
-        "SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), "
-        "SUM(CASE WHEN outcome = 'ok' THEN input_tokens ELSE 0 END), "
-        "SUM(CASE WHEN outcome = 'ok' THEN output_tokens ELSE 0 END), "
-        "SUM(CASE WHEN outcome = 'ok' THEN reasoning_tokens ELSE 0 END), "
-        "SUM(CASE WHEN outcome = 'ok' THEN cached_tokens ELSE 0 END) "
-        f"FROM nearfar_entries WHERE {condition} GROUP BY 1, 2",
-        params,
+    when, params = _when(where)
+    # Two passes without sorting, because a million entries are read: sums over the table, hours over their index.
+    (row,) = connection.rows(
+        f"SELECT {', '.join(_SUMS)} FROM nearfar_entries "  # noqa: S608 - no value among these
+        f"WHERE operation = ? AND purpose = 'serve'{when}",
+        [operation, *params],
     )
-    if not rows:
-        return None
-    per_hour: dict[int, int] = {}
-    per_class: dict[str, int] = {}
-    sums = [0] * 7
-    for hour, class_, *numbers in rows:
-        counts = [int(number or 0) for number in numbers]
-        per_hour[int(hour)] = per_hour.get(int(hour), 0) + counts[0]
-        per_class[str(class_)] = per_class.get(str(class_), 0) + counts[0]
-        sums = [total + count for total, count in zip(sums, counts, strict=True)]
-    calls, attempts, answered, tokens_in, tokens_out, reasoning, cached = sums
+    calls, attempts, answered, tokens_in, tokens_out, reasoning, cached, *classes = (int(each or 0) for each in row)
     if not calls:
         return None
-    busy = {hour: count for hour, count in per_hour.items() if count}
+    hours = connection.rows(
+        f"SELECT begun / {_HOUR}, COUNT(*) FROM nearfar_entries WHERE 1 = 1{when} GROUP BY 1",  # noqa: S608
+        params,
+    )
+    busy = {int(hour): int(count) for hour, count in hours}
     span = max(busy) - min(busy) + 1
     each = max(1, answered)
     return Traffic(
@@ -80,6 +64,30 @@ def traffic(connection: Connection, where: Filter, operation: str = "chat") -> T
         cached_share=min(1.0, cached / tokens_in) if tokens_in else 0.0,
         retries=max(0.0, attempts / calls - 1),
         hours=len(busy) / span * _MONTH_HOURS,
-        peak=max(1.0, max(busy.values()) * len(busy) / calls),
-        classes={name: count / calls for name, count in sorted(per_class.items()) if count},
+        peak=max(1.0, max(busy.values()) * len(busy) / sum(busy.values())),
+        classes={item.label: count / attempts for item, count in zip(Class, classes, strict=True) if count},
     )
+
+
+def _when(where: Filter) -> tuple[str, list[Value]]:
+    params: list[Value] = []
+    condition = ""
+    for moment, sign in ((where.since, ">="), (where.until, "<")):
+        if moment is not None:
+            condition += f" AND begun {sign} ?"
+            params.append(moment)
+    return condition, params
+
+
+_FIRST = "parent = ''"
+_ANSWERED = "outcome = 'ok'"
+_SUMS = (
+    f"SUM(CASE WHEN {_FIRST} THEN 1 ELSE 0 END)",
+    "COUNT(*)",
+    f"SUM(CASE WHEN {_ANSWERED} THEN 1 ELSE 0 END)",
+    f"SUM(CASE WHEN {_ANSWERED} THEN input_tokens ELSE 0 END)",
+    f"SUM(CASE WHEN {_ANSWERED} THEN output_tokens ELSE 0 END)",
+    f"SUM(CASE WHEN {_ANSWERED} THEN reasoning_tokens ELSE 0 END)",
+    f"SUM(CASE WHEN {_ANSWERED} THEN cached_tokens ELSE 0 END)",
+    *(f"SUM(CASE WHEN class = '{item.label}' THEN 1 ELSE 0 END)" for item in Class),
+)
