@@ -30,6 +30,8 @@ def test_ninety_devices_of_every_maker() -> None:
         ("3080 Ti", "rtx-3080-ti", 1, 12),
         ("2x RTX 3090", "rtx-3090", 2, 24),
         ("8 \u00d7 NVIDIA H200 SXM GPUs on a single node", "h200-sxm-141gb", 8, 141),
+        ("3090 24GB * 2", "rtx-3090", 2, 24),
+        ("RTX 4090 \u00d7 4", "rtx-4090", 4, 24),
         ("H100 x4", "h100-sxm-80gb", 4, 80),
         ("A100 80GB", "a100-sxm-80gb", 1, 80),
         ("A100 PCIe 40GB", "a100-pcie-40gb", 1, 40),

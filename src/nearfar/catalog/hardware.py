@@ -17,7 +17,7 @@ GIB = 1 << 30
 
 _MUST = re.compile(r"ti|super|xtx?|gre|ada|pro|max|ultra|sxm|pcie|nano|nx|agx|laptop|mobile|d|nvl|v|m|\d+[dm]")
 """Words that make another device of it, so that they may not be passed over."""
-_COUNT = re.compile(r"^\s*(\d{1,2})\s*[x\u00d7*]\s*(?=\D|\d{3,})|\s[x\u00d7](\d{1,2})\b", re.IGNORECASE)
+_COUNT = re.compile(r"^\s*(\d{1,2})\s*[x\u00d7*]\s*(?=\D|\d{3,})|\s[x\u00d7*]\s?(\d{1,2})\b(?!\s*gi?b)", re.IGNORECASE)
 _MEMORY = re.compile(r"\b(\d+(?:\.\d+)?)\s*gi?b\b", re.IGNORECASE)
 
 
