@@ -125,7 +125,7 @@ def test_an_empty_ledger(cli: Cli) -> None:
         (("--until", "2026-13-01"), "2026-13-01"),
         (("--since", "999999w"), "999999w"),
         (("--outcome", "foo"), "Use one of ok, error, cut, cancelled, open, unknown."),
-        (("--purpose", "foo"), "Use one of serve, probe."),
+        (("--purpose", "foo"), "Use one of serve, probe"),
         (("--place", "moon"), "Use one of device, lan, private-cloud, cloud."),
         (("--class", "secret", "-n", "3"), "Use one of public, internal, confidential, restricted."),
     ],
