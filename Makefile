@@ -23,6 +23,7 @@ TORCH := torch==2.13.0
 STAGE_INSTALL = $(PYTHON) -m pip --disable-pip-version-check --no-input --python $(STAGE)/bin/python install --quiet
 UV := .build/lock/bin/uv
 LITELLM := .build/peers/litellm/bin/litellm
+PRESIDIO := .build/peers/presidio/bin/python
 COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --upgrade
 
@@ -35,11 +36,11 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo serve install dev sdk node lint test test-quick test-all test-torch soak bench bench-peers docs lock clean
+.PHONY: help demo serve install dev sdk node lint test test-quick test-all test-torch soak bench bench-peers bench-privacy docs lock clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+		printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 demo: $(RUN) ## Watch real requests being answered near and far, each with its reason
 	$(BIN)/nearfar demo $(ARGS)
@@ -78,6 +79,9 @@ bench: $(RUN) ## Cost per request beside nginx's, in one run (needs nginx and wr
 
 bench-peers: $(RUN) $(LITELLM) ## The same load on LiteLLM, which it installs under .build
 	$(BIN)/python -m bench.peers --litellm $(LITELLM) $(ARGS)
+
+bench-privacy: $(RUN) $(LITELLM) $(PRESIDIO) ## What Presidio, LiteLLM and nearfar find in the same texts (needs labelled data)
+	$(BIN)/python -m bench.privacy_peers --presidio $(PRESIDIO) --litellm $(LITELLM:litellm=python) $(ARGS)
 
 docs: $(DEV) ## Write the generated parts of README and docs anew
 	$(BIN)/python -m tools.docs.generate $(ARGS)
@@ -145,6 +149,10 @@ $(LITELLM): | $(BIN)/python
 	$(PYTHON) -m venv --without-pip .build/peers/litellm
 	$(PYTHON) -m pip --disable-pip-version-check --no-input --python .build/peers/litellm/bin/python install --quiet \
 		'litellm[proxy]>=1.106,<1.107'
+
+$(PRESIDIO): | $(BIN)/python
+	$(PYTHON) -m venv --without-pip .build/peers/presidio
+	$(PYTHON) -m pip --disable-pip-version-check --no-input --python $@ install --quiet 'presidio-analyzer==2.2.366'
 
 $(UV): | $(BIN)/python
 	$(PYTHON) -m venv --without-pip .build/lock
