@@ -68,6 +68,7 @@ _SQLITE = "sqlite:///"
 
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
+    from nearfar.gateway.hedge import Runs
     from nearfar.gateway.masking import Masking
     from nearfar.gateway.observing import Observer
     from nearfar.gateway.reply_guard import ReplyGuard
@@ -311,10 +312,13 @@ def gateway(
             audit = _audit(loaded, observed, ids, watching.version if watching else "", demanded="never")
         deciding = Decider(fleet, health, observed, masks=watching is not None)
         observer = _observer(deciding, metrics, watching, audit)
+    running: Runs = attempts
+    if any(route.hedge_after is not None for route in settings.routes.values()):
+        running = _hedge(attempts, fleet, health, metrics)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
-        attempts=attempts,
+        attempts=running,
         metrics=metrics,
         lives=lives,
         guard=looking,
@@ -416,6 +420,13 @@ def _observer(decider: Decider, metrics: Metrics, guard: Guard | None, audit: Au
     from nearfar.gateway.observing import Observer
 
     return Observer(decider, metrics, guard=guard, audit=audit)
+
+
+def _hedge(attempts: Attempts, fleet: Fleet, health: Health, metrics: Metrics) -> Runs:
+    """Second attempts beside slow ones, for routes that want them."""
+    from nearfar.gateway.hedge import Hedge
+
+    return Hedge(attempts, fleet=fleet, health=health, metrics=metrics)
 
 
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str, *, demanded: str = "") -> Audit:

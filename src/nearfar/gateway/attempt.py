@@ -190,7 +190,7 @@ class Attempts:
             raise
         except asyncio.CancelledError:
             self._health.leave(deployment.name)
-            self._settle(begin, deployment, seen, began, "cancelled", "client_gone")
+            self._settle(begin, deployment, seen, began, "cancelled", "hedged" if exchange.lost else "client_gone")
             raise
         except BaseException:
             self._settle(begin, deployment, seen, began, "error", "internal_error")
@@ -374,7 +374,7 @@ class Attempts:
         request = exchange.asking
         price = deployment.price
         return Begin(
-            attempt=f"att-{request.id[4:]}-{exchange.attempts + 1}",
+            attempt=f"att-{request.id[4:]}-{exchange.attempts + exchange.serial + 1}",
             request=request.id,
             at=time.time_ns(),
             parent=exchange.attempt_id,

@@ -75,10 +75,12 @@ class Exchange:
         "heads_sent",
         "last_look",
         "like",
+        "lost",
         "prepared",
         "ranked",
         "request",
         "seen",
+        "serial",
         "started",
         "told",
         "wire",
@@ -105,6 +107,10 @@ class Exchange:
         self.ranked: Ranked | None = None
         self.like = False
         self.attempts = 0
+        self.serial = 0
+        """Attempts besides those counted here: the numbers of further ones begin after both."""
+        self.lost = False
+        """Whether its attempt is cancelled because another one was faster, and not because the client left."""
         self.attempt_id = ""
         """The present attempt; the parent of the next one."""
         self.attempt_deviations: tuple[str, ...] = ()
@@ -147,6 +153,32 @@ class Exchange:
         self._held = []
         self._held_bytes = 0
         self._renderer = self.wire.renderer(self.request, like)
+
+    @property
+    def out(self) -> Out:
+        """Where the client's bytes go."""
+        return self._out
+
+    def lane(self, out: Out) -> Exchange:
+        """An exchange for one of several attempts under way for the same request; ``adopt`` takes it back."""
+        made = Exchange(self.request, self.wire, out, self.started)
+        for name in _SHARED:
+            setattr(made, name, getattr(self, name))
+        made.deviations = list(self.deviations)
+        return made
+
+    def adopt(self, lane: Exchange) -> None:
+        """Go on where ``lane`` stands."""
+        sent = self.heads_sent or lane.heads_sent
+        for name in _TAKEN:
+            setattr(self, name, getattr(lane, name))
+        self.heads_sent = sent
+
+    def told_late(self, lines: bytes) -> bytes:
+        """What a head would have said, as a note in a stream whose head has gone out."""
+        assert self._renderer is not None
+        told = [line for line in lines.decode("ascii").splitlines() if not line.startswith(_KNOWN_BEFORE)]
+        return self._renderer.note("; ".join(told))
 
     async def deliver(self, chunks: Sequence[Chunk]) -> None:
         """Pass chunks on; before the first content they are held, so that another candidate may still answer."""
@@ -248,8 +280,7 @@ class Exchange:
         if not self.heads_sent:
             await self._send_head(renderer.content_type, cost=None, length=None)
             return
-        told = [line for line in self._told().decode("ascii").splitlines() if not line.startswith(_KNOWN_BEFORE)]
-        note = renderer.note("; ".join(told))
+        note = self.told_late(self._told())
         if note:
             await self._out.write(note)
 
@@ -291,6 +322,12 @@ class Exchange:
         return lines
 
 
+_SHARED = ("asking", "asking_wire", "attempt_id", "attempts", "decision", "prepared", "seen", "told", "would")
+_TAKEN = (
+    *("_held", "_held_bytes", "_renderer", "_restorer", "attempt_deviations", "attempt_id", "committed", "deviations"),
+    *("first", "last_look", "like", "ranked"),
+)
+"""What a lane begins with, and what is taken from it when it has won."""
 _KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:", "x-nearfar-would:")
 """What the head of a reply says even before anybody knows who will answer."""
 

@@ -23,10 +23,10 @@ from nearfar.core.errors import (
     NearfarError,
 )
 from nearfar.core.routing import Decision, Ranked, Route
-from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
+from nearfar.gateway.hedge import Runs
 from nearfar.gateway.life import Lives
 from nearfar.gateway.lines import Line
 from nearfar.gateway.metrics import Metrics
@@ -54,7 +54,7 @@ class Pipeline:
         *,
         fleet: Fleet,
         decider: Decider,
-        attempts: Attempts,
+        attempts: Runs,
         metrics: Metrics,
         lives: Lives | None = None,
         guard: Guard | None = None,

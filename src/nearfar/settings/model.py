@@ -274,6 +274,9 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """For ``strategy = "shadow"``: who is asked a second time, unseen by the client, with a share of the traffic."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Where its requests stand in a queue. A request may lower it (``x-nearfar-priority: low``), never raise it."""
+    hedge_after: float | None = None
+    """Seconds without content after which another allowed deployment is asked besides the first one: whoever has
+    content first answers, the other one is cancelled, and both are paid for. Unset: never."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
