@@ -83,6 +83,7 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
     return {
         "rows": len(scored),
         "mean_absolute_error": round(statistics.fmean(errors), 4) if errors else None,
+        "median_absolute_error": round(statistics.median(errors), 4) if errors else None,
         "worst": round(max(errors), 4) if errors else None,
         "inside_range": round(sum(each.inside for each in scored) / len(scored), 4) if scored else None,
         "median_high_over_low": round(statistics.median(widths), 3) if widths else None,

@@ -36,19 +36,28 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     high: float
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one engine comes to of the roofline."""
+
+    id: str
+    dense: Span
+    moe: Span
+
+
 class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For many users at once."""
 
     bandwidth: float
     compute: float
     reserve_gb: float
-    dense: Span
-    moe: Span
-    kinds: dict[str, float]
     two_or_more: float
-    vllm: float
-    vllm_moe: float
-    others: float
+    kinds: dict[str, float]
+    engine: tuple[Share, ...]
+
+    def span(self, engine: str, *, moe: bool) -> Span:
+        """The share of ``engine``; of the last one for engines that are not listed."""
+        share = next((each for each in self.engine if each.id == engine), self.engine[-1])
+        return share.moe if moe else share.dense
 
 
 class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

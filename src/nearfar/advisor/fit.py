@@ -169,7 +169,7 @@ def _place(
     # Without its memory being known, the machine is believed to have enough.
     missing = max(0.0, beside - rig.ram * 0.85) if rig.ram else 0.0
     on_disk = min(0.95, missing / weights.total)
-    crowded = bool(rig.ram) and beside > rig.ram * 2 / 3
+    crowded = bool(rig.ram) and beside > 0.6 * rig.ram
     if model.moe:
         return layers, Placed(experts_beside=share, on_disk=on_disk, crowded=crowded), beside
     return layers, Placed(layers_beside=share, on_disk=on_disk, crowded=crowded), beside

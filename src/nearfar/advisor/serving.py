@@ -52,12 +52,8 @@ def serve(model: Model, weights: Weights, run: Run, rig: Rig, constants: Constan
     step = max(weights.read(batch) / bandwidth, operations * batch / compute)
     step += batch * per_token * (load.prompt + load.answer / 2) / bandwidth
     out = batch * load.answer / (load.answer * step + batch * operations * load.prompt / compute)
-    span = rules.moe if model.moe else rules.dense
+    span = rules.span(run.engine, moe=model.moe is not None)
     factor = rules.kinds.get(rig.device.kind, 1.0) * (rules.two_or_more if rig.count > 1 else 1.0)
-    if run.engine in {"llama.cpp", "transformers"}:
-        factor *= rules.others
-    elif run.engine == "vllm":
-        factor *= rules.vllm_moe if model.moe else rules.vllm
     basis = f"{batch} sequences of {load.prompt} + {load.answer} tokens; {span.low:g} to {span.high:g} of the roofline"
     figure = Figure(low=span.low * out, value=span.value * out, high=span.high * out, basis=basis)
     figure = figure.times(factor)
