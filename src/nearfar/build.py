@@ -287,9 +287,10 @@ def gateway(
     if any(route.affinity for route in settings.routes.values()):
         conversations = key_in(private(loaded.folders.state) / "conversations.key")
     decider = Decider(fleet, health, rules, masks=masking is not None, loads=loads, limits=limits, key=conversations)
+    slots = Slots(loads, metrics, longest=settings.queue.longest, seconds=settings.queue.seconds)
     rewriting = None
     if masking is not None and rules.rewrites:
-        rewriting = _rewriting(decider, fleet, masking, metrics, rules)
+        rewriting = _rewriting(decider, fleet, masking, metrics, rules, slots)
     attempts = Attempts(
         sealer=sealer,
         transport=transport,
@@ -325,7 +326,7 @@ def gateway(
         witness=witness,
         observer=observer,
         patience=Patience(health, limits, settings.retries),
-        slots=Slots(loads, metrics, longest=settings.queue.longest, seconds=settings.queue.seconds),
+        slots=slots,
     )
     return Gateway(
         settings=settings,
@@ -407,12 +408,16 @@ def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:
     return Masking(guard, rules, key_in(private(loaded.folders.state) / "masks.key"))
 
 
-def _rewriting(decider: Decider, fleet: Fleet, masking: Masking, metrics: Metrics, rules: Rules) -> Rewriting:
+def _rewriting(
+    decider: Decider, fleet: Fleet, masking: Masking, metrics: Metrics, rules: Rules, slots: Slots
+) -> Rewriting:
     """Questions without private facts, where the policy lets a class go further in that form."""
     from nearfar.gateway.rewriting import Rewriting
     from nearfar.gateway.rewriting_prompts import shipped
 
-    return Rewriting(decider=decider, fleet=fleet, masking=masking, metrics=metrics, rules=rules, prompts=shipped())
+    return Rewriting(
+        decider=decider, fleet=fleet, masking=masking, metrics=metrics, rules=rules, prompts=shipped(), slots=slots
+    )
 
 
 def _observer(decider: Decider, metrics: Metrics, guard: Guard | None, audit: Audit | None) -> Observer:

@@ -20,9 +20,11 @@ from nearfar.gateway import rewriting_prompts
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.guard import Guard
+from nearfar.gateway.load import Loads
 from nearfar.gateway.masking import Masking
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.rewriting import Rewriting
+from nearfar.gateway.slots import Slots
 from nearfar.policy import presets
 from nearfar.policy.rules import Rules
 from nearfar.privacy.scan import Scanner
@@ -55,7 +57,7 @@ def said(text: str, **more: object) -> bytes:
     )
 
 
-def rewriting(made: House, rules: Rules = RULES) -> Pipeline:
+def rewriting(made: House, rules: Rules = RULES, slots: Slots | None = None) -> Pipeline:
     """The house with masks and rewriting, as ``build`` joins them."""
     guard = Guard(rules, lambda harmless: Scanner(detectors=(), harmless=harmless))
     masking = Masking(guard, rules, b"k" * 32)
@@ -75,6 +77,7 @@ def rewriting(made: House, rules: Rules = RULES) -> Pipeline:
             metrics=made.metrics,
             rules=rules,
             prompts=rewriting_prompts.shipped(),
+            slots=slots,
         ),
     )
     return Pipeline(fleet=made.fleet, decider=decider, attempts=attempts, metrics=made.metrics, guard=guard)
@@ -300,6 +303,29 @@ def test_who_may_not_see_the_request_is_not_asked_to_rewrite_it(tmp_path: Path, 
                 out = await ask(made)
                 assert json.loads(out.body)["error"]["code"] in {"rewriting_failed", "pii_blocked"}
                 assert near.requests == cloud.requests == []
+
+    run(scenario())
+
+
+def test_a_busy_near_model_is_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        loads = Loads()
+        async with upstream(said(QUESTION), said(MERGED)) as near, upstream(every=said(OUTSIDE)) as cloud:
+            targets = (target("near", near.port, Place.DEVICE, slots=1), target("far", cloud.port))
+            local = Route(name="local", strategy="local-only", deployments=("near",))
+            only = Route(name="main", strategy="cloud-only", deployments=("far",))
+            async with house(tmp_path, snapshot(*targets, routes={"local": local, "main": only})) as made:
+                slots = Slots(loads, made.metrics, longest=4, seconds=20.0)
+                made.pipeline = rewriting(made, slots=slots)
+                line = loads.of(targets[0].deployment).line
+                line.busy = 1  # somebody else is being answered
+                asking = asyncio.create_task(ask(made))
+                while not line.waiting:
+                    await asyncio.sleep(0)
+                assert near.requests == []
+                slots.give(line)
+                assert (await asking).status == 200
+                assert (len(near.requests), line.busy) == (2, 0)
 
     run(scenario())
 

@@ -8,7 +8,8 @@ What the near model writes is material: ``masking`` says whether it may leave.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +25,7 @@ from nearfar.gateway.fleet import Fleet, Snapshot, Target
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.rewriting_check import CODE, Bound
 from nearfar.gateway.rewriting_prompts import Prompt, fill, fitting
+from nearfar.gateway.slots import Slots
 from nearfar.policy.rules import Rules
 from nearfar.wire.openai_chat import CLIENT
 
@@ -93,6 +95,7 @@ class Rewriting:
         metrics: Metrics,
         rules: Rules,
         prompts: Sequence[Prompt],
+        slots: Slots | None = None,
     ) -> None:
         self._decider = decider
         self._fleet = fleet
@@ -100,6 +103,7 @@ class Rewriting:
         self._metrics = metrics
         self._rules = rules
         self._prompts = prompts
+        self._slots = slots
 
     async def run(
         self, attempts: Attempts, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target
@@ -191,6 +195,20 @@ class Rewriting:
         )
         return helpers, snapshot
 
+    @asynccontextmanager
+    async def _slot(
+        self, exchange: Exchange, helpers: Decision, ranked: Ranked, snapshot: Snapshot
+    ) -> AsyncIterator[None]:
+        """A slot of a busy near model, waited for like anybody's."""
+        if self._slots is None or ranked.candidate.deployment.slots is None:
+            yield
+            return
+        _, line = await self._slots.take(exchange, helpers, ranked, snapshot, alone=True)
+        try:
+            yield
+        finally:
+            self._slots.give(line)
+
     async def _near(
         self, attempts: Attempts, exchange: Exchange, decision: Decision, asked: Request, costs: list[int | None]
     ) -> str:
@@ -199,7 +217,8 @@ class Rewriting:
         for item in helpers.ranked:
             target = snapshot.targets[item.candidate.deployment.name]
             try:
-                question, cut, cost = await _collect(attempts, exchange, helpers, item, target, asked)
+                async with self._slot(exchange, helpers, item, snapshot):
+                    question, cut, cost = await _collect(attempts, exchange, helpers, item, target, asked)
             except NearfarError as error:
                 failed = error
                 continue
@@ -224,7 +243,8 @@ class Rewriting:
             for item in helpers.ranked:
                 target = snapshot.targets[item.candidate.deployment.name]
                 try:
-                    return await attempts.run(exchange, helpers, item, target)
+                    async with self._slot(exchange, helpers, item, snapshot):
+                        return await attempts.run(exchange, helpers, item, target)
                 except NearfarError as error:
                     if exchange.committed:
                         raise
