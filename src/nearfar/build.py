@@ -168,6 +168,8 @@ class Gateway:
         self._ledger.start()
         if self._audit is not None:
             self._audit.start()
+        if self.responses is not None:
+            self.responses.start()
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
@@ -485,7 +487,14 @@ def _responses(loaded: Loaded, url: str) -> Responses | None:
     else:
         key = key_in(private(loaded.folders.state) / "responses.key")
     highest = Class.parse(setting.highest_class)
-    return Responses(url, Cipher(key), keep_seconds=round(setting.keep_hours * 3600), highest=highest)
+    return Responses(
+        url,
+        Cipher(key),
+        keep_seconds=round(setting.keep_hours * 3600),
+        highest=highest,
+        most=setting.most_per_caller,
+        most_bytes=setting.most_mb_per_caller * 1_000_000,
+    )
 
 
 def _transport(loaded: Loaded, sealer: Sealer, burst: Burst) -> Transport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Cli
 from tests.cli.serving import serving
+
+from nearfar.core.places import Class
+from nearfar.store.cipher import Cipher
+from nearfar.store.responses import Responses
 
 
 @pytest.fixture
@@ -147,3 +152,17 @@ def test_workers_know_their_configuration(cli: Cli) -> None:
     with serving(cli.home, "--config", config, "--workers", "2") as running:
         args = (*QUICK, "--config", config, "--set", f"server.port={running.url.rpartition(':')[2]}")
         assert report(cli, *args)["running gateway"]["state"] == "ok"
+
+
+def test_what_is_kept_of_responses_is_told(cli: Cli, database_url: str) -> None:
+    asking = {"NEARFAR_LEDGER__URL": database_url}
+    assert "kept responses" not in report(cli, *QUICK, **asking), "nobody keeps any"
+    kept = Responses(database_url, Cipher(bytes(32)), keep_seconds=3600, highest=Class.INTERNAL)
+    with contextlib.closing(kept):
+        for number in range(3):
+            owner = f"key_{number % 2}"
+            kept.put(id=f"resp_{number}", owner=owner, class_=Class.PUBLIC, response=b"{}", input=b"[]")
+    told = report(cli, *QUICK, "--set", "responses.keep_hours=1", **asking)["kept responses"]
+    assert told["state"] == "ok"
+    assert told["detail"].startswith("3 kept of 2 callers")
+    assert report(cli, *QUICK, **asking)["kept responses"]["state"] == "warn"

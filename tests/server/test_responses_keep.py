@@ -13,6 +13,7 @@ from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.gateway.exchange import Headers, read_lines
 from nearfar.server.responses_keep import Keeping, followed
+from nearfar.store.responses import Put
 from nearfar.wire.openai_responses_parse import parse
 from nearfar.wire.openai_responses_render import Told
 
@@ -48,18 +49,19 @@ class Store:
 
     highest = Class.INTERNAL
 
-    def __init__(self, client: Client, *, away: bool = False, taken: bool = False) -> None:
+    def __init__(self, client: Client, *, away: bool = False, taken: bool = False, removed: int = 0) -> None:
+        self._removed = removed
         self.put_with: dict[str, Any] = {}
         self._client = client
         self._away = away
         self._taken = taken
 
-    def put(self, **values: Any) -> bool:
+    def put(self, **values: Any) -> Put:
         if self._away:
             raise StoreUnavailable("The database is away.")
         assert "end" not in self._client.order, "kept before the last byte"
         self.put_with = values
-        return not self._taken
+        return Put(kept=not self._taken, removed=self._removed)
 
 
 HEADERS: Headers = [(b"content-type", b"x"), (b"content-length", b"0")]
@@ -67,10 +69,16 @@ LINES = b"x-nearfar-class: internal\r\n"
 
 
 def answered(
-    *, stream: bool, lines: bytes = LINES, away: bool = False, taken: bool = False, status: int = 200
+    *,
+    stream: bool,
+    lines: bytes = LINES,
+    away: bool = False,
+    taken: bool = False,
+    removed: int = 0,
+    status: int = 200,
 ) -> tuple[Client, Store]:
     client = Client()
-    store: Any = Store(client, away=away, taken=taken)
+    store: Any = Store(client, away=away, taken=taken, removed=removed)
     request = parse(json.dumps({"model": "m", "input": "hi", "stream": stream}).encode(), "req-1")
     told = Told(store=True)
     keeping = Keeping(client, store, request, told, count=client.counted.append)
@@ -118,6 +126,16 @@ def test_what_could_not_be_kept_is_given_and_told(away: bool) -> None:
     assert b": x-nearfar-deviations: dropped:store\n" in client.data
     assert client.counted == ["dropped:store"]
     assert b"response.completed" in client.data
+
+
+def test_what_had_to_go_for_it_is_told() -> None:
+    client, _ = answered(stream=False, removed=3)
+    assert client.headers[b"x-nearfar-deviations"] == b"removed:responses=3"
+    assert json.loads(client.data)["store"] is True
+    client, _ = answered(stream=True, removed=1)
+    assert b": x-nearfar-deviations: removed:responses=1\n" in client.data
+    assert b'"store":true' in client.data
+    assert client.counted == ["removed:responses=1"]
 
 
 @pytest.mark.parametrize("lines", [b"", b"x-nearfar-class: restricted\r\nx-nearfar-deviations: renamed:x\r\n"])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store.cipher import Cipher
-from nearfar.store.database import connect
-from nearfar.store.responses import PURGE_SECONDS, Responses
+from nearfar.store.database import connect, migrate
+from nearfar.store.responses import MIGRATIONS, PURGE_SECONDS, Put, Responses, sizes
 
 KEY = os.urandom(32)
 WORDS = b'{"id":"r","output":"the patient has a secret"}'
@@ -28,8 +29,8 @@ class Clock:
         return self.now
 
 
-def opened(url: str, clock: Clock, *, key: bytes = KEY, highest: Class = Class.INTERNAL) -> Responses:
-    return Responses(url, Cipher(key), keep_seconds=3600, highest=highest, clock=clock)
+def opened(url: str, clock: Clock, *, key: bytes = KEY, highest: Class = Class.INTERNAL, **more: int) -> Responses:
+    return Responses(url, Cipher(key), keep_seconds=3600, highest=highest, clock=clock, **more)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def responses(database_url: str, clock: Clock) -> Iterator[Responses]:
 
 
 def keep(responses: Responses, id_: str = "resp_1", owner: str = "key_a", class_: Class = Class.INTERNAL) -> bool:
-    return responses.put(id=id_, owner=owner, class_=class_, response=WORDS, input=ITEMS)
+    return responses.put(id=id_, owner=owner, class_=class_, response=WORDS, input=ITEMS).kept
 
 
 def test_it_is_its_owners_until_its_time_is_over(responses: Responses, clock: Clock) -> None:
@@ -127,3 +128,87 @@ def test_a_lost_connection_is_replaced(responses: Responses) -> None:
     keep(responses)
     responses.close()
     assert responses.get("resp_1", "key_a") is not None
+
+
+def ids(url: str) -> list[str]:
+    with closing(connect(url)) as connection:
+        return [row[0] for row in connection.rows("SELECT id FROM nearfar_responses ORDER BY id")]
+
+
+def test_a_callers_oldest_goes_where_it_has_too_many(database_url: str, clock: Clock) -> None:
+    with closing(opened(database_url, clock, most=2)) as responses:
+        told = []
+        for number in range(4):
+            clock.now += 1
+            values: Any = {"owner": "key_a", "class_": Class.INTERNAL, "response": WORDS, "input": ITEMS}
+            told.append(responses.put(id=f"resp_{number}", **values))
+        keep(responses, "resp_other", owner="key_b")
+        assert told == [Put(kept=True), Put(kept=True), Put(kept=True, removed=1), Put(kept=True, removed=1)]
+        assert ids(database_url) == ["resp_2", "resp_3", "resp_other"], "another caller's share is its own"
+
+
+def test_a_caller_has_so_many_bytes_and_one_that_is_more_is_not_kept(database_url: str, clock: Clock) -> None:
+    def put(responses: Responses, id_: str, size: int) -> Put:
+        clock.now += 1
+        words = os.urandom(size).hex().encode()
+        return responses.put(id=id_, owner="key_a", class_=Class.INTERNAL, response=b'"' + words + b'"', input=b"[]")
+
+    with closing(opened(database_url, clock, most_bytes=20_000)) as responses:
+        assert [put(responses, f"resp_{number}", 3000).removed for number in range(6)] == [0, 0, 0, 0, 1, 1]
+        assert put(responses, "resp_big", 9000) == Put(kept=True, removed=3)
+        assert put(responses, "resp_huge", 40_000) == Put(kept=False)
+        assert ids(database_url) == ["resp_5", "resp_big"]
+        found = responses.get("resp_big", "key_a")
+        assert found is not None
+        assert len(found.response) == 18_002
+
+
+def test_a_long_conversation_takes_little_room(responses: Responses, database_url: str) -> None:
+    items = b"[%b]" % b",".join([ITEMS[1:-1]] * 5000)
+    responses.put(id="resp_1", owner="key_a", class_=Class.INTERNAL, response=WORDS, input=items)
+    with closing(connect(database_url)) as connection:
+        found = sizes(connection)
+    assert (found.count, found.callers, found.bytes) == (1, 1, found.largest)
+    assert found.bytes < len(items) / 10
+    stored = responses.get("resp_1", "key_a")
+    assert stored is not None
+    assert bytes(stored.input) == items
+
+
+def test_rows_from_before_are_read_counted_and_removed(database_url: str, clock: Clock) -> None:
+    with closing(connect(database_url)) as connection:
+        migrate(connection, "responses", MIGRATIONS[:1])
+        now, expires = int(clock.now), int(clock.now) + 3600
+        plain = b'{"response":%b,"input":%b}' % (WORDS, ITEMS)
+        cipher = Cipher(KEY)
+        content = cipher.encrypt(plain, "\0".join(("resp_0", "key_a", "internal", str(now), str(expires))))
+        connection.insert(
+            "INSERT INTO nearfar_responses (id, owner, class, created, expires, key, content)",
+            [("resp_0", "key_a", "internal", now, expires, cipher.id, content)],
+        )
+    with closing(opened(database_url, clock, most=1)) as responses:
+        found = responses.get("resp_0", "key_a")
+        assert found is not None
+        assert bytes(found.response) == WORDS
+        with closing(connect(database_url)) as connection:
+            assert sizes(connection).bytes == len(content)
+        clock.now += 1
+        assert keep(responses, "resp_1")
+        assert ids(database_url) == ["resp_1"]
+
+
+def test_nothing_is_kept_where_nothing_ever_was(database_url: str) -> None:
+    with closing(connect(database_url)) as connection:
+        assert sizes(connection).count == 0
+        assert not connection.table_exists("nearfar_responses")
+
+
+def test_what_is_over_also_goes_while_nothing_comes(responses: Responses, database_url: str, clock: Clock) -> None:
+    keep(responses)
+    clock.now += 3599
+    assert responses.purge() == 0
+    clock.now += 1
+    assert responses.purge() == 1
+    assert ids(database_url) == []
+    responses.start()
+    responses.close()  # ends what watches

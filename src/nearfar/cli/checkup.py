@@ -5,6 +5,7 @@ They change nothing, and the only network they use is loopback.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import platform
@@ -303,6 +304,28 @@ def models(loaded: Loaded) -> Iterator[Check]:
                 detail=f"needs {size(needed)} of memory, models may take {size(budget)}",
                 next="Lower engine.slots or engine.context, raise engine.memory_mb, or use a smaller model.",
             )
+
+
+def responses(loaded: Loaded) -> Iterator[Check]:
+    """How much is kept of callers' responses, where any are; nothing where none ever were."""
+    from nearfar.store.database import connect
+    from nearfar.store.responses import sizes
+
+    setting, url = loaded.settings.responses, loaded.ledger_url
+    local = url.startswith("sqlite:///")
+    if local and not Path(url.removeprefix("sqlite:///")).exists():
+        return
+    if not local and not is_loopback(urlsplit(url).hostname or "localhost"):
+        return  # it is on another machine, and not asked
+    with contextlib.closing(connect(url)) as connection:
+        found = sizes(connection)
+    if not found.count and not setting.keep_hours:
+        return
+    detail = f"{found.count} kept of {found.callers} callers, {found.bytes / 1e6:.1f} MB"
+    if found.callers:
+        detail += f", the largest share {found.largest / 1e6:.1f} MB"
+    hint = "" if setting.keep_hours else "responses.keep_hours = 0: they go at the next start that keeps responses."
+    yield Check(name="kept responses", state="ok" if setting.keep_hours else "warn", detail=detail, next=hint)
 
 
 def ledger(loaded: Loaded) -> Iterator[Check]:

@@ -62,6 +62,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("models", checkup.models),
         ("local runtimes", checkup.runtimes),
         ("ledger", checkup.ledger),
+        ("kept responses", checkup.responses),
         ("audit", checkup_audit.audit),
     ):
         yield from _kept(name, check, loaded)

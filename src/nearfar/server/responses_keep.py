@@ -15,7 +15,7 @@ from nearfar.core.chat import Request
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.gateway.exchange import Headers, Out, read_lines
-from nearfar.store.responses import Responses
+from nearfar.store.responses import Put, Responses
 from nearfar.wire.base import Renderer
 from nearfar.wire.openai_responses import renderer
 from nearfar.wire.openai_responses_items import as_items
@@ -25,6 +25,8 @@ from nearfar.wire.openai_responses_render import Plain, Stream, Told
 log = logging.getLogger("nearfar.responses")
 
 DROPPED = b"dropped:store"
+REMOVED = "removed:responses"
+"""How many of the caller's oldest responses had to go for a new one."""
 _TOLD = b"x-nearfar-deviations"
 
 
@@ -64,7 +66,7 @@ class Keeping:
         if self._class is None or self._class > self._kept.highest:
             self._told.store = False
             self._count(DROPPED.decode())
-            headers = _with_dropped(headers)
+            headers = _with(headers, DROPPED)
         if self._request.stream:
             await self._out.start(status, headers)
         else:
@@ -76,30 +78,40 @@ class Keeping:
 
     async def end(self, data: bytes) -> None:
         """Keep the response, then let the last bytes go."""
-        dropped = self._told.store and not await self._keep()
-        if dropped:
-            self._told.store = False
-            self._count(DROPPED.decode())
+        deviation = await self._kept_or_told() if self._told.store else b""
         if self._head is not None:
             status, headers = self._head
             if not self._told.store:
                 data = ours(msgspec.json.decode(data, type=dict[str, msgspec.Raw]), self._told)
                 headers = [item for item in headers if item[0] != b"content-length"]
                 headers.append((b"content-length", b"%d" % len(data)))
-            await self._out.start(status, _with_dropped(headers) if dropped else headers)
-        elif dropped:
-            await self._out.write(b": %b: %b\n" % (_TOLD, DROPPED))
+            await self._out.start(status, _with(headers, deviation) if deviation else headers)
+        elif deviation:
+            await self._out.write(b": %b: %b\n" % (_TOLD, deviation))
         await self._out.end(data)
 
     async def abort(self) -> None:
         """Pass on."""
         await self._out.abort()
 
-    async def _keep(self) -> bool:
-        """Whether the response is in the store now."""
+    async def _kept_or_told(self) -> bytes:
+        """Put the response into the store; what has to be told of that, empty for nothing."""
+        put = await self._keep()
+        if not put.kept:
+            self._told.store = False
+            deviation = DROPPED.decode()
+        elif put.removed:
+            deviation = f"{REMOVED}={put.removed}"
+        else:
+            return b""
+        self._count(deviation)
+        return deviation.encode()
+
+    async def _keep(self) -> Put:
+        """What became of it in the store."""
         final = b"" if self._current is None else self._current.final
         if not final or self._class is None:
-            return False
+            return Put(kept=False)
         which = msgspec.json.decode(final, type=_Named).id
         items = msgspec.json.encode(as_items(self._request.fields.get("input")))
         try:
@@ -114,7 +126,7 @@ class Keeping:
         except StoreUnavailable as error:
             # The answer is there and paid for: it is given, and told not to be kept.
             log.warning("a response was not kept: %s", error.text)
-            return False
+            return Put(kept=False)
 
 
 class _Named(msgspec.Struct):
@@ -133,7 +145,7 @@ def followed(told: Told, keeping: Keeping | None) -> Callable[[Request, bool], R
     return make
 
 
-def _with_dropped(headers: Headers) -> Headers:
+def _with(headers: Headers, deviation: bytes) -> Headers:
     told = next((value for name, value in headers if name == _TOLD), None)
     rest = [item for item in headers if item[0] != _TOLD]
-    return [*rest, (_TOLD, DROPPED if told is None else b"%b, %b" % (told, DROPPED))]
+    return [*rest, (_TOLD, deviation if told is None else b"%b, %b" % (told, deviation))]

@@ -58,6 +58,8 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("ledger", "flush_seconds"), 0.01, 60),
     (("audit", "wait"), 0.1, 600),
     (("responses", "keep_hours"), 0, 24 * 365),
+    (("responses", "most_per_caller"), 0, None),
+    (("responses", "most_mb_per_caller"), 0, None),
     (("queue", "longest"), 0, 100_000),
     (("queue", "seconds"), 0.1, 86_400),
     (("discovery", "refresh_seconds"), 0.1, None),

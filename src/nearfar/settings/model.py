@@ -180,6 +180,10 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How long a response is kept for its caller; 0 keeps none. OpenAI's own service keeps them for 30 days."""
     highest_class: ClassName = "internal"
     """Responses of a higher class are not kept."""
+    most_per_caller: int = 10_000
+    """Responses kept for one caller (without keys: for all); one more, and the oldest goes. 0: any number."""
+    most_mb_per_caller: int = 256
+    """MB of them, compressed and encrypted; more, and the oldest go. 0: any size."""
     key: str = ""
     """Where the key (32 bytes, as 64 hexadecimal digits) is: ``env:NAME`` or ``file:PATH``; empty: ``responses.key`` in
     the state folder. Gateways that share a database need the same."""
