@@ -16,23 +16,32 @@ HEAD_START = {"high": -30.0, "normal": 0.0, "low": 30.0}
 class Answering(Protocol):
     """What tells when a client saw something: the exchange."""
 
-    started: float
-    first: float | None
+    @property
+    def started(self) -> float:
+        """When the request came."""
+        ...
+
+    @property
+    def first(self) -> float | None:
+        """Seconds from then to the first content; None before it."""
+        ...
 
 
 class Run:
     """An attempt under way."""
 
-    __slots__ = ("began", "exchange", "limit", "line", "load", "others", "tokens")
+    __slots__ = ("began", "exchange", "limit", "load", "others", "tokens")
 
-    def __init__(self, load: Load, began: float, tokens: int, limit: int | None, exchange: Answering | None) -> None:
+    def __init__(
+        self, load: Load, began: float, tokens: int, limit: int | None, exchange: Answering | None, others: int = 0
+    ) -> None:
+        """``others``: attempts that were under way there when it began."""
         self.load = load
-        self.line = load.line
         self.began = began
         self.tokens = tokens
         self.limit = limit
         self.exchange = exchange
-        self.others = len(load.line.runs)
+        self.others = others
 
     def loaded(self) -> None:
         """Its model is in memory only now: what that took is no part of its speed."""

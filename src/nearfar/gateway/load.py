@@ -25,8 +25,14 @@ FORGET = 0.96
 _CALM = 0.1
 """Seconds after which new attempts are added up, where there are fewer than ``_MANY``."""
 _MANY = 16
+_FEW = 4
+"""Attempts each of which is added up at once: the first ones teach the most."""
 _PRIOR = 0.5
 """Attempts that the assumed pace counts for."""
+
+
+Noted = tuple[int, int, float | None, float, Usage | None]
+"""Tokens of prompt, others in flight, seconds to the first content and to the end, usage."""
 
 
 class Fit:
@@ -89,7 +95,7 @@ class Load:
         self.line = line
         self.slots: int | None = None
         """What its deployment was said to answer at once when somebody last looked."""
-        self.noted: deque[tuple[int, int, float | None, float, int | None]] = deque(maxlen=KEPT)
+        self.noted: deque[Noted] = deque(maxlen=KEPT)
         self._assumed = assumed
         self._pace = assumed
         self._first, self._decode = Fit(), Fit()
@@ -105,29 +111,29 @@ class Load:
         if noted and (len(noted) >= _MANY or now - self._read >= _CALM or self._samples < _MANY):
             self._read = now
             while noted:
-                self._learn(*noted.popleft())
+                self._learn(noted.popleft())
+                if self._samples < _FEW:
+                    self._pace = self._summed()
             self._pace = self._summed()
         return self._pace
 
-    def _learn(self, tokens: int, others: int, first: float | None, total: float, output: int | None) -> None:
+    def _learn(self, noted: Noted) -> None:
+        tokens, others, first, total, usage = noted
         pace = self._pace
         self._samples += 1
-        crowd = min(others, CROWDS - 1)
-        if first is not None:
-            expected = pace.begin(tokens, others)
-            if first > 0 and self._samples > 1:
-                off = min(9.0, abs(expected - first) / first)
-                self._error = off if self._error is None else 0.9 * self._error + 0.1 * off
-            if self._samples > _MANY:
-                # One that was held up by something else is not what the next one is to expect.
-                first = min(first, 4 * expected)
-            if crowd and expected > 0:
-                calm = expected / self._crowded[crowd]
-                self._crowded[crowd] += 0.1 * (max(1.0, first / calm) - self._crowded[crowd])
-            self._first.add(tokens, first / self._crowded[crowd], 1 / max(expected, 1e-4) ** 2)
+        output = None
+        if usage is not None:
+            output = usage.output
+            if usage.cached and usage.input:
+                tokens = round(tokens * max(0.0, 1 - usage.cached / usage.input))
+            if not output and first is None:
+                first = total  # vectors: what they take is their prompt
+        expected = pace.begin(tokens, others)
+        if first is not None and first > 0:
+            self._learn_first(tokens, others, first, expected)
         if output:
             self._lengths.append(output)
-            begun = pace.begin(tokens, others) if first is None else first
+            begun = expected if first is None else first
             if first is None and self._samples == 1:
                 # Nobody has seen yet how the time is shared between prompt and answer.
                 begun = total * begun / (begun + pace.token(others) * output)
@@ -136,9 +142,21 @@ class Load:
             if steps > 0:
                 each = max(0.0, total - begun) / steps
                 self._decode.add(others, each, steps / max(pace.token(others), 1e-5) ** 2)
-        self._pace = self._summed(quick=True)
 
-    def _summed(self, *, quick: bool = False) -> Pace:
+    def _learn_first(self, tokens: int, others: int, first: float, expected: float) -> None:
+        if self._samples > 1:
+            off = min(9.0, abs(expected - first) / first)
+            self._error = off if self._error is None else 0.9 * self._error + 0.1 * off
+        if self._samples > _MANY:
+            # One that was held up by something else is not what the next one is to expect.
+            first = min(first, 4 * expected)
+        crowd = min(others, CROWDS - 1)
+        if crowd and expected > 0:
+            calm = expected / self._crowded[crowd]
+            self._crowded[crowd] += 0.1 * (max(1.0, first / calm) - self._crowded[crowd])
+        self._first.add(tokens, first / self._crowded[crowd], 1 / max(expected, 1e-4) ** 2)
+
+    def _summed(self) -> Pace:
         assumed = self._assumed
         first, prefill = self._first.line(assumed.first, assumed.prefill, _PRIOR * self._weight(self._first))
         decode, crowd = self._decode.line(assumed.decode, assumed.crowd, _PRIOR * self._weight(self._decode))
@@ -148,7 +166,7 @@ class Load:
             decode=decode,
             crowd=crowd,
             crowded=tuple(self._crowded),
-            answers=self._pace.answers if quick else Answers.of(self._lengths),
+            answers=Answers.of(self._lengths),
             samples=self._samples,
             error=self._error,
         )
@@ -156,20 +174,6 @@ class Load:
     def _weight(self, fit: Fit) -> float:
         """The weight of one attempt in ``fit``."""
         return fit.w / min(self._samples, 1 / (1 - FORGET)) if self._samples else 0.0
-
-    def note(self, run: Run, now: float, usage: Usage | None) -> None:
-        """``run`` has ended well."""
-        at = run.first_at()
-        tokens = run.tokens
-        output = None
-        if usage is not None:
-            output = usage.output
-            if usage.cached and usage.input:
-                tokens = round(tokens * max(0.0, 1 - usage.cached / usage.input))
-            if not output and at is None:
-                at = now  # vectors: what it takes is its prompt
-        others = (run.others + len(self.line.runs)) // 2
-        self.noted.append((tokens, others, None if at is None else at - run.began, now - run.began, output))
 
     def left(self, run: Run, now: float, others: int) -> float:
         """Seconds that ``run`` still takes."""
@@ -321,13 +325,21 @@ class Loads:
     def started(self, deployment: Deployment, tokens: int, limit: int | None, exchange: Answering | None) -> Run:
         """An attempt begins."""
         load = self._loads.get(deployment.name) or self.of(deployment)
-        run = Run(load, self.now(), tokens, limit, exchange)
-        load.line.runs[run] = None
+        runs = load.line.runs
+        run = Run(load, self.now(), tokens, limit, exchange, len(runs))
+        runs[run] = None
         return run
 
     def ended(self, run: Run, *, well: bool, usage: Usage | None) -> None:
         """It is over; only from what ended ``well`` is anything learned."""
         load = run.load
-        load.line.runs.pop(run, None)
-        if well:
-            load.note(run, self.now(), usage)
+        runs = load.line.runs
+        runs.pop(run, None)
+        if not well:
+            return
+        began, exchange = run.began, run.exchange
+        first = None
+        if exchange is not None and (seen := exchange.first) is not None:
+            first = exchange.started + seen - began
+        others = (run.others + len(runs)) >> 1
+        load.noted.append((run.tokens, others, first, self.now() - began, usage))
