@@ -16,6 +16,7 @@ from nearfar.gateway.guard import Guard
 from nearfar.gateway.observing import Observer
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.ledger.audit import Audit
+from nearfar.ledger.audit_prove import OPEN, Claim, prove
 from nearfar.ledger.audit_read import verify
 from nearfar.ledger.audit_records import Entry, Observed, Opened
 from nearfar.policy import presets
@@ -124,6 +125,7 @@ def test_records_say_what_would_have_been_done_and_hold_no_value(tmp_path: Path)
         (record,) = [entry.body for entry in entries if isinstance(entry.body, Observed)]
         assert (record.outcome, record.code, record.class_) == ("refused", "pii_blocked", "restricted")
         assert record.kinds == {"email": 1, "tw.national_id": 1}
+        assert prove(folder, Claim(class_=Class.RESTRICTED)).answer == OPEN, "what was only observed proves nothing"
         stored = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
         assert ID.encode() not in stored
         assert MAIL.encode() not in stored
