@@ -93,10 +93,15 @@ def _offload(model: Model, rig: Rig, run: Run, constants: Constants) -> Iterator
     yield Remedy(
         kind="offload",
         flags=f"--ram {max(8, round(made.offloaded_bytes / 0.85 / 2**30 + 4))}",
-        text=f"{what} of {made.offloaded_layers} layers ({gib(made.offloaded_bytes)}) in the machine's memory",
+        text=f"{what} of {counted(made.offloaded_layers)} ({gib(made.offloaded_bytes)}) in the machine's memory",
         total_bytes=made.total_bytes.value,
         decode_tps=made.decode_tps.value,
     )
+
+
+def counted(layers: int) -> str:
+    """``1 layer``, ``2 layers``."""
+    return "1 layer" if layers == 1 else f"{layers} layers"
 
 
 def _remedy(kind: str, flags: str, text: str, model: Model, rig: Rig, run: Run, constants: Constants) -> Remedy:

@@ -296,8 +296,8 @@ def _print(told: Estimate, ways: list[Remedy], longest: int, note: str) -> None:
 def _beside(told: Estimate) -> str:
     if not told.offloaded_layers:
         return ""
-    size = told.offloaded_bytes / 2**30
-    return f" {told.offloaded_layers} layers ({size:.1f} GiB) are left to the machine's memory."
+    size, layers = told.offloaded_bytes / 2**30, told.offloaded_layers
+    return f" Left to the machine's memory: {layers} layer{'' if layers == 1 else 's'}, {size:.1f} GiB."
 
 
 def _sizes(figure: Figure) -> tuple[str, str, str]:
@@ -339,8 +339,7 @@ def _all(made: Rig, asked: Question, *, json: bool, quiet: bool) -> None:
                 told.quant,
                 f"{told.total_bytes.value / 2**30:.1f}",
                 told.verdict,
-                f"{number(told.decode_tps.low)} to {number(told.decode_tps.high)}",
-                f"{number(told.first_token_seconds.value)} s",
+                *_paces(told),
                 best,
             )
             for told, best in rows
@@ -351,6 +350,14 @@ def _all(made: Rig, asked: Question, *, json: bool, quiet: bool) -> None:
     if made.note:
         output.note(made.note)
     output.note("One model with everything: nearfar fit MODEL. BEST TYPE: the finest weights that fit.")
+
+
+def _paces(told: Estimate) -> tuple[str, str]:
+    """Tokens per second and the wait for the first; nothing where the model does not fit."""
+    if told.verdict == "no":
+        return "", ""
+    pace = f"{number(told.decode_tps.low)} to {number(told.decode_tps.high)}"
+    return pace, f"{number(told.first_token_seconds.value)} s"
 
 
 def _models() -> list[Model]:
