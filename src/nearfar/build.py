@@ -30,6 +30,7 @@ from nearfar.gateway.decider import Decider
 from nearfar.gateway.exposition import Snapshot
 from nearfar.gateway.fleet import Fleet, parse_base
 from nearfar.gateway.health import CoolDown, Health
+from nearfar.gateway.holding import Holding
 from nearfar.gateway.life import Lives
 from nearfar.gateway.limits import Limits
 from nearfar.gateway.load import Loads
@@ -307,6 +308,7 @@ def gateway(
         replies=None if rules.replies == "pass" else _replies(rules),
         rewriting=rewriting,
         limits=limits,
+        holding=Holding(settings.server.max_reply_bytes),
     )
     observer = None
     if observed is not None:

@@ -29,6 +29,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     │   ├── LedgerUnavailable 503
     │   └── StoreUnavailable 503       the database is locked, full, unreachable or not one
     └── UpstreamError 502              what a deployment did wrong
+        ├── ReplyTooLarge 502          a plain reply that is more than may be held in memory
         ├── OutputUnparsed 502         the model wrote what its own server cannot parse
         ├── APIConnectionError 502     no connection, or it broke before the reply began
         ├── StreamCut 502              the reply ended without its end
@@ -289,6 +290,14 @@ class UpstreamError(NearfarError):
     default_code = "upstream_error"
     moves_on = True
     cools_down = True
+
+
+class ReplyTooLarge(UpstreamError):
+    """A plain reply is more than may be held in memory: its deployment is well, and another would say as much."""
+
+    default_code = "reply_too_large"
+    moves_on = False
+    cools_down = False
 
 
 class OutputUnparsed(UpstreamError):

@@ -31,6 +31,7 @@ from nearfar.gateway.credentials import attribute, hush
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
+from nearfar.gateway.holding import Holding
 from nearfar.gateway.life import Lives
 from nearfar.gateway.limits import Limits
 from nearfar.gateway.lines import Run
@@ -61,6 +62,8 @@ class Seen(msgspec.Struct):
     """Whether bytes have left."""
     status: int = 0
     usage: Usage | None = None
+    held: int = 0
+    """Bytes of a plain reply that are in hand."""
     finish: str = ""
     model: str = ""
     first: float = 0.0
@@ -100,6 +103,7 @@ class Attempts:
         replies: ReplyGuard | None = None,
         limits: Limits | None = None,
         rewriting: Rewriting | None = None,
+        holding: Holding | None = None,
     ) -> None:
         self._lives = lives
         self._loads = loads
@@ -114,6 +118,7 @@ class Attempts:
         self._replies = replies
         self._limits = limits
         self._rewriting = rewriting
+        self._holding = holding or Holding()
 
     async def run(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target) -> int | None:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
@@ -296,6 +301,9 @@ class Attempts:
             hush(error, sealed.head, target.secret_headers)
             attribute(error, target.deployment)
             raise
+        finally:
+            self._holding.give(seen.held)
+            seen.held = 0
 
     async def _pass_on(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
         request = exchange.asking
@@ -315,6 +323,8 @@ class Attempts:
                 raise error
             decoder = wire.decoder(request, not exchange.like)
             while (data := await reply.read()) is not None:
+                if not request.stream:  # what is passed on piece by piece takes no room
+                    seen.held += self._holding.take(len(data))
                 chunks = decoder.feed(data)
                 if not chunks:
                     continue

@@ -38,6 +38,7 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("server", "port"), 0, 65535),
     (("server", "workers"), 1, 256),
     (("server", "max_body_bytes"), 1024, None),
+    (("server", "max_reply_bytes"), 1024, None),
     (("server", "max_header_bytes"), 1024, 1024 * 1024),
     (("server", "header_timeout"), 0.1, None),
     (("server", "body_timeout"), 0.1, None),

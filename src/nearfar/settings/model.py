@@ -48,6 +48,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """True: every call needs a key. Unset: as soon as one key exists, or the edge is not on loopback."""
     max_body_bytes: int = 32 * 1024 * 1024
     """The largest request body; more is 413."""
+    max_reply_bytes: int = 256 * 1024 * 1024
+    """Bytes of plain replies that one worker holds at a time, all together; more is 502. Streams are passed on."""
     max_header_bytes: int = 32 * 1024
     """The largest request head; more is 431."""
     header_timeout: float = 10.0

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.chat import Chunk
-from nearfar.core.errors import NearfarError, StreamCut, UpstreamError
+from nearfar.core.errors import NearfarError, ReplyTooLarge, StreamCut, UpstreamError
 from nearfar.wire.failures import stream_error
 
 MAX_REPLY = 256 * 1024 * 1024
@@ -25,10 +25,10 @@ class PlainDecoder:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Keeps ``data``. Raises UpstreamError above the limit."""
+        """Keeps ``data``. Raises ReplyTooLarge above the limit."""
         self._size += len(data)
         if self._size > self._limit:
-            raise UpstreamError(f"The upstream's reply is larger than {self._limit} bytes.", code="reply_too_large")
+            raise ReplyTooLarge(f"The upstream's reply is larger than {self._limit} bytes.", hint="Ask for a stream.")
         self._parts.append(data)
         return []
 
