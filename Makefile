@@ -30,6 +30,7 @@ COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.1
 # Engines that need torch or their own runtime are set up apart: see requirements/README.md.
 EXTRAS := --extra local --extra postgres --extra store --extra aws --extra google
 SOAK_SECONDS ?= 600
+CHAOS_SECONDS ?= 1800
 JOBS ?= 2
 ARGS ?=
 
@@ -71,8 +72,8 @@ test-all: lint test-quick $(NODE) $(STAGE)/.installed ## All of `make test` and 
 test-torch: $(STAGE)/.installed ## The tests that need torch and ONNX Runtime, which it installs under .build (1.3 GB)
 	$(STAGE)/bin/python -m pytest -m torch --durations 10 $(ARGS)
 
-soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600)
-	NEARFAR_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak --durations 10 $(ARGS)
+soak: $(DEV) $(SDKS) ## Soak and chaos in their long form (SOAK_SECONDS=600 CHAOS_SECONDS=1800)
+	NEARFAR_SOAK_SECONDS=$(SOAK_SECONDS) NEARFAR_CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m pytest -m soak --durations 10 $(ARGS)
 
 bench: $(RUN) ## Cost per request beside nginx's, in one run (needs nginx and wrk); writes bench/latest.json
 	$(BIN)/python -m bench.run $(ARGS)

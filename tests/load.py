@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,18 +31,61 @@ BOUND = 20.0
 CHAT = "/v1/chat/completions"
 
 
+class Cloud:
+    """A stand-in as a program of its own, which outlives every gateway and may be killed and started again."""
+
+    def __init__(self, invoices: Path) -> None:
+        self.invoices = invoices
+        self.url = ""
+        self._child: subprocess.Popen[str]
+        self._start(0)
+
+    def again(self) -> None:
+        """Kill it without a word, and start another one at the same address. What it had not charged is forgotten."""
+        self._child.kill()
+        self._reap()
+        self._start(int(self.url.rpartition(":")[2]))
+
+    def stop(self) -> None:
+        """End it politely."""
+        try:
+            self._child.communicate(timeout=running.WAIT)
+        finally:
+            self._child.kill()
+            self._reap()
+
+    def _start(self, port: int) -> None:
+        command = [sys.executable, "-m", "nearfar.standin", "--until-eof", "--port", str(port)]
+        self._child = subprocess.Popen(
+            [*command, "--invoices", str(self.invoices)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._child.stdout is not None
+        self.url = self._child.stdout.readline().removeprefix(READY).strip()
+        assert self.url, "the stand-in did not start"
+
+    def _reap(self) -> None:
+        self._child.wait(running.WAIT)
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+@contextlib.contextmanager
+def upstream(folder: Path) -> Iterator[Cloud]:
+    """A stand-in that ends with the block."""
+    made = Cloud(folder / "invoices.jsonl")
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
 @contextlib.contextmanager
 def cloud(folder: Path) -> Iterator[tuple[str, Path]]:
     """A stand-in as a program of its own, which outlives every gateway: (base URL, its invoices)."""
-    invoices = folder / "invoices.jsonl"
-    command = [sys.executable, "-m", "nearfar.standin", "--until-eof", "--invoices", str(invoices)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        try:
-            yield child.stdout.readline().removeprefix(READY).strip(), invoices
-            child.communicate(timeout=running.WAIT)
-        finally:
-            child.kill()
+    with upstream(folder) as made:
+        yield made.url, made.invoices
 
 
 def behave(url: str, **behaviour: Any) -> None:
@@ -61,6 +104,8 @@ class Clients:
         """How requests ended: ``whole``, an error's code, ``cut`` (seen as incomplete), ``no-connection``, ``left``."""
         self.wrong: list[str] = []
         """Replies that must not be."""
+        self.named: dict[str, tuple[int, str]] = {}
+        """Request → the status and the error's code of its reply, for those that were told their request's name."""
         self._url = url
         self._bodies = list(bodies)
         self._stop = threading.Event()
@@ -123,6 +168,11 @@ class Clients:
 
     def judge(self, reply: Reply, *, stream: bool) -> str:
         """How ``reply`` ended; what must not be goes to ``wrong``."""
+        name = reply.headers.get("x-nearfar-request", "")
+        if name:
+            code = reply.headers.get("x-nearfar-error", "")
+            with self._lock:
+                self.named[name] = (reply.status, code)
         if reply.status != 200:
             if not reply.clean:
                 return "cut"
@@ -154,6 +204,16 @@ class Clients:
         with self._lock:
             self.wrong.append(what)
         return "wrong"
+
+
+def accounted(clients: Clients, entries: list[Entry], *, never: Collection[str]) -> None:
+    """Every request that was answered, or failed at an upstream, has its attempts in the ledger.
+
+    ``never``: codes of errors that come before anybody is asked.
+    """
+    attempts = {entry.request for entry in entries}
+    missing = {name: ended for name, ended in clients.named.items() if name not in attempts and ended[1] not in never}
+    assert not missing, f"{len(missing)} of {len(clients.named)} are not accounted for: {list(missing.items())[:5]}"
 
 
 def reconcile(entries: list[Entry], invoices: Path) -> None:

@@ -1,5 +1,7 @@
 """Everything fails at random, and still every request ends in time: whole, or with a typed error, never half and clean.
 
+Workers, engine and upstream are killed and stopped; afterwards every request is accounted for.
+
 NEARFAR_CHAOS_SECONDS sets how long (default 120), NEARFAR_CHAOS_SEED which chaos.
 """
 
@@ -43,9 +45,11 @@ MODES: list[dict[str, Any]] = [
 ]
 BODIES: list[dict[str, Any]] = [
     {"model": name, "messages": HELLO, "max_tokens": 20, "stream": stream}
-    for name in ("far", "near-first", "far-first", "near")
+    for name in ("far", "near-first", "far-first", "hedged", "near")
     for stream in (False, True)
 ]
+NEVER_ASKED = {"invalid_json", "model_not_found", "rate_limit_exceeded", "engine_error", "no_deployment", "overloaded"}
+"""Errors that may come before anybody is asked; a limit, an engine or a queue that is full can say no by itself."""
 BODIES += [{**body, "leave": True} for body in BODIES[:4]]
 BODIES += [{"model": "far", "input": "far"}, {"raw": b"{"}]
 
@@ -53,7 +57,7 @@ BODIES += [{"model": "far", "input": "far"}, {"raw": b"{"}]
 class Chaos:
     """The hands that break things."""
 
-    def __init__(self, gateway: Gateway, cloud: str, rng: random.Random) -> None:
+    def __init__(self, gateway: Gateway, cloud: load.Cloud, rng: random.Random) -> None:
         self.done: list[str] = []
         self._gateway = gateway
         self._cloud = cloud
@@ -61,14 +65,18 @@ class Chaos:
 
     def strike(self) -> None:
         """Do one thing."""
-        hands: list[Callable[[], None]] = [self._flip, self._flip, self._flip, self._worker, self._engine, self._freeze]
+        hands: list[Callable[[], None]] = [self._flip] * 3
+        hands += [self._worker, self._engine, self._freeze, self._upstream]
         hand = self._rng.choice(hands)
         self.done.append(hand.__name__)
         with contextlib.suppress(psutil.NoSuchProcess):
             hand()
 
     def _flip(self) -> None:
-        load.behave(self._cloud, chunk_ms=2, **self._rng.choice(MODES))
+        load.behave(self._cloud.url, chunk_ms=2, **self._rng.choice(MODES))
+
+    def _upstream(self) -> None:
+        self._cloud.again()
 
     def _worker(self) -> None:
         workers = self._processes("nearfar.server.worker")
@@ -99,11 +107,12 @@ class Chaos:
 def test_chaos(tmp_path: Path, tiny_gguf: Path) -> None:
     running.add_model(tmp_path, tiny_gguf, "near")
     rng = random.Random(SEED)
-    with load.cloud(tmp_path) as (cloud, invoices):
-        config = running.far("far", cloud) + running.near("here", "near") + DEADLINES
+    with load.upstream(tmp_path) as cloud:
+        config = running.far("far", cloud.url) + running.near("here", "near") + DEADLINES
         config += running.route("near-first", "here", "far", strategy="local-first")
         config += running.route("far-first", "here", "far", strategy="cloud-first")
-        with running.gateway(tmp_path, config, arguments=("--workers", "2")) as gateway:
+        config += running.route("hedged", "far", "here", strategy="cloud-first", more="hedge_after = 0.2")
+        with running.gateway(tmp_path, config, arguments=("--workers", "2"), base=running.PATIENT) as gateway:
             parent = psutil.Process(gateway.pid)
             chaos = Chaos(gateway, cloud, rng)
             end = time.monotonic() + SECONDS
@@ -111,14 +120,16 @@ def test_chaos(tmp_path: Path, tiny_gguf: Path) -> None:
                 while time.monotonic() < end:
                     chaos.strike()
                     clients.after(rng.randint(1, 25))
-            load.behave(cloud)
+            load.behave(cloud.url)
             assert parent.is_running()
             eventually(lambda: gateway.chat("far").status == 200)
             eventually(lambda: gateway.chat("near", max_tokens=2).status == 200)
-            entries = load.settle(gateway, cloud, invoices)
+            entries = load.settle(gateway, cloud.url, cloud.invoices)
+            load.accounted(clients, entries, never=NEVER_ASKED)
             eventually(lambda: all(not row["in_flight"] for row in gateway.ask("/nearfar/v1/ps").json["models"]))
     print(
-        f"chaos: {SECONDS:g} s, seed {SEED}, {len(chaos.done)} strikes, {len(entries)} attempts, {dict(clients.ended)}"
+        f"chaos: {SECONDS:g} s, seed {SEED}, {len(chaos.done)} strikes, {len(entries)} attempts of "
+        f"{len(clients.named)} requests, all accounted for, {dict(clients.ended)}"
     )
     assert clients.ended["whole"] > SECONDS, clients.ended
     assert {"ok", "cut", "error", "cancelled"} <= {entry.outcome for entry in entries}
