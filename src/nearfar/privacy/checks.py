@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 DIGITS = re.compile("[0-9]+")
+_DOUBLED = {str(digit): digit * 2 - 9 * (digit > 4) for digit in range(10)}
 _ZIP = re.compile("[0-9]{5}-[0-9]{4}")
 _YEARS = re.compile("(?:19|20)[0-9]{2} ?- ?(?:19|20)[0-9]{2}")
 _DATE = re.compile(
@@ -46,7 +47,7 @@ IBAN_LENGTHS = {
 
 def digits(value: str) -> str:
     """The digits of ``value`` alone."""
-    return "".join(DIGITS.findall(value))
+    return value if value.isdecimal() else "".join(DIGITS.findall(value))
 
 
 def weighted(value: str, weights: Sequence[int]) -> int:
@@ -56,17 +57,15 @@ def weighted(value: str, weights: Sequence[int]) -> int:
 
 def luhn(value: str) -> bool:
     """The check digit of ISO/IEC 7812: every second digit from the right doubled, sum of digits divisible by ten."""
-    total = 0
-    for place, digit in enumerate(reversed(digits(value))):
-        number = int(digit) * (1 + place % 2)
-        total += number - 9 * (number > 9)
-    return total % 10 == 0
+    number = digits(value)
+    doubled = sum([_DOUBLED[digit] for digit in number[-2::-2]])
+    return (doubled + sum(map(int, number[-1::-2]))) % 10 == 0
 
 
 def card(value: str) -> bool:
     """A payment card by its issuer range, its length and its check digit."""
     number = digits(value)
-    return luhn(number) and len(number) in _card_lengths(number) and len(set(number)) > 1
+    return len(number) in _card_lengths(number) and luhn(number) and len(set(number)) > 1
 
 
 def card_named(value: str) -> bool:
@@ -126,14 +125,15 @@ def ipv6(value: str) -> bool:
 
 def phone(value: str) -> bool:
     """7 to 15 digits (ITU-T E.164) that are no date, no one digit all over."""
-    number = digits(value.lower().partition("x")[0])
-    years = _YEARS.fullmatch(value)
-    return 7 <= len(number) <= 15 and len(set(number)) > 2 and not years and not _DATE.match(value.strip("( "))
+    number = value if value.isdecimal() else digits(value.lower().partition("x")[0])
+    if not (7 <= len(number) <= 15 and len(set(number)) > 2):
+        return False
+    return number is value or not (_YEARS.fullmatch(value) or _DATE.match(value.strip("( ")))
 
 
 def phone_national(value: str) -> bool:
     """A number with its trunk zero: 9 to 12 digits that are no date and no American postcode (02110-1301)."""
-    return not _ZIP.fullmatch(value) and 9 <= len(digits(value)) <= 12 and phone(value)
+    return 9 <= len(digits(value)) <= 12 and not _ZIP.fullmatch(value) and phone(value)
 
 
 def nanp(value: str) -> bool:

@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -25,8 +26,12 @@ _SAFE = "\x00-\x7f\u3001-\u3029\u3041-\u3096\u30a1-\u30fe\u3105-\u312f\u3400-\u4
 _UNSAFE = re.compile(f"[^{_SAFE}]")
 _UNSAFE_RUN = re.compile(f"[^{_SAFE}]+")
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d"
-_MANY = 24
-"""From this many different characters one ``translate`` is cheaper than one ``replace`` each."""
+_MANY = 128
+"""From this many different characters on, one pass that asks about each character is cheaper than one pass for each."""
+_VANISHING = frozenset(
+    "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufe0f\ufeff"
+)
+"""The invisible characters met most: each simply goes, whatever stands beside it."""
 
 
 class Offsets:
@@ -58,15 +63,16 @@ class Offsets:
         """
         if not self._from:
             return start, end
-        first = self._source(start)[0]
-        return first, (self._source(end - 1)[1] if end > start else first)
-
-    def _source(self, index: int) -> tuple[int, int]:
-        piece = bisect.bisect_right(self._from, index) - 1
-        if self._width[piece] == 0:
-            at = self._to[piece] + index - self._from[piece]
-            return at, at + 1
-        return self._to[piece], self._to[piece] + self._width[piece]
+        after = self._from
+        piece = bisect.bisect_right(after, start) - 1
+        width = self._width[piece]
+        first = self._to[piece] if width else self._to[piece] + start - after[piece]
+        if end <= start:
+            return first, first
+        if piece + 1 < len(after) and after[piece + 1] < end:
+            piece = bisect.bisect_left(after, end) - 1
+            width = self._width[piece]
+        return first, self._to[piece] + (width or end - after[piece])
 
 
 class Splicer:
@@ -116,9 +122,9 @@ class Normal:
             return cls(original, Offsets())
         odd = set(_UNSAFE.findall(original))
         table = _table()
-        if odd <= table.keys():
-            return cls(_swap(original, odd, table), Offsets())
-        return cls(*_slowly(original, table))
+        rest = {char for char in odd if char not in table}
+        text = _swap(original, odd - rest, table)
+        return cls(*_slowly(text, rest)) if rest else cls(text, Offsets())
 
     @property
     def straight(self) -> bool:
@@ -138,43 +144,53 @@ def lowered(text: str) -> str:
     return "".join(one if len(one := char.lower()) == 1 else char for char in text)
 
 
-def _swap(text: str, odd: set[str], table: Mapping[str, str]) -> str:
-    if len(odd) > _MANY:
-        return text.translate({ord(char): table[char] for char in odd})
-    for char in odd:
-        text = text.replace(char, table[char])
+def _swap(text: str, odd: AbstractSet[str], table: Mapping[str, str]) -> str:
+    new = {char: table[char] for char in odd if table[char] != char}
+    if len(new) > _MANY:
+        return re.sub(f"[{''.join(map(re.escape, new))}]", lambda match: new[match[0]], text)
+    for char, other in new.items():
+        text = text.replace(char, other)
     return text
 
 
-def _slowly(original: str, table: Mapping[str, str]) -> tuple[str, Offsets]:
+def _slowly(text: str, odd: set[str]) -> tuple[str, Offsets]:
+    """Without the characters ``odd``, none of which stands for exactly one other. What does is swapped already."""
+    runs = _UNSAFE_RUN if len(odd) > _MANY else re.compile(f"[{''.join(map(re.escape, sorted(odd)))}]+")
+    if _VANISHING.issuperset(odd):
+        gone, pieces = 0, [(0, 0, 0)]
+        for run in runs.finditer(text):
+            start, end = run.span()
+            pieces.append((start - gone, end, 0))
+            gone += end - start
+        return runs.sub("", text), Offsets(pieces)
+    return _pieced(text, runs)
+
+
+def _pieced(text: str, runs: re.Pattern[str]) -> tuple[str, Offsets]:
     """Piece by piece: clusters of a character and the marks after it, each normalised for itself."""
     splicer = Splicer()
+    table = _table()
     done = 0
-    for run in _UNSAFE_RUN.finditer(original):
+    for run in runs.finditer(text):
         # A mark joins the character before it, which may be a plain letter: e + U+0301.
-        at = run.start() - (run.start() > done and _joins(original[run.start()]))
-        splicer.keep(original[done:at], done)
+        at = run.start() - (run.start() > done and _joins(text[run.start()]))
+        splicer.keep(text[done:at], done)
         while at < run.end():
             stop = at + 1
-            while stop < run.end() and _joins(original[stop]):
+            while stop < run.end() and _joins(text[stop]):
                 stop += 1
-            cluster = original[at:stop]
+            cluster = text[at:stop]
             new = table.get(cluster)
             splicer.swap(_clean(cluster) if new is None else new, at, stop - at)
             at = stop
         done = run.end()
-    splicer.keep(original[done:], done)
+    splicer.keep(text[done:], done)
     return splicer.done()
 
 
 def _clean(cluster: str) -> str:
     seen = unicodedata.normalize("NFKC", _INVISIBLE.sub("", cluster))
     return "".join(map(_plain, _INVISIBLE.sub("", seen)))
-
-
-def _tidy(pieces: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Of several pieces that begin at one place in the normal form the last one counts: the others are empty."""
-    return [piece for piece, after in zip(pieces, [*pieces[1:], (-1, 0, 0)], strict=True) if piece[0] != after[0]]
 
 
 def _joins(char: str) -> bool:

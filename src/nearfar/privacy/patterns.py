@@ -1,4 +1,4 @@
-"""Reads the regular expressions of rules: refuses what could be slow or depend on the script, and tells their width.
+"""Reads the regular expressions of rules: refuses what could be slow or depend on the script, tells their widths.
 
 It knows the small part of the syntax that rules may use, and nothing of what they look for.
 """
@@ -6,6 +6,7 @@ It knows the small part of the syntax that rules may use, and nothing of what th
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 WIDEST = 16_384
 """Characters that one match may have."""
@@ -15,40 +16,50 @@ _COUNT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
 _OPEN = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<[a-z]+>|-?i:))?")
 
 
-def width(pattern: str) -> int:
-    """The most characters that a match of ``pattern`` can have; ValueError for what rules may not use."""
+class Width(NamedTuple):
+    """How many characters a match can have: the fewest, which may be told too low, and the most."""
+
+    least: int
+    most: int
+
+
+def width(pattern: str) -> Width:
+    """How wide a match of ``pattern`` can be; ValueError for what rules may not use."""
     reader = _Reader(pattern)
-    widest = reader.alternatives()
+    wide = reader.alternatives()
     if reader.at != len(pattern):
         raise ValueError(f"a closing bracket without its opening at character {reader.at}")
-    if widest > WIDEST:
-        raise ValueError(f"a match could be {widest} characters long; {WIDEST} is the limit")
-    return widest
+    if wide.most > WIDEST:
+        raise ValueError(f"a match could be {wide.most} characters long; {WIDEST} is the limit")
+    return wide
 
 
 class _Reader:
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.at = 0
-        self.groups: list[int] = []
+        self.groups: list[Width] = []
 
-    def alternatives(self) -> int:
-        widest = self._sequence()
+    def alternatives(self) -> Width:
+        wide = self._sequence()
         while self._peek() == "|":
             self.at += 1
-            widest = max(widest, self._sequence())
-        return widest
+            other = self._sequence()
+            wide = Width(min(wide.least, other.least), max(wide.most, other.most))
+        return wide
 
     def _peek(self) -> str:
         return self.pattern[self.at : self.at + 1]
 
-    def _sequence(self) -> int:
-        total = 0
+    def _sequence(self) -> Width:
+        least = most = 0
         while self._peek() not in {"", "|", ")"}:
-            total += self._item() * self._times()
-        return total
+            item, times = self._item(), self._times()
+            least += item.least * times.least
+            most += item.most * times.most
+        return Width(least, most)
 
-    def _item(self) -> int:
+    def _item(self) -> Width:
         char = self._peek()
         if char == "(":
             return self._group()
@@ -60,7 +71,7 @@ class _Reader:
         if char in "*+?{":
             raise ValueError(f"`{char}` repeats nothing at character {self.at - 1}")
         if char in "^$":
-            return 0
+            return Width(0, 0)
         if char == "\\":
             escape = self._peek()
             if escape.isdigit() and 0 < int(escape) <= len(self.groups):
@@ -68,13 +79,13 @@ class _Reader:
                 return self.groups[int(escape) - 1]
             if escape == "u":
                 self.at += 5
-                return 1
+                return Width(1, 1)
             if escape not in _ESCAPES or not escape:
                 raise ValueError(f"`\\{escape}` is not for rules: name the characters, as in [0-9]")
             self.at += 1
-        return 1
+        return Width(1, 1)
 
-    def _group(self) -> int:
+    def _group(self) -> Width:
         opening = _OPEN.match(self.pattern, self.at)
         if opening is None or (len(opening[0]) == 1 and self.pattern.startswith("(?", self.at)):
             raise ValueError(f"this kind of group is not for rules, at character {self.at}")
@@ -85,9 +96,9 @@ class _Reader:
         self.at += 1
         if opening[0] == "(" or opening[0].startswith("(?P"):
             self.groups.append(inside)
-        return 0 if opening[0] in {"(?=", "(?!", "(?<=", "(?<!"} else inside
+        return Width(0, 0) if opening[0] in {"(?=", "(?!", "(?<=", "(?<!"} else inside
 
-    def _class(self) -> int:
+    def _class(self) -> Width:
         end = self.at + 2 if self.pattern.startswith("[^", self.at) else self.at + 1
         end += self.pattern.startswith("]", end)
         while end < len(self.pattern) and self.pattern[end] != "]":
@@ -99,22 +110,22 @@ class _Reader:
         if end >= len(self.pattern):
             raise ValueError("a class without its end")
         self.at = end + 1
-        return 1
+        return Width(1, 1)
 
-    def _times(self) -> int:
+    def _times(self) -> Width:
         char = self._peek()
         if char in {"*", "+"}:
             raise ValueError(f"`{char}` has no bound: say how many, as in {{1,64}}")
         if char == "?":
             self.at += 1
-            most = 1
+            times = Width(0, 1)
         elif counted := _COUNT.match(self.pattern, self.at):
             if counted[2] == "":
                 raise ValueError(f"`{counted[0]}` has no bound")
-            most = int(counted[2] or counted[1])
+            times = Width(int(counted[1]), int(counted[2] or counted[1]))
             self.at = counted.end()
         else:
-            return 1
+            return Width(1, 1)
         if self._peek() in {"?", "+"} and self._peek():
             self.at += 1  # lazy or possessive: as wide
-        return most
+        return times

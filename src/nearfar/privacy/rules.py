@@ -21,6 +21,8 @@ AGAINST_REACH = 12
 """Characters before a match in which a word of ``against`` speaks against it."""
 LONGEST = 24
 """The most characters of a word."""
+CLOSER = 0.02
+"""What the nearest word adds to a score, so that of two explanations the nearer one wins."""
 FARTHEST = 64
 """The most characters between a value and the word that explains it."""
 
@@ -63,6 +65,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One of these stands in the digits that a match is made of, or right beside them; with ``near``: in the text."""
     digits: int = 3
     """How long the place with digits is at least, separators included: short numbers are not even looked at."""
+    core: str = ""
+    """An expression for the shape of the place with digits, from two characters before it to one behind it: a digit is
+    0, a letter A, what is not ASCII ?. Only where it is found can a match be. Empty: anywhere.
+    """
     token: bool = False
     """Each match lies in one run of at least 16 characters of the alphabets of keys and of base64."""
     yields: bool = False
@@ -85,10 +91,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     regex: re.Pattern[str]
     width: int
+    """Characters of a match, at most; ``least`` of them at the least."""
+    least: int
+    core: re.Pattern[bytes] | None
     check: Callable[[str], bool] | None
     explains: re.Pattern[str] | None
     follows: re.Pattern[str] | None
     refutes: re.Pattern[str] | None
+    most: float
+    """The surest that it can be."""
+    holds: re.Pattern[str] | None
+    """Finds what ``has`` names."""
     places: re.Pattern[str] | None
     """Finds the literals of ``near``, as one expression where there are many."""
     group: str | int
@@ -101,16 +114,21 @@ def words(these: Iterable[str]) -> re.Pattern[str] | None:
     A Latin word begins where no letter stands before it, and one of up to four letters ends the same way.
     Ideographs have no such borders.
     """
-    latin: dict[str, list[str]] = {}
-    other: dict[str, list[str]] = {}
+    branches: dict[str, list[str]] = {}
     for word in sorted(set(these), key=lambda word: (-len(word), word)):
-        ends = "(?![a-z])" if word.isascii() and len(word) <= 4 and word[-1].isalpha() else ""
-        (latin if word[0].isascii() else other).setdefault(word[0], []).append(re.escape(word[1:]) + ends)
-    parts = [f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in latin.items()]
-    firsts = "".join(map(re.escape, latin))
-    branches = [f"(?<![a-z])(?=[{firsts}])(?:{'|'.join(parts)})"] if parts else []
-    branches += [f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in other.items()]
-    return re.compile("|".join(branches)) if branches else None
+        ends = "(?![a-z])" if ends_word(word) else ""
+        branches.setdefault(word[0], []).append(re.escape(word[1:]) + ends)
+    # Each branch begins with its letter and looks back after it: that is what makes a search fast.
+    parts = [
+        f"{re.escape(first)}{f'(?<![a-z]{re.escape(first)})' if first.isascii() else ''}(?:{'|'.join(rest)})"
+        for first, rest in branches.items()
+    ]
+    return re.compile("|".join(parts)) if parts else None
+
+
+def ends_word(word: str) -> bool:
+    """Whether no letter may stand behind ``word``: it is short and Latin."""
+    return word.isascii() and len(word) <= 4 and word[-1].isalpha()
 
 
 def any_of(literals: Iterable[str]) -> re.Pattern[str]:
@@ -124,7 +142,8 @@ def compiled(row: Row) -> Rule:
     try:
         width = patterns.width(row.pattern)
         regex = re.compile(row.pattern, re.ASCII | (re.IGNORECASE if row.caseless else re.NOFLAG))
-    except (ValueError, re.error) as error:
+        core = re.compile(row.core.encode("ascii")) if row.core else None
+    except (ValueError, re.error) as error:  # a UnicodeError is a ValueError
         raise ValueError(f"rule {name}: {error}") from error
     _sound(row, name)
     return Rule(
@@ -132,11 +151,15 @@ def compiled(row: Row) -> Rule:
         name=name,
         kind=row.kind,
         regex=regex,
-        width=width,
+        width=width.most,
+        least=width.least,
+        core=core,
         check=CHECKS[row.check] if row.check else None,
         explains=words(row.context),
         follows=words(row.trailing),
         refutes=words(row.against),
+        most=min(1.0, max(row.score, row.sure) + CLOSER),
+        holds=any_of(row.has) if row.has else None,
         places=any_of(row.near) if row.near and not row.token else None,
         group="v" if "v" in regex.groupindex else 0,
     )

@@ -15,8 +15,15 @@ from collections.abc import Sequence
 from nearfar.privacy.findings import Unknown
 from nearfar.privacy.normal import Normal, Offsets, Splicer
 
-TOKEN = re.compile(r"(?<![A-Za-z0-9+/_=.:-])[A-Za-z0-9+/_=.:-]{16,}+")
-"""A run of at least 16 characters of the alphabets of keys, of base64 and of hexadecimal digits."""
+TOKEN = 16
+"""Characters from which on a run of the alphabets of keys, of base64 and of hexadecimal digits is looked at."""
+_SIGNS = bytes.maketrans(
+    bytes(range(256)),
+    b"".join(
+        b"x" if chr(code).isascii() and (chr(code).isalnum() or chr(code) in "+/_=.:-") else b" " for code in range(256)
+    ),
+)
+_RUN = b"x" * TOKEN
 LONG = 256
 """From this many characters on, a blob that cannot be read counts as unknown; shorter ones are hashes and keys."""
 ROUNDS = 3
@@ -105,8 +112,21 @@ def _unescaped(reading: Reading) -> Reading:
 
 
 def _told(reading: Reading) -> Reading:
-    reading.tokens = [match.span() for match in TOKEN.finditer(reading.normal.text)]
+    reading.tokens = _tokens(reading.normal.text)
     return reading
+
+
+def _tokens(text: str) -> list[tuple[int, int]]:
+    """Where the long runs stand."""
+    # As bytes, where it is one search for so many equal ones: that is many times quicker than an expression.
+    signs = text.encode("ascii", "replace").translate(_SIGNS) + b" "
+    found = []
+    start = signs.find(_RUN)
+    while start >= 0:
+        end = signs.index(b" ", start + TOKEN)
+        found.append((start, end))
+        start = signs.find(_RUN, end)
+    return found
 
 
 def _meaning(escape: str) -> str | None:

@@ -1,0 +1,63 @@
+"""Places with digits, and which rules could match at a place of such a shape. It knows no value.
+
+A shape is what a place looks like when every digit is a 0 and every letter an A. Values differ, their shapes seldom:
+what a shape allows is asked once and remembered.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+
+from nearfar.privacy.rules import Rule
+
+CLUSTER = re.compile("[0-9](?:[-/. ()年月]{0,3}[0-9]){2,}+")
+"""Three or more digits, with a little between them: every identifier that is made of digits has such a place."""
+AHEAD, AFTER = 2, 1
+"""Characters before a place and after it that belong to its shape."""
+LONGEST = 64
+"""Places longer than this are shapes of their own, which nobody remembers."""
+ENTRIES = 16_384
+"""Shapes remembered."""
+_SHAPE = bytes.maketrans(
+    (string.digits + string.ascii_letters).encode(), b"0" * len(string.digits) + b"A" * len(string.ascii_letters)
+)
+
+
+class Shapes:
+    """Rules for digits, by the shapes at which they could match. Any number of threads may ask."""
+
+    def __init__(self, these: Sequence[Rule]) -> None:
+        self._these = these
+        self._known: dict[bytes, tuple[int, ...]] = {}
+
+    def places(self, text: str) -> tuple[list[tuple[int, int]], list[list[tuple[int, int]]]]:
+        """(The places with digits; for each rule those of them at which it could match.)"""
+        clusters = [match.span() for match in CLUSTER.finditer(text)]
+        chosen: list[list[tuple[int, int]]] = [[] for _ in self._these]
+        if not clusters:
+            return clusters, chosen
+        shape = b" " * AHEAD + text.encode("ascii", "replace").translate(_SHAPE) + b" " * AFTER
+        known = self._known
+        for place in clusters:
+            key = shape[place[0] : place[1] + AHEAD + AFTER]
+            fits = known.get(key)
+            if fits is None:
+                fits = self._fits(key)
+            for index in fits:
+                chosen[index].append(place)
+        return clusters, chosen
+
+    def _fits(self, key: bytes) -> tuple[int, ...]:
+        long = len(key) - AHEAD - AFTER
+        fits = tuple(
+            index
+            for index, rule in enumerate(self._these)
+            if long >= rule.row.digits and (rule.core is None or long > LONGEST or rule.core.search(key))
+        )
+        if long <= LONGEST:
+            if len(self._known) >= ENTRIES:
+                self._known.clear()
+            self._known[key] = fits
+        return fits

@@ -1,0 +1,62 @@
+"""Words: which are heard, how near, and that a longer word hides what only begins in it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from nearfar.privacy import rules
+from nearfar.privacy.heard import Heard, Words
+from nearfar.privacy.rules import Row, Rule
+
+
+def rule(context: list[str], trailing: list[str] | None = None, against: list[str] | None = None) -> Rule:
+    row = Row(kind="x", pattern="[0-9]{3}", score=0.5, good=["«123»"], bad=["1"], need=True, context=context)
+    return rules.compiled(msgspec.structs.replace(row, trailing=trailing or [], against=against or []))
+
+
+RULES = [
+    rule(context=["card", "卡號"], against=["order"]),
+    rule(context=["credit card", "健保卡"]),
+    rule(context=["id"], trailing=["office"]),
+]
+WORDS = Words(RULES)
+
+
+def heard(text: str) -> Heard:
+    return WORDS.heard(text.lower(), [(0, len(text))])
+
+
+@pytest.mark.parametrize(
+    ("text", "index", "near"),
+    [
+        ("card 123", 0, 1 - 1 / 21),
+        ("the card: 123", 0, 1 - 2 / 21),
+        ("credit card 123", 0, 1 - 1 / 21),  # a word inside a longer one
+        ("credit card 123", 1, 1 - 1 / 21),
+        ("健保卡號 123", 1, 1 - 2 / 21),
+        ("健保卡號 123", 0, 0.0),  # the longer word hides what goes on behind it
+        ("postcard 123", 0, 0.0),
+        ("identity 123", 2, 0.0),
+        ("card of somebody in the house 123", 0, 0.0),
+        ("card of an order 123", 0, -1.0),
+    ],
+)
+def test_how_near_a_word_stands_before(text: str, index: int, near: float) -> None:
+    assert heard(text).before(index, text.index("123"), 20, 20) == pytest.approx(near)
+
+
+def test_how_near_a_word_stands_behind() -> None:
+    text = "123 my office"
+    assert heard(text).behind(2, 3, 12) == pytest.approx(1 - 4 / 13)
+    assert heard(text).behind(2, 3, 3) == 0.0
+    assert heard(text).behind(0, 3, 12) == 0.0
+
+
+def test_where_rules_that_need_words_may_begin() -> None:
+    windows = heard("a card, an id").windows()
+    assert windows == {0: [(2, 2 + 4 + 20)], 2: [(11, 11 + 2 + 20)]}
+
+
+def test_only_the_zones_are_listened_to() -> None:
+    assert WORDS.heard("card 123 card", [(5, 13)]).found[0][0] == 13

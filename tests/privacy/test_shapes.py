@@ -1,0 +1,85 @@
+"""Shapes: which rules a place with digits calls, and that no core hides what its pattern would find."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from nearfar.privacy import rules, shapes
+from nearfar.privacy.rules import Rule
+from nearfar.privacy.scan import Scanner
+from nearfar.privacy.shapes import Shapes
+
+CORED = [rule for rule in rules.shipped() if rule.core is not None]
+BY_NAME = {rule.name: rule for rule in CORED}
+
+
+def called(text: str) -> set[str]:
+    _, chosen = Shapes(CORED).places(text)
+    return {rule.name for rule, places in zip(CORED, chosen, strict=True) if places}
+
+
+def test_a_place_calls_the_rules_of_its_shape() -> None:
+    assert "us.ssn" in called("my number 078-05-1120.")
+    assert "us.ssn" not in called("my number 0780-5-1120.")
+    assert "tw.national_id" in called("身分證A123456789，")
+    assert "tw.national_id" not in called("電話123456789，")
+    assert called("no digits, 12 and 3") == set()
+
+
+def test_values_of_one_shape_are_one_entry() -> None:
+    mine = Shapes(CORED)
+    for number in range(1000, 1100):
+        mine.places(f"0912-{number // 10}-{number}")
+    assert len(mine._known) == 1
+
+
+def test_long_places_are_not_remembered() -> None:
+    mine = Shapes(CORED)
+    clusters, chosen = mine.places("1-" * 5_000 + "1")
+    assert len(clusters) == 1
+    assert all(places for places in chosen)  # it is long enough for every rule, so every rule looks
+    assert len(mine._known) == 0
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "ENTRIES", 10)
+    mine = Shapes(CORED)
+    for number in range(3, 60):
+        mine.places("1" * number)
+    assert len(mine._known) <= 10
+
+
+def without_core(rule: Rule) -> Rule:
+    return msgspec.structs.replace(rule, core=None, row=msgspec.structs.replace(rule.row, core=""))
+
+
+def finds(rule: Rule, text: str) -> list[tuple[int, int]]:
+    return [(each.start, each.end) for each in Scanner([rule], floor=0.0).scan(text).findings]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("around", ["", " ", "號", "("])
+def test_good_examples_are_found_with_and_without_it(name: str, around: str) -> None:
+    rule = BY_NAME[name]
+    for example in rule.row.good:
+        text = around + rules.marked(example)[0] + around
+        assert finds(rule, text) == finds(without_core(rule), text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BY_NAME)
+def test_no_core_hides_what_the_pattern_finds(name: str) -> None:
+    """Texts made from the pattern itself, checks left out: with the core and without it the same is found."""
+    rule = msgspec.structs.replace(BY_NAME[name], check=None)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.from_regex(rule.regex, fullmatch=True), st.sampled_from(["", " ", "號", "-", "(", "1 ", "x "]))
+    def same(value: str, around: str) -> None:
+        assume(value.isascii() or rule.regex.fullmatch(value))
+        text = f"{around}{value}{around}"
+        assert finds(rule, text) == finds(without_core(rule), text)
+
+    same()
