@@ -19,9 +19,14 @@ from tests.gateway.house import target as make_target
 from nearfar.core.chat import Usage
 from nearfar.core.places import Place
 from nearfar.gateway.fleet import Target
-from nearfar.gateway.truncation import least_input, least_tokens, suspicious, was_cut
+from nearfar.gateway.truncation import LARGE, least_input, least_tokens, suspicious, was_cut
 from nearfar.wire import openai_chat
 from nearfar.wire.registry import provider_wire
+
+
+def suspect(asked: Any, usage: Usage | None) -> int:
+    return asyncio.run(suspicious(asked, usage))
+
 
 LONG = " ".join(f"word{number}" for number in range(6000))
 
@@ -74,14 +79,14 @@ def test_only_what_is_read_counts() -> None:
 
 def test_suspicion() -> None:
     asked = request(LONG)
-    assert suspicious(asked, None) == 0, "what is not reported says nothing"
-    assert suspicious(asked, Usage(output=3)) == 0
-    assert suspicious(asked, Usage(input=asked.input_tokens)) == 0
-    assert suspicious(asked, Usage(input=4096)) == 6000
-    assert suspicious(request("short"), Usage(input=1)) == 0
-    assert suspicious(request("臺北的天氣如何" * 2000), Usage(input=2048)) == 7000
-    assert suspicious(request("很長的中文" * 1632), Usage(input=2048)) == 4080, "8,160 characters, 2,048 read"
-    assert suspicious(request("臺北的天氣如何" * 2000), Usage(input=7000)) == 0, "half a token a character is usual"
+    assert suspect(asked, None) == 0, "what is not reported says nothing"
+    assert suspect(asked, Usage(output=3)) == 0
+    assert suspect(asked, Usage(input=asked.input_tokens)) == 0
+    assert suspect(asked, Usage(input=4096)) == 6000
+    assert suspect(request("short"), Usage(input=1)) == 0
+    assert suspect(request("臺北的天氣如何" * 2000), Usage(input=2048)) == 7000
+    assert suspect(request("很長的中文" * 1632), Usage(input=2048)) == 4080, "8,160 characters, 2,048 read"
+    assert suspect(request("臺北的天氣如何" * 2000), Usage(input=7000)) == 0, "half a token a character is usual"
 
 
 def test_room_for_all_of_it_clears_the_runtime() -> None:
@@ -157,3 +162,37 @@ def test_a_runtime_that_refuses_to_cut_is_asked_not_to(tmp_path: Path) -> None:
             assert json.loads(out.body)["error"]["code"] == "context_length_exceeded"
 
     asyncio.run(scenario())
+
+
+TEXTS = st.text(st.sampled_from("ab1 \n.,é漢字ก-"), max_size=300) | st.text(max_size=200)
+
+
+@given(TEXTS, st.integers(1, 40))
+def test_in_pieces_it_is_never_more_than_whole(text: str, piece: int) -> None:
+    assert least_tokens(text, piece) <= least_tokens(text, len(text) + 1)
+
+
+@given(st.lists(st.text(st.sampled_from("abc12é"), min_size=1, max_size=9), max_size=60), st.integers(12, 40))
+def test_between_words_nothing_is_lost(words: list[str], piece: int) -> None:
+    assert least_tokens(" ".join(words), piece) == len(words)
+
+
+@given(TEXTS)
+def test_ascii_is_counted_as_all_other_text(text: str) -> None:
+    plain = text.encode("ascii", "ignore").decode()
+    assert least_tokens(plain) == least_tokens(plain + " é") - 1
+
+
+def test_a_long_prompt_is_counted_beside_the_loop() -> None:
+    asked = request(LONG * 3)
+    assert len(asked.body) > LARGE
+
+    async def scenario() -> int:
+        loop = asyncio.get_running_loop()
+        passed = asyncio.Event()
+        loop.call_soon(passed.set)  # runs although the text is being counted
+        least = await suspicious(asked, Usage(input=1000))
+        assert passed.is_set()
+        return least
+
+    assert asyncio.run(scenario()) == 3 * 6000 - 2

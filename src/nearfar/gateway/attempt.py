@@ -340,7 +340,7 @@ class Attempts:
 
     async def _guard(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, seen: Seen) -> None:
         """See that the runtime read the whole prompt. One that cut it is told of, or left for the next candidate."""
-        least = suspicious(exchange.asking, seen.usage) if target.may_cut else 0
+        least = await suspicious(exchange.asking, seen.usage) if target.may_cut else 0
         if not least:
             return
         room = None if self._lives is None else await self._lives.room(target)

@@ -11,6 +11,7 @@ tools and pictures come on top and are not counted.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections.abc import Mapping
@@ -27,6 +28,11 @@ LOW = 0.5
 WORTH = 256
 """Tokens at least: a shorter prompt fits every context."""
 WIDE_PER_TOKEN = 2
+LARGE = 64 * 1024
+"""Bytes of body from which on the text is counted beside the event loop."""
+PIECE = 16 * 1024
+"""Characters of a text looked at in one go: a search in C lets nobody else run, also in a thread."""
+_LONGEST_WORD = 64
 TRUNCATED = "truncated"
 
 _SPEAKING = ("messages", "prompt", "system", "input", "instructions", "contents", "systemInstruction")
@@ -62,25 +68,49 @@ class _Patterns(NamedTuple):
     """Compiled when the first prompt is suspected: at the start that would be a part of the time until readiness."""
 
     word: re.Pattern[str]
-    data: re.Pattern[str]
-    """A run longer than 64 characters is no word but data, such as base64, which a template may leave out."""
     wide: re.Pattern[str]
+    """A run of characters that are written without spaces."""
+    blanks: bytes
+    """For ``bytes.translate``: what is no letter or digit of ASCII becomes a space. Ten times quicker than a search."""
 
 
 @functools.cache
 def _patterns() -> _Patterns:
-    return _Patterns(re.compile(_WORD + "+"), re.compile(_WORD + "{65,}"), re.compile(_WIDE))
+    blanks = bytes(code if code < 128 and chr(code).isalnum() else 32 for code in range(256))
+    return _Patterns(re.compile(_WORD + "+"), re.compile(_WIDE + "+"), blanks)
 
 
-def least_tokens(text: str) -> int:
+def least_tokens(text: str, piece: int = PIECE) -> int:
     """Tokens that ``text`` has at least, in any common vocabulary.
 
     >>> least_tokens("three plain words"), least_tokens("四個漢字")
     (3, 2)
     """
+    words = wide = cuts = start = 0
+    while start < len(text):
+        end = start + piece
+        if end < len(text):
+            # Between two words where there is a space: in texts without any a cut word counts once, not twice.
+            space = text.rfind(" ", start, end)
+            end, cuts = (space + 1, cuts) if space > start else (end, cuts + 1)
+        more, broad = _counted(text[start:end])
+        words, wide, start = words + more, wide + broad, end
+    return max(0, words - cuts) + wide // WIDE_PER_TOKEN
+
+
+def _counted(text: str) -> tuple[int, int]:
+    """(words, characters written without spaces). A run of 65 or more is no word but data, such as base64."""
     patterns = _patterns()
-    words = len(patterns.word.findall(text)) - len(patterns.data.findall(text))
-    return words + len(patterns.wide.findall(text)) // WIDE_PER_TOKEN
+    if text.isascii():
+        found: list[bytes] | list[str] = text.encode().translate(patterns.blanks).split()
+        wide = 0
+    else:
+        found = patterns.word.findall(text)
+        wide = sum(map(len, patterns.wide.findall(text)))
+    words = len(found)
+    if words and max(map(len, found)) > _LONGEST_WORD:
+        words -= sum(len(word) > _LONGEST_WORD for word in found)
+    return words, wide
 
 
 def least_input(fields: Mapping[str, msgspec.Raw]) -> int:
@@ -104,7 +134,7 @@ def _gather(value: object, texts: list[str]) -> None:
             rest += [item for name, item in found.items() if name not in _SILENT]
 
 
-def suspicious(request: Request, usage: Usage | None) -> int:
+async def suspicious(request: Request, usage: Usage | None) -> int:
     """The least count of tokens when the reported count is below what it can be; 0 when there is nothing to suspect.
 
     Cheap for prompts that were read: the text is only looked at when the report is low beside the estimate.
@@ -112,7 +142,10 @@ def suspicious(request: Request, usage: Usage | None) -> int:
     read = None if usage is None else usage.input
     if read is None or request.input_tokens < WORTH or read >= request.input_tokens * LOW:
         return 0
-    least = least_input(request.fields)
+    if len(request.body) > LARGE:
+        least = await asyncio.to_thread(least_input, request.fields)
+    else:
+        least = least_input(request.fields)
     return least if least >= WORTH and read < least * SURE else 0
 
 
