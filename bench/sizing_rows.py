@@ -127,7 +127,10 @@ def _transformers(row: dict[str, str], known: Constants) -> tuple[Point, float, 
 def _kv_tokens(row: dict[str, str], known: Constants) -> tuple[Point, float, Figure]:
     budget = re.search(r"KV budget ([\d.]+) GiB(/GPU)?", row["hardware"])
     if not budget:
-        raise _PassedOver("the memory left for the cache is not said")
+        rig = named(row["hardware"])
+        point = _point(row, known, "tokens that vLLM has room for", engine="vllm", rig=rig, context=int(row["context"]))
+        made = fit.estimate(point.model, rig, point.run, known, weights=point.weights)
+        return point, float(row["value"]), made.kv_tokens
     devices = int((re.search(r"TP(\d)", row["hardware"]) or ["", "1"])[1])
     point = _point(row, known, "tokens in a given cache", engine="vllm", rig=named("H100"), context=4096)
     per_token = cache(point.model, 4096, engine="vllm").per_token

@@ -41,7 +41,7 @@ def compute(model: Model, run: Run) -> Figure:
     if run.engine == "transformers":
         return _transformers(model, run)
     tokens = min(_VLLM_TOKENS, max(run.context, 2048))
-    values = tokens * (2 * _width(model) + 4 * shape.hidden) * 2 + shape.vocab * _VLLM_SEQUENCES * 4
+    values = run.devices * tokens * (2 * _width(model) + 4 * shape.hidden) * 2 + shape.vocab * _VLLM_SEQUENCES * 4
     basis = f"{tokens} tokens of one step: layers' values and {_VLLM_SEQUENCES} rows of scores; versions differ by GiB"
     return Figure(low=0.5 * values, value=float(values), high=max(8 * values, 2.0 * GIB), basis=basis)
 
@@ -58,7 +58,7 @@ def overhead(run: Run, *, cuda: bool, on_cpu: bool) -> Figure:
         each, what = (0.4, "driver's context of each device") if cuda else (0.15, "driver's buffers")
         return spread(each * GIB * run.devices, 0.7, 1.5, what)
     talking = 0.37 * (run.devices if run.devices > 1 else 0)
-    return spread((0.6 * run.devices + talking) * GIB, 0.5, 3.0, "driver, CUDA graphs, and NCCL between devices")
+    return spread((0.9 * run.devices + talking) * GIB, 0.5, 3.0, "driver, CUDA graphs, and NCCL between devices")
 
 
 def _llama(model: Model, run: Run) -> Figure:

@@ -20,8 +20,8 @@ from nearfar.catalog.models import Model
 Verdict = Literal["fits", "tight", "offload", "no"]
 """``tight``: it fits, and the range of the estimate does not; ``offload``: with weights in the machine's memory."""
 
-_SERVED = 0.9
-"""Of a device's memory, what engines for serving take by default."""
+_SERVED = 0.9 * 0.985
+"""Of a device's memory, what engines for serving take by default; drivers show a little less than the box says."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +52,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     prefill_tps: Figure
     first_token_seconds: Figure
     serving: serving.Served | None
-    kv_tokens: int
-    """Tokens of cache that the memory has room for."""
+    kv_tokens: Figure
+    """Tokens of cache that the memory has room for, of all sequences together."""
     notes: tuple[str, ...]
 
 
@@ -80,8 +80,6 @@ def estimate(
     depth = min(run.prompt, run.context)
     one = speed.decode(model, weights, run, rig, constants, depth=depth, placed=placed)
     prompt = speed.prefill(model, run, rig, constants, tokens=depth, placed=placed)
-    room = usable - (need.total.value - need.cache.total - beside)
-    per_token = need.cache.per_token
     return Estimate(
         model=model.id,
         quant=run.quant,
@@ -106,9 +104,18 @@ def estimate(
         prefill_tps=prompt,
         first_token_seconds=speed.first_token(prompt, one, depth),
         serving=serving.serve(model, weights, run, rig, constants, load) if load else None,
-        kv_tokens=max(0, int(room / per_token)) if per_token else 0,
+        kv_tokens=_kv_tokens(need, usable, beside),
         notes=tuple(_notes(model, run, rig, verdict, placed)),
     )
+
+
+def _kv_tokens(need: _Need, usable: float, beside: float) -> Figure:
+    per_token = need.cache.per_token
+    low, value, high = (
+        max(0.0, (usable + beside + need.cache.total - total) // per_token) if per_token else 0.0
+        for total in (need.total.high, need.total.value, need.total.low)
+    )
+    return Figure(low=low, value=value, high=high, basis=f"what is left, over {per_token:.0f} B a token")
 
 
 class _Need(msgspec.Struct, frozen=True, kw_only=True):

@@ -280,6 +280,9 @@ def _print(told: Estimate, ways: list[Remedy], longest: int, note: str) -> None:
         right=(1, 2, 3),
         flow=("BASIS",),
     )
+    if told.engine in {"vllm", "tensorrt-llm"}:
+        room = told.kv_tokens
+        output.line(f"Room in the cache: {room.value:.0f} tokens of all sequences ({room.low:.0f} to {room.high:.0f}).")
     if longest:
         output.line(f"The longest context that fits: {longest} tokens.")
     for way in ways:
