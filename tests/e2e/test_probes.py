@@ -28,7 +28,7 @@ def test_a_running_gateway_learns_from_a_probe(
 
     def refused() -> bool:
         reply = house.chat("assistant", response_format=SCHEMA)
-        return reply.status == 400 and "cannot do json_schema (probed)" in reply.error["message"]
+        return reply.status == 400 and "cannot do json_schema (probed 2" in reply.error["message"]
 
     running.eventually(refused, "the next decisions know it")
     assert house.chat("assistant").status == 200

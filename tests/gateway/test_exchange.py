@@ -257,6 +257,7 @@ def test_whatever_a_configuration_names_headers_stay_lines_of_ascii(name: str, r
     client.finish()
     whole = client.out.headers.get("x-nearfar-deployment-encoded", "")
     assert unquote(whole) == ("" if name.isascii() else name.encode(errors="replace").decode())
+    assert client.out.headers.get("x-nearfar-route-encoded", "") == whole
     for value in client.out.headers.values():
         assert value.isascii()
         assert not set(value) & set("\r\n")

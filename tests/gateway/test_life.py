@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tests.fake_ollama import FakeOllama, here
-from tests.gateway.house import RULES, FakeEngines
-from tests.gateway.scripted import SEALER, transport
+from tests.gateway.house import RULES, FakeEngines, closes, plain
+from tests.gateway.scripted import SEALER, transport, upstream
 
 from nearfar.core.chat import Request
 from nearfar.core.engines import Endpoint, EngineStatus
@@ -400,5 +400,20 @@ def test_who_is_on_this_machine_is_asked_whatever_the_class() -> None:
         async with ollama() as (fake, living):
             await living.look(Place.DEVICE)
             assert fake.asked
+
+    asyncio.run(scenario())
+
+
+def test_a_runtime_that_closed_a_kept_connection_is_asked_again() -> None:
+    nothing = plain(b'{"models":[]}')
+
+    async def scenario() -> None:
+        async with upstream(nothing, closes(b""), nothing) as there, transport() as sending:
+            living = Living(sending, target("near", base_url=f"http://127.0.0.1:{there.port}"))
+            for _ in range(2):
+                (state,) = await living.lives.states()
+                assert state.state == "cold", "and not unknown"
+            assert len(there.requests) == 3
+            await living.lives.close()
 
     asyncio.run(scenario())

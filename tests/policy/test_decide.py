@@ -167,6 +167,11 @@ def test_what_must_stay_near_is_given_to_nobody_who_may_fetch_from_elsewhere() -
     assert {item.code for item in decision.rejected} == {"capability"}
     assert "may fetch it from elsewhere" in decision.rejected[0].reason
     assert decision.rejected[2].reason == "cannot do media_urls (probed)"
+    old = deployment(
+        "old", Place.DEVICE, capabilities={"tools": Capability(can=False, source="probed", date="2026-11-01")}
+    )
+    made = run("local-first", old, needs=frozenset({"tools"}))
+    assert made.rejected[0].reason == "cannot do tools (probed 2026-11-01)"
 
 
 def test_what_may_go_anywhere_may_also_be_fetched_from_there() -> None:

@@ -133,7 +133,7 @@ def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> di
     """What happened, by name; what is not known is None."""
     return {
         "request": headers.get("x-nearfar-request", ""),
-        "route": headers.get("x-nearfar-route", ""),
+        "route": unquote(headers.get("x-nearfar-route-encoded", "")) or headers.get("x-nearfar-route", ""),
         "deployment": deployment(headers, ""),
         "place": headers.get("x-nearfar-place", ""),
         "class": headers.get("x-nearfar-class", ""),

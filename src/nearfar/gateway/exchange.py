@@ -337,7 +337,8 @@ _KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:", "x-nearfar-would:")
 
 @functools.lru_cache(1024)
 def _told_decision(route: str, class_: Class) -> bytes:
-    return b"x-nearfar-route: %b\r\nx-nearfar-class: %b\r\n" % (_ascii(route), class_.label.encode())
+    lines = b"x-nearfar-route: %b\r\nx-nearfar-class: %b\r\n" % (_ascii(route), class_.label.encode())
+    return lines + _encoded(b"x-nearfar-route-encoded", route)
 
 
 @functools.lru_cache(1024)
@@ -348,9 +349,14 @@ def _told_attempt(deployment: str, place: Place, reason: str, attempts: int) -> 
         _ascii(reason),
         attempts,
     )
-    if not deployment.isascii():
-        lines += b"x-nearfar-deployment-encoded: %b\r\n" % quote(deployment, safe="/:@+", errors="replace").encode()
-    return lines
+    return lines + _encoded(b"x-nearfar-deployment-encoded", deployment)
+
+
+def _encoded(header: bytes, name: str) -> bytes:
+    """The header with the whole ``name``, where another one can only show its ASCII."""
+    if name.isascii():
+        return b""
+    return b"%b: %b\r\n" % (header, quote(name, safe="/:@+", errors="replace").encode())
 
 
 def read_lines(lines: bytes) -> Headers:

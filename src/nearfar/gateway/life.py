@@ -18,11 +18,12 @@ from nearfar.core.engines import Engines
 from nearfar.core.errors import BadRequestError, NearfarError, NotFoundError
 from nearfar.core.places import Place
 from nearfar.core.routing import Decision, Deployment, Route
+from nearfar.gateway.connection import StaleConnectionError
 from nearfar.gateway.credentials import hush
 from nearfar.gateway.fleet import Fleet, Snapshot, Target, build_head, parse_base
 from nearfar.gateway.life_facts import COLD, UNKNOWN, Fact, ModelState, described, informed, matching, wait
 from nearfar.gateway.transport import Transport
-from nearfar.policy.seal import Sealer
+from nearfar.policy.seal import Sealed, Sealer
 from nearfar.policy.strategies import is_passed_over
 from nearfar.providers.base import Call, Life, Provider, Running, Shown
 from nearfar.settings.model import Deadlines
@@ -348,7 +349,13 @@ class Lives:
             head=build_head(call.method, path, target.origin, headers),
             body=call.body,
         )
-        async with await self._transport.send(sealed, deadlines=deadlines) as reply:
+        try:
+            return await self._exchange(target, sealed, deadlines, fresh=False)
+        except StaleConnectionError:  # the runtime had closed it, perhaps because it was started anew: it is well
+            return await self._exchange(target, sealed, deadlines, fresh=True)
+
+    async def _exchange(self, target: Target, sealed: Sealed, deadlines: Deadlines, *, fresh: bool) -> bytes:
+        async with await self._transport.send(sealed, deadlines=deadlines, fresh=fresh) as reply:
             status = await reply.head()
             body = await reply.body(ANSWER_BYTES)
             if status != 200:

@@ -156,7 +156,7 @@ def capability(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -
             return Rejected(
                 deployment=candidate.deployment.name,
                 code="capability",
-                reason=f"cannot do {need} ({found.source})",
+                reason=f"cannot do {need} ({found.source}{f' {found.date}' if found.date else ''})",
             )
     return None
 

@@ -35,7 +35,8 @@ _ALLOWED = (
     b"anthropic-beta, anthropic-dangerous-direct-browser-access, x-nearfar-class"
 )
 _EXPOSED = (
-    b"x-nearfar-request, x-nearfar-route, x-nearfar-class, x-nearfar-deployment, x-nearfar-deployment-encoded, "
+    b"x-nearfar-request, x-nearfar-route, x-nearfar-route-encoded, x-nearfar-class, "
+    b"x-nearfar-deployment, x-nearfar-deployment-encoded, "
     b"x-nearfar-place, x-nearfar-reason, "
     b"x-nearfar-attempts, x-nearfar-deviations, x-nearfar-cost-usd, x-nearfar-error, retry-after, retry-after-ms"
 )
