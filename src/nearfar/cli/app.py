@@ -24,6 +24,7 @@ from nearfar.cli import (
     privacy,
     providers,
     ps,
+    pull,
     route,
     run,
     serve,
@@ -43,6 +44,8 @@ app.command()(run.run)
 app.command()(chat.chat)
 app.command()(ps.ps)
 app.add_typer(route.app, name="route")
+models.app.command("pull")(pull.pull)
+models.app.command("verify")(pull.verify)
 models.app.command("search")(models_catalog.search)
 models.app.command("show")(models_catalog.show)
 models.app.command("licence")(models_catalog.licence)
