@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import typer
 from tools.docs.blocks import ROOT
-from tools.docs.words import COMMANDS, EVIDENCE, HEADS, PLACES, PROVEN, ROWS, STRUCTS
+from tools.docs.words import COMMANDS, EVIDENCE, GROUPS, HEADS, PLACES, PROVEN, ROWS, STRUCTS
 
 from nearfar import build
 from nearfar.cli.app import app
@@ -22,6 +22,7 @@ from nearfar.providers import presets, registry
 from nearfar.settings import model, shape
 from nearfar.settings.schema import documentation
 from nearfar.settings.sources import FLAGS
+from nearfar.standin.faults import catalogue
 
 PLAIN_WIDTH = 88
 
@@ -233,6 +234,19 @@ def policy(language: str) -> str:
     return table(HEADS[language]["policy"], rows)
 
 
+def faults(language: str) -> str:
+    """Every fault that the suite plays, by group, with what must come of it."""
+    parts = []
+    for group, heading in GROUPS[language].items():
+        rows = [
+            (f"`{name}`", fault.title, fault.plain or "–", fault.stream or "–", f"`{fault.test}`")
+            for name, fault in catalogue().items()
+            if fault.group == group
+        ]
+        parts.append(f"## {heading}\n\n{table(HEADS[language]['faults'], rows)}")
+    return "\n\n".join(parts)
+
+
 BLOCKS: MappingProxyType[str, Callable[[str], str]] = MappingProxyType(
     {
         "providers": providers,
@@ -242,5 +256,6 @@ BLOCKS: MappingProxyType[str, Callable[[str], str]] = MappingProxyType(
         "metrics": metrics,
         "errors": error_codes,
         "policy": policy,
+        "faults": faults,
     }
 )

@@ -73,6 +73,7 @@ HEADS: dict[str, dict[str, tuple[str, ...]]] = {
         "metrics": ("name", "kind", "labels", "meaning"),
         "errors": ("error", "status", "type", "code", "tries the next", "means"),
         "policy": ("class", "furthest place"),
+        "faults": ("fault", "happens", "plain", "stream", "played in"),
     },
     "zh": {
         "providers": ("名稱", "系統", "線路格式", "位置", "金鑰來源", "證據"),
@@ -81,8 +82,29 @@ HEADS: dict[str, dict[str, tuple[str, ...]]] = {
         "metrics": ("名稱", "種類", "標籤", "意義（英文原文）"),
         "errors": ("錯誤", "狀態碼", "type", "code", "改試下一個", "意義（英文原文）"),
         "policy": ("類別", "最遠可到的位置"),
+        "faults": ("故障", "發生什麼（英文原文）", "一般回覆", "串流", "測試"),
     },
 }
+
+GROUPS: dict[str, dict[str, str]] = {
+    "en": {
+        "transport": "Transport",
+        "protocol": "Protocol",
+        "status": "Status",
+        "local": "Local runtimes",
+        "client": "Clients",
+        "state": "State",
+    },
+    "zh": {
+        "transport": "傳輸",
+        "protocol": "協定",
+        "status": "狀態碼",
+        "local": "本地執行環境",
+        "client": "用戶端",
+        "state": "狀態與儲存",
+    },
+}
+"""Groups of faults, as headings."""
 
 COMMANDS: MappingProxyType[str, str] = MappingProxyType(
     {
@@ -92,6 +114,7 @@ COMMANDS: MappingProxyType[str, str] = MappingProxyType(
         "ps": "列出內嵌引擎的模型，以及正在休息或不能使用的部署。",
         "usage": "彙整帳本：請求、詞元與金額，可依任何欄位分組；也可列出單次嘗試。",
         "demo": "看閘道在近端與遠端回答，以及任一端失敗時的處理。",
+        "drill": "在您設定檔的副本上演練故障，看看會由誰回答；不會動到正在執行的閘道。",
         "doctor": "檢查版本、資料夾、連接埠、引擎、模型、金鑰、執行環境、帳本與設定。",
         "route ls": "列出所有可以要求的名稱：路由與部署、各在哪裡執行、哪些不能使用。",
         "route explain": "說明問題會在哪裡執行、順序為何、為什麼不在別處。不會送出任何東西。",
@@ -134,6 +157,7 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "Settings": "所有可以設定的項目。",
         "Server": "HTTP 入口。",
         "Deadlines": "上游嘗試各階段可用的秒數。",
+        "Retries": "每個請求的預算：在有人回答之前，可以問部署幾次、問多久。",
         "Proxy": "連到本機以外上游時使用的 HTTP 代理。空白欄位由 HTTPS_PROXY、HTTP_PROXY 與 NO_PROXY 補上。",
         "Engine": "內嵌引擎。",
         "Ledger": "嘗試記錄在哪裡。",
