@@ -178,6 +178,7 @@ def test_without_an_engine_nothing_is_loaded(tmp_path: Path) -> None:
                 "runtimes": [],
                 "cooling": [],
                 "unusable": [],
+                "loads": [],
                 "configuration": app.gateway.digest,
             }
             assert app.gateway.digest

@@ -18,6 +18,7 @@ from nearfar.settings.load import Loaded
 if TYPE_CHECKING:  # the gateway's room is only needed when the command runs
     from nearfar.core.chat import Request
     from nearfar.core.routing import Capability, Decision
+    from nearfar.gateway.load import Known
     from nearfar.policy.classify import Seen
 
     _Known = Mapping[str, Mapping[str, Capability]]
@@ -135,15 +136,18 @@ def explain(
 ) -> None:
     """Say where a question would run, in which order, and why not elsewhere. Nothing is sent.
 
-    Cool-downs of a running gateway are not part of it: `nearfar ps` shows those.
+    A running gateway's speeds and queues count, its cool-downs do not: `nearfar ps` shows those.
     """
     import asyncio
+
+    from nearfar.cli import route_expected
 
     loaded = of(ctx).load(config, sets)
     put = asking(model, system=system, max_tokens=max_tokens, class_=class_)
     text = read_stdin('nearfar route explain "…"') if prompt == "-" else prompt
     body = put.body([message("user", text)])
-    found = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_))
+    measured, where = route_expected.learned(loaded)
+    found = asyncio.run(_decide(loaded, msgspec.json.encode(body), class_, measured))
     asked, decision, capabilities = found.asked, found.decision, found.capabilities
     if json:
         told = described(asked, decision, capabilities, found.seen)
@@ -154,6 +158,7 @@ def explain(
             output.line(item.candidate.deployment.name)
     else:
         _print(asked, decision)
+        route_expected.show(decision.ranked, where)
         _forms(decision, found.seen, found.rewriter)
         if found.observed is not None:
             output.line()
@@ -181,8 +186,8 @@ class _Explained(msgspec.Struct, frozen=True, kw_only=True):
     rewriter: str
 
 
-async def _decide(loaded: Loaded, body: bytes, class_: str) -> _Explained:
-    from nearfar.cli import look
+async def _decide(loaded: Loaded, body: bytes, class_: str, measured: Sequence[Known]) -> _Explained:
+    from nearfar.cli import look, route_expected
     from nearfar.core.places import Class
     from nearfar.gateway import probed
     from nearfar.gateway.decider import Said
@@ -192,9 +197,11 @@ async def _decide(loaded: Loaded, body: bytes, class_: str) -> _Explained:
     async with look.gateway(loaded) as gateway:
         asked = CLIENT.parse(body, "req-explain")
         route = await gateway.fleet.find(asked.model)
+        route_expected.believe(gateway, measured)
         told = Said(header=Class.parse(class_) if class_ else None)
         said = await gateway.pipeline.look(asked, route, told)
         decision, snapshot = gateway.decider.decide(asked, route, said)
+        decision = gateway.decider.expected(asked, decision, snapshot)
         observed, watched = None, told
         if gateway.observer is not None:
             observed, watched = await gateway.observer.decide(asked, route, told)
@@ -216,6 +223,7 @@ def described(asked: Request, decision: Decision, capabilities: _Known, seen: Se
     ``capabilities``: by deployment, what was probed or declared, and what the request needs. ``seen``: what was found
     in its content, of which masks would be made.
     """
+    from nearfar.cli import route_expected
     from nearfar.policy.classify import totals
 
     kinds, unknown, harmless = totals(seen)
@@ -235,6 +243,7 @@ def described(asked: Request, decision: Decision, capabilities: _Known, seen: Se
                 "state": item.candidate.state,
                 "reason": item.reason,
                 "treatment": item.treatment.label,
+                "expected": route_expected.described(item.expected),
                 "price": deployment.price.id if deployment.price else "",
                 "upper_bound": upper_bound(deployment.price, asked.input_tokens, output_limit(asked, deployment)),
             }

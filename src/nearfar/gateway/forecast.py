@@ -20,7 +20,7 @@ def forecast(lines: Iterable[Line], now: float, ticket: Ticket) -> Begin:
 def places(start: Iterable[Line], now: float, more: Ticket | None = None) -> tuple[list[Ticket], list[Begin]]:
     """Everybody who waits for lines that hang together with ``start``, and in how many seconds each begins."""
     lines: dict[Line, int] = {line: number for number, line in enumerate(start)}
-    waiting: dict[Ticket, None] = {} if more is None else {more: None}
+    waiting: dict[Ticket, None] = {}
     todo = list(lines)
     for line in todo:  # it grows: whoever waits here may wait elsewhere too
         for ticket in line.waiting:
@@ -30,6 +30,8 @@ def places(start: Iterable[Line], now: float, more: Ticket | None = None) -> tup
                     if load.line not in lines:
                         lines[load.line] = len(lines)
                         todo.append(load.line)
+    if more is not None:
+        waiting[more] = None  # behind those that came at the same moment
     order = sorted(waiting)
     free = [_free(line, now) for line in lines]
     left = [tuple(slots) for slots in free]

@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from nearfar.core.chat import Usage
 from nearfar.core.money import likely
 from nearfar.core.places import Place
@@ -67,6 +69,16 @@ class Fit:
         slope = (self.xy - mean_x * self.y + pull * b * scale) / (spread + pull)
         slope = min(max(slope, 0.0), mean_y / mean_x if mean_x > 0 else slope)
         return max(0.0, mean_y - slope * mean_x), max(0.0, slope)
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a deployment at one moment, for people and for who works out what would happen."""
+
+    deployment: str
+    slots: int | None = None
+    in_flight: int = 0
+    queued: int = 0
+    pace: Pace
 
 
 class Load:
@@ -152,7 +164,7 @@ class Load:
             first = min(first, 4 * expected)
         crowd = min(others, CROWDS - 1)
         if crowd and expected > 0:
-            calm = expected / self._crowded[crowd]
+            calm = self._pace.begin(tokens)
             self._crowded[crowd] += 0.1 * (max(1.0, first / calm) - self._crowded[crowd])
         self._first.add(tokens, first / self._crowded[crowd], 1 / max(expected, 1e-4) ** 2)
 
@@ -174,6 +186,10 @@ class Load:
     def _weight(self, fit: Fit) -> float:
         """The weight of one attempt in ``fit``."""
         return fit.w / min(self._samples, 1 / (1 - FORGET)) if self._samples else 0.0
+
+    def adopt(self, pace: Pace) -> None:
+        """Believe what another process has measured."""
+        self._pace, self._samples = pace, pace.samples
 
     def left(self, run: Run, now: float, others: int) -> float:
         """Seconds that ``run`` still takes."""
@@ -321,6 +337,30 @@ class Loads:
             in_flight=len(line.runs),
             queued=len(line.waiting),
         )
+
+    def known(self) -> list[Known]:
+        """What is known of every deployment that was asked for anything yet."""
+        now = self.now()
+        return [
+            Known(
+                deployment=load.name,
+                slots=load.line.slots,
+                in_flight=len(load.line.runs),
+                queued=len(load.line.waiting),
+                pace=load.pace(now),
+            )
+            for load in self._loads.values()
+        ]
+
+    def adopt(self, deployment: Deployment, known: Known) -> None:
+        """Believe what another process knows of ``deployment``. What it has under way is taken to have just begun."""
+        load = self.of(deployment)
+        load.adopt(known.pace)
+        line = load.line
+        asked = round(1 / known.pace.prefill) if known.pace.prefill else 0
+        for _ in range(len(line.runs), known.in_flight):
+            line.runs[Run(load, self.now(), min(asked, 100), None, None)] = None
+        line.busy = len(line.runs)
 
     def started(self, deployment: Deployment, tokens: int, limit: int | None, exchange: Answering | None) -> Run:
         """An attempt begins."""

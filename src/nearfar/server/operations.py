@@ -79,6 +79,7 @@ async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Non
             "runtimes": runtimes,
             "cooling": cooling,
             "unusable": unusable,
+            "loads": gateway.loads.known(),
             "configuration": gateway.digest,
         },
     )
