@@ -30,6 +30,11 @@ def test_quiet_is_one_word(cli: Cli) -> None:
     assert cli(*CALLS, "--stay", "--hardware", "RTX 3090", "--quiet").out == "near\n"
 
 
+def test_this_machine_can_be_the_one_that_is_there(cli: Cli) -> None:
+    options = cli(*CALLS, "--hardware", "here", "--json").json["advice"]["options"]
+    assert options["near"]["lacks"] != "no_machine"
+
+
 def test_amounts_in_taiwans_dollars_come_last_with_their_rate(cli: Cli) -> None:
     result = cli(*CALLS, "--assume", "money.twd_per_usd=31")
     assert "31 TWD for a dollar" in result.out

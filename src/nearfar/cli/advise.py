@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the advisor's room is only needed when the command runs
     from nearfar.advisor.assumptions import Assumptions, Box
     from nearfar.advisor.options import Case
     from nearfar.advisor.report import Page, Section
+    from nearfar.advisor.rig import Rig
     from nearfar.advisor.workload import Workload
 
 Quality = Literal["simple", "solid", "best"]
@@ -64,7 +65,9 @@ def advise(
     prototype: Annotated[bool, typer.Option("--prototype", help="It must stand this week; nothing is bought.")] = False,
     operator: Annotated[bool, typer.Option("--operator/--no-operator", help="Somebody looks after machines.")] = True,
     use: Annotated[str, typer.Option("--use", help='What the licence must allow: "commercial, EU, 2M users".')] = "",
-    hardware: Annotated[str, typer.Option("--hardware", help="The machine that is there: 2x RTX 3090.")] = "",
+    hardware: Annotated[
+        str, typer.Option("--hardware", help="The machine that is there: 2x RTX 3090; `here` is this one.")
+    ] = "",
     buy: Annotated[str, typer.Option("--buy", help="The machine that would be bought (--list shows them).")] = "",
     capex: Annotated[float | None, typer.Option("--capex", min=0, help="Its price in USD.")] = None,
     cloud: Annotated[str, typer.Option("--cloud", metavar="PROVIDER/MODEL", help="What to compare with.")] = "",
@@ -124,7 +127,7 @@ def advise(
             "cloud": cloud,
             "tariff": tariff,
         },
-        hardware=answers.get("hardware") or hardware,
+        rig=_rig(ctx, config, answers.get("hardware") or hardware),
         box=_box(base, buy, capex),
     )
     found = weigh(case)
@@ -138,7 +141,7 @@ def advise(
         _print(made)
 
 
-def _case(work: Workload, base: Assumptions, said: Mapping[str, object], *, hardware: str, box: Box) -> Case:
+def _case(work: Workload, base: Assumptions, said: Mapping[str, object], *, rig: Rig | None, box: Box) -> Case:
     from nearfar.advisor import constants, options
     from nearfar.advisor.question import Question
     from nearfar.advisor.rig import named
@@ -148,12 +151,21 @@ def _case(work: Workload, base: Assumptions, said: Mapping[str, object], *, hard
         raise UsageError(f"--quality {said['quality']!r} is none.", hint="Use simple, solid or best.")
     question = Question(
         workload=work,
-        rig=named(hardware) if hardware else None,
+        rig=rig,
         box=box,
         box_rig=named(box.device, gpus=box.count),
         **said,  # type: ignore[arg-type]  # names and types are those of Question
     )
     return options.case(question, base, list(models.shipped().values()), prices.shipped(), constants.shipped())
+
+
+def _rig(ctx: typer.Context, config: Path | None, hardware: str) -> Rig | None:
+    """The machine that is there: none, the one that was named, or this one."""
+    from nearfar.cli.machine_here import rig
+
+    if not hardware:
+        return None
+    return rig(of(ctx).load(config, None), "" if hardware == "here" else hardware)
 
 
 def _box(base: Assumptions, name: str, capex: float | None) -> Box:
