@@ -76,6 +76,24 @@ def test_raw_is_the_same_event_and_nothing_else(data: bytes) -> None:
         assert b"id:" not in event.raw
 
 
+NAMED = st.tuples(
+    st.sampled_from(
+        [b"event: delta\n", b"event: \n", b"event:tight\n", b"event: a\nevent: b\n", b"event: \xe9\n", b""]
+    ),
+    st.sampled_from([b"data: {}", b"data: ", b"data:x", b"data: a\ndata: b", b"", b": note", b"data: x\nevent: late"]),
+).map(lambda pair: pair[0] + pair[1] + b"\n\n")
+
+
+@given(st.lists(NAMED, min_size=1, max_size=4).map(b"".join))
+def test_named_events_are_the_same_whole_and_in_pieces(data: bytes) -> None:
+    assert feed([data]) == feed([data[i : i + 1] for i in range(len(data))])
+
+
+def test_events_named_and_unnamed_in_one_piece() -> None:
+    data = b'event: ping\ndata: {}\n\ndata: {"a":1}\n\n'
+    assert feed([data]) == [Event("ping", b"{}", b"data: {}\n\n"), Event("", b'{"a":1}', b'data: {"a":1}\n\n')]
+
+
 def test_common_stream_keeps_its_bytes() -> None:
     data = b'data: {"a":1}\n\ndata: {"b":2}\n\n'
     assert b"".join(event.raw for event in Splitter().feed(data)) == data

@@ -51,7 +51,7 @@ class Splitter:
         return self._dispatch()
 
     def _whole(self, data: bytes) -> list[Event] | None:
-        """The common case: only whole events of one ``data`` line each. None when it is not that."""
+        """The common case: only whole events of one ``data`` line each, named or not. None when it is not that."""
         if data[-2:] != b"\n\n" or b"\r" in data:
             return None
         if data.find(b"\n") == len(data) - 2 and data[:6] == b"data: " and 8 < len(data) <= self._limit:
@@ -59,9 +59,13 @@ class Splitter:
             return [Event("", data[6:-2], data)]
         events = []
         for block in data[:-2].split(b"\n\n"):
+            name = ""
+            if block[:7] == b"event: ":
+                first, _, block = block.partition(b"\n")  # noqa: PLW2901  the rest is the event without its name
+                name = first[7:].decode("utf-8", "replace")
             if block[:6] != b"data: " or not 6 < len(block) <= self._limit or b"\n" in block:
                 return None
-            events.append(Event("", block[6:], block + b"\n\n"))
+            events.append(Event(name, block[6:], block + b"\n\n"))
         self._first = False
         return events
 
