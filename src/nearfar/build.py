@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
     from nearfar.ledger.audit import Audit
+    from nearfar.privacy.engines import Later
+    from nearfar.privacy.findings import Detector
 
 
 NOT_ENFORCED = "NOT ENFORCED: policy.mode is observe, so the chosen policy is told of and holds nothing back"
@@ -383,17 +385,53 @@ def rules_from(settings: Settings) -> Rules:
 def guard(settings: Settings, rules: Rules) -> Guard | None:
     """Who looks at what requests say; None where the policy does not want that. Loads its rules at once."""
     policy = settings.policy
-    wanted = policy.detect if policy.detect is not None else bool(policy.file) or policy.preset != "default"
+    wanted = policy.detect
+    if wanted is None:
+        wanted = bool(policy.file) or policy.preset != "default" or bool(settings.detectors)
     if not wanted:
         return None
     from nearfar.gateway.guard import Guard
-    from nearfar.privacy.names import Names
     from nearfar.privacy.scan import Memo, Scanner
 
     memo = Memo()
-    made = Guard(rules, lambda harmless: Scanner(detectors=(Names.shipped(),), harmless=harmless, memo=memo))
+    detectors = _detectors(settings)
+    made = Guard(
+        rules,
+        lambda harmless: Scanner(detectors=detectors, harmless=harmless, memo=memo),
+        deadline=policy.detect_deadline if settings.detectors else 0.0,
+    )
     made.version  # noqa: B018 - loads the rules now and not while the first client waits
     return made
+
+
+def _detectors(settings: Settings) -> tuple[Detector, ...]:
+    """The embedded names, and what the owner has installed besides."""
+    from nearfar.privacy.names import Names
+
+    if not settings.detectors:
+        return (Names.shipped(),)
+    from nearfar.privacy.engines import Together
+
+    return (Names.shipped(), Together(further_detectors(settings), settings.policy.detect_deadline))
+
+
+def further_detectors(settings: Settings) -> list[Later]:
+    """The detectors of the owner's choice. Each is made when it is first asked."""
+    if not settings.detectors:
+        return []
+    from nearfar.privacy import engines
+
+    return [
+        engines.later(
+            name,
+            each.engine,
+            model=each.model,
+            labels=each.labels,
+            threshold=each.threshold,
+            language=each.language,
+        )
+        for name, each in settings.detectors.items()
+    ]
 
 
 def _replies(rules: Rules) -> ReplyGuard:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 
 import pytest
 
@@ -92,3 +94,36 @@ def test_the_version_stands_for_the_detectors() -> None:
     one = Guard(RULES, lambda harmless: Scanner(harmless=harmless))
     two = Guard(RULES, lambda harmless: Scanner(detectors=[Broken(ValueError())], harmless=harmless))
     assert one.version != two.version
+
+
+class Counting:
+    """A detector that notes in which thread it was asked, and takes its time once it is told to."""
+
+    name = "counting"
+    version = "1"
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+        self.until = 0.0
+
+    def scan(self, text: Normal) -> list[Finding]:
+        del text
+        self.threads.append(threading.get_ident())
+        while time.monotonic() < self.until:
+            pass
+        return []
+
+
+def test_slow_detectors_are_asked_beside_the_event_loop_and_all_texts_have_one_deadline() -> None:
+    detector = Counting()
+    guard = Guard(RULES, lambda harmless: Scanner(detectors=(detector,), harmless=harmless), deadline=2.0)
+    assert guard.slow
+    request = asked(("user", "one"), ("user", "two"), ("user", "three"))
+    assert asyncio.run(guard.look(request, "auto")) == Look()
+    assert detector.threads
+    assert threading.get_ident() not in detector.threads
+    detector.until = time.monotonic() + 2.1
+    before = len(detector.threads)
+    assert "did not come to an end" in asyncio.run(guard.look(request, "auto")).guard
+    assert len(detector.threads) == before + 1, "what comes after the deadline is not asked any more"
+    assert not Guard(RULES, lambda harmless: Scanner(harmless=harmless)).slow

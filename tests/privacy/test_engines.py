@@ -183,3 +183,78 @@ def test_one_that_hangs_fails_the_scan_and_is_not_asked_again_until_it_is_back()
         if thread.name == "detector-slow":
             thread.join()
     assert Together([Spans("slow", "1", hangs)], deadline_s=30).scan(TEXT) == []
+
+
+def test_an_engine_is_made_when_it_is_first_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gliner", fake_gliner())
+    found = engines.later("names", "gliner", model=str(tmp_path))
+    assert found.version == f"gliner {tmp_path.name}  0.5 en"
+    assert [each.kind for each in found.scan(TEXT)] == ["person"]
+    monkeypatch.setitem(sys.modules, "gliner", None)
+    assert found.scan(TEXT), "it is made once"
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_one_that_cannot_be_made_fails_every_scan_and_says_why(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("gliner", "transformers", "presidio_analyzer"):
+        monkeypatch.setitem(sys.modules, module, None)
+    found = engines.later("own", engine, model="/nowhere")
+    for _ in range(2):
+        with pytest.raises(GuardError, match="not installed"):
+            found.scan(TEXT)
+    assert "not installed" in found.trouble
+    broken = engines.Later("own", "1", lambda: 1 / 0)  # type: ignore[arg-type, return-value]  # fails as makers may
+    with pytest.raises(GuardError, match="ZeroDivisionError"):
+        Scanner(detectors=(Together([broken], 5.0),)).scan("Mei")
+
+
+def fake_presidio(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Fake of presidio_analyzer 2.2 and of the library that would ask the network: what they were made with."""
+    made: dict[str, Any] = {}
+
+    class Provider:
+        def __init__(self, nlp_configuration: dict[str, Any]) -> None:
+            made["nlp"] = nlp_configuration
+
+        def create_engine(self) -> str:
+            if made["nlp"]["models"][0]["model_name"].endswith("broken"):
+                raise OSError
+            return "engine"
+
+    class Registry:
+        def __init__(self, supported_languages: list[str]) -> None:
+            made["languages"] = supported_languages
+
+        def load_predefined_recognizers(self, languages: list[str], nlp_engine: str) -> None:
+            assert (languages, nlp_engine) == (made["languages"], "engine")
+
+    def analyzer(**given: Any) -> FakeAnalyzer:
+        assert given["nlp_engine"] == "engine"
+        return FakeAnalyzer()
+
+    extract = types.SimpleNamespace(TLDExtract=lambda **given: made.setdefault("suffixes", given), extract=None)
+    modules = {
+        "presidio_analyzer": types.SimpleNamespace(RecognizerRegistry=Registry, AnalyzerEngine=analyzer),
+        "presidio_analyzer.nlp_engine": types.SimpleNamespace(NlpEngineProvider=Provider),
+        "tldextract": extract,
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+def test_presidio_is_made_without_asking_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = fake_presidio(monkeypatch)
+    assert [each.kind for each in engines.later("p", "presidio", threshold=0.4).scan(TEXT)] == ["person"]
+    assert made["nlp"]["nlp_engine_name"] == "no_op"
+    assert made["suffixes"] == {"suffix_list_urls": (), "cache_dir": None}
+    engines.presidio_here(str(tmp_path))
+    assert made["nlp"] == {
+        "nlp_engine_name": "spacy",
+        "models": [{"lang_code": "en", "model_name": str(tmp_path)}],
+    }
+    for folder in (tmp_path / "absent", tmp_path / "broken"):
+        if folder.name == "broken":
+            folder.mkdir()
+        with pytest.raises(GuardError):
+            engines.presidio_here(str(folder))

@@ -46,7 +46,7 @@ def doctor(
 
 def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
     """All checks, one after the other; where the configuration is broken, they look at what is sound in it."""
-    from nearfar.cli import checkup, checkup_audit
+    from nearfar.cli import checkup, checkup_audit, checkup_detectors
 
     yield from checkup.versions()
     draft = state.examine(config, sets)
@@ -64,6 +64,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("ledger", checkup.ledger),
         ("kept responses", checkup.responses),
         ("audit", checkup_audit.audit),
+        ("detectors", checkup_detectors.detectors),
     ):
         yield from _kept(name, check, loaded)
 

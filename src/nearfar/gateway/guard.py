@@ -6,12 +6,14 @@ What cannot be looked at, for whatever reason, is told as such: then nothing lea
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 
 import msgspec
 
 from nearfar.core.chat import Request
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import GuardError, NearfarError
 from nearfar.policy.classify import FOUND, Seen
 from nearfar.policy.rules import Rules
 from nearfar.privacy import walk
@@ -39,8 +41,13 @@ _NOTHING = Look()
 class Guard:
     """Reads requests with one set of rules and detectors."""
 
-    def __init__(self, rules: Rules, scanner: Callable[[tuple[str, ...]], Scanner]) -> None:
-        """``scanner``: harmless values → a scanner that lets them through."""
+    def __init__(self, rules: Rules, scanner: Callable[[tuple[str, ...]], Scanner], *, deadline: float = 0.0) -> None:
+        """``scanner``: harmless values → a scanner that lets them through.
+
+        ``deadline``: seconds that one request may take where detectors are slow: then reading is always beside the
+        event loop. 0: they are as quick as rules.
+        """
+        self._deadline = deadline
         self._rules = rules
         self._make = scanner
         self._scanners: dict[tuple[str, ...], Scanner] = {}
@@ -57,13 +64,20 @@ class Guard:
         size = len(request.body)
         if size > MOST:
             return Look(guard=f"the body has {size} bytes, and {MOST} are looked at")
-        if size > LARGE:
+        if size > LARGE or self._deadline:
             return await asyncio.to_thread(self._look, request.body, route)
         return self._look(request.body, route)
 
+    @property
+    def slow(self) -> bool:
+        """Whether its detectors are too slow for the event loop."""
+        return bool(self._deadline)
+
     def _look(self, body: bytes, route: str) -> Look:
         try:
-            return read(body, self.scanner(route), [])
+            scanner = self.scanner(route)
+            until = time.monotonic() + self._deadline if self._deadline else math.inf
+            return read(body, scanner, [], until)
         except NearfarError as error:
             return Look(guard=error.text)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, what it did not read must not leave
@@ -78,15 +92,18 @@ class Guard:
         return scanner
 
 
-def read(body: bytes, scanner: Scanner, media: list[str]) -> Look:
+def read(body: bytes, scanner: Scanner, media: list[str], until: float = math.inf) -> Look:
     """What ``scanner`` sees in the texts of ``body``, in any dialect. ``media`` gets the paths of what is no text.
 
-    Raises what the scanner raises, and MaskingFailed for a body that cannot be read.
+    Raises what the scanner raises, MaskingFailed for a body that cannot be read, and GuardError where it is not done at
+    ``until``, in monotonic seconds.
     """
     parts: dict[str, list[Scanned]] = {}
 
     def visit(spot: walk.Spot) -> str:
         if spot.text:
+            if time.monotonic() > until:
+                raise GuardError("The detectors did not come to an end in time.")
             found = scanner.scan(spot.text)
             if found.findings or found.unknowns or found.harmless:
                 # What the model wrote comes back with the conversation; all else is what the client says now.

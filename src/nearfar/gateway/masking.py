@@ -69,7 +69,7 @@ class Masking:
 
     async def apply(self, request: Request, wire: ClientWire, route: str) -> Masked:
         """``request`` with masks. Raises MaskingFailed or GuardError."""
-        if len(request.body) > LARGE:
+        if len(request.body) > LARGE or self._guard.slow:
             return await asyncio.to_thread(self._try, self._masked, request, wire, route)
         return self._try(self._masked, request, wire, route)
 
@@ -103,7 +103,7 @@ class Masking:
 
     async def original(self, request: Request, route: str) -> Original:
         """What may not be in a request that stands for this one. Raises MaskingFailed or GuardError."""
-        if len(request.body) > LARGE:
+        if len(request.body) > LARGE or self._guard.slow:
             return await asyncio.to_thread(self._try, self._original, request, route)
         return self._try(self._original, request, route)
 

@@ -93,6 +93,30 @@ def presidio(analyzer: Any, *, language: str = "en", threshold: float = 0.4) -> 
     return Spans("presidio", f"{language} {threshold}", ask)
 
 
+def presidio_here(model: str = "", *, language: str = "en", threshold: float = 0.4) -> Spans:
+    """Presidio with the spaCy model in the folder ``model``; without one, its pattern recognisers alone.
+
+    It is kept quiet: no model is fetched, and public suffixes come from the list that is installed (2.2.366).
+    Raises GuardError if the library or the model is missing.
+    """
+    library, extract = _library("presidio", "presidio_analyzer"), _library("presidio", "tldextract")
+    provider = _library("presidio", "presidio_analyzer.nlp_engine").NlpEngineProvider
+
+    def load() -> Any:
+        extract.extract = extract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+        named = {"lang_code": language, "model_name": model or "none"}
+        given = {"nlp_engine_name": "spacy" if model else "no_op", "models": [named]}
+        engine = provider(nlp_configuration=given).create_engine()
+        registry = library.RecognizerRegistry(supported_languages=[language])
+        registry.load_predefined_recognizers(languages=[language], nlp_engine=engine)
+        return library.AnalyzerEngine(nlp_engine=engine, registry=registry, supported_languages=[language])
+
+    analyzer = _loaded("presidio", Path(model) if model else Path("/"), load)
+    made = presidio(analyzer, language=language, threshold=threshold)
+    made.version = f"{Path(model).name} {made.version}".strip()
+    return made
+
+
 def gliner(folder: Path, *, labels: Sequence[str] = ("person", "address"), threshold: float = 0.5) -> Spans:
     """A GLiNER model in ``folder``. Raises GuardError if the library or the model is missing."""
     library = _library("gliner", "gliner")
@@ -144,6 +168,63 @@ def language_model(name: str, ask: Callable[[str], str], *, score: float = 0.7) 
                 yield match.start(), match.end(), each.label, score
 
     return Spans("language-model", f"{name} {score}", spans)
+
+
+class Later:
+    """An engine made when it is first asked, in the thread that asks. One that cannot be made fails every scan."""
+
+    def __init__(self, name: str, version: str, make: Callable[[], Detector]) -> None:
+        self.name = name
+        self.version = version
+        self.trouble = ""
+        """Why it cannot be made; empty while nobody has found out."""
+        self._make = make
+        self._engine: Detector | None = None
+        self._lock = threading.Lock()
+
+    def scan(self, text: Normal) -> list[Finding]:
+        """What the engine finds. Raises GuardError for whatever goes wrong."""
+        return self._made().scan(text)
+
+    def _made(self) -> Detector:
+        with self._lock:
+            if self.trouble:
+                raise GuardError(self.trouble)
+            if self._engine is None:
+                try:
+                    self._engine = self._make()
+                except GuardError as error:
+                    self.trouble = error.text
+                    raise
+                except Exception as error:  # engines raise anything; all of it means that there is no detector
+                    self.trouble = f"The detector {self.name} could not be made: {type(error).__name__}."
+                    raise GuardError(self.trouble) from error
+            return self._engine
+
+
+ENGINES = ("presidio", "gliner", "classifier")
+"""What ``later`` can make."""
+
+
+def later(
+    name: str,
+    engine: str,
+    *,
+    model: str = "",
+    labels: Sequence[str] = (),
+    threshold: float = 0.5,
+    language: str = "en",
+) -> Later:
+    """The engine of an owner's configuration: ``name`` is its name there, ``model`` the folder of its model."""
+
+    def make() -> Detector:
+        if engine == "presidio":
+            return presidio_here(model, language=language, threshold=threshold)
+        if engine == "gliner":
+            return gliner(Path(model), **({"labels": tuple(labels)} if labels else {}), threshold=threshold)
+        return classifier(Path(model), threshold=threshold)
+
+    return Later(name, f"{engine} {Path(model).name} {','.join(labels)} {threshold} {language}", make)
 
 
 class Together:

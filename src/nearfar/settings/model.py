@@ -156,14 +156,33 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default_class: ClassName | None = None
     """Class of a request about which nobody said anything; unset: as preset or file have it."""
     detect: bool | None = None
-    """Whether the content of requests is looked at; unset: with every preset but ``default``, and with a file of your
-    own. What is found raises a request's class."""
+    """Whether the content of requests is looked at; unset: with every preset but ``default``, with a file of your own,
+    and with ``detectors``. What is found raises a request's class."""
+    detect_deadline: float = 5.0
+    """Seconds that further detectors (``detectors``) may take for one request; then it stays near or is refused."""
     replies: Literal["pass", "tell", "redact"] | None = None
     """Private values that a reply from beyond the local network brings up and the caller did not send: they pass, are
     told of, or are redacted. Unset: as preset or file have it, which is ``pass`` unless they say more."""
     harmless: tuple[str, ...] = ()
     """Your own values that count as nothing on every route: a phone number, a business number, a line of a
     letterhead. They are counted, and audited."""
+
+
+class DetectorSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A detector of your own choice beside the rules and the embedded names. It runs here, with a library and a model
+    that you have installed; nothing is downloaded. Whatever goes wrong with it keeps requests near or refuses them.
+    """
+
+    engine: Literal["presidio", "gliner", "classifier"]
+    """``classifier``: a token classifier of transformers, such as a privacy filter."""
+    model: str = ""
+    """Folder of its model; ``presidio`` without one finds what its patterns find."""
+    labels: tuple[str, ...] = ()
+    """What ``gliner`` is asked for; empty: person and address."""
+    threshold: float = 0.5
+    """The lowest score that counts, from 0 to 1."""
+    language: str = "en"
+    """Of the texts, for ``presidio``."""
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -332,6 +351,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine: Engine = Engine()
     ledger: Ledger = Ledger()
     policy: Policy = Policy()
+    detectors: dict[str, DetectorSetting] = {}
     audit: Audit = Audit()
     responses: Responses = Responses()
     queue: Queue = Queue()
