@@ -38,6 +38,15 @@ STRATEGIES = {
     "cloud-only": ("far", "far"),
 }
 """Strategy → where the deployment with the fault is, and where the one that is well."""
+OTHERS = {
+    "cheapest": "",
+    "fastest": "",
+    "quality": "",
+    "weighted": "",
+    "canary": 'canary = {{ deployment = "near-{name}", share = 0.5 }}',
+    "shadow": 'shadow = {{ deployment = "near-{name}", share = 0.5 }}',
+}
+"""Strategies that may ask either one first, with what they need besides."""
 STALLS = frozenset({"silence", "endless-head", "no-first", "stall", "half-close", "swapping"})
 """Faults that end with a deadline."""
 WAIT = 'cold = "wait"'
@@ -123,6 +132,10 @@ def configuration(faults: Iterable[str], near: str, far: str, dialects: Iterable
                 parts.append(
                     running.route(f"{strategy}-{name}", f"{bad}-{name}", f"well-{well}", strategy=strategy, more=WAIT)
                 )
+            for strategy, more in OTHERS.items() if dialect == "openai" else ():
+                told = f"{WAIT}\n{more.format(name=name)}"
+                route = running.route(f"{strategy}-{name}", f"near-{name}", "well-far", strategy=strategy, more=told)
+                parts.append(route)
             parts.append(running.route(f"alone-{name}", f"far-{name}"))
     return "".join(parts)
 
