@@ -99,7 +99,7 @@ def configuration(language: str) -> str:
         for field in msgspec.structs.fields(struct):
             if shape.struct_of(field.type) is not None and struct is model.Settings:
                 continue
-            if struct is model.Settings and field.name in {"deployments", "routes"}:
+            if struct is model.Settings and field.name in {"deployments", "detectors", "routes"}:
                 continue
             text = _prose(documented[struct.__name__].get(field.encode_name))
             rows.append((f"`{field.encode_name}`", _type(field.type), _default(field, language), text))
@@ -121,6 +121,7 @@ def _tables() -> Iterator[tuple[str, str, type[msgspec.Struct]]]:
     yield "`[deployments.NAME]`", "", model.DeploymentSetting
     yield "`[deployments.NAME.price]`", "", model.PriceSetting
     yield "`[routes.NAME]`", "", model.RouteSetting
+    yield "`[detectors.NAME]`", "", model.DetectorSetting
 
 
 def _spelled(prefix: str, struct: type[msgspec.Struct], language: str) -> str:
