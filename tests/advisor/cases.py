@@ -9,7 +9,9 @@ from nearfar.advisor import assumptions, constants, options
 from nearfar.advisor.advise import Advice, advise
 from nearfar.advisor.options import Case
 from nearfar.advisor.question import Question
+from nearfar.advisor.report import Page, page
 from nearfar.advisor.rig import named
+from nearfar.advisor.words import words
 from nearfar.advisor.workload import Workload
 from nearfar.catalog import models, prices
 
@@ -38,3 +40,9 @@ def advice(**said: Any) -> tuple[Case, Advice]:
     """A case and what is advised on it."""
     made = case(**said)
     return made, advise(made)
+
+
+def report(language: str = "en", **said: Any) -> Page:
+    """The report of an advice."""
+    made, found = advice(**said)
+    return page(made, found, words(language), prices.shipped_source())
