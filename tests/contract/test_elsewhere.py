@@ -71,6 +71,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     (ANTHROPIC, "mcp", {"mcp_servers": [{"type": "url", "url": MARK}]}),
     (ANTHROPIC, "web_search", {"tools": [{"type": "web_search_20260318", "name": MARK}]}),
     (ANTHROPIC, "web_fetch", {"tools": [{"type": "web_fetch_20260318", "name": MARK}]}),
+    ("/v1/messages/count_tokens", "web_search", {"tools": [{"type": "web_search_20260318", "name": MARK}]}),
+    ("/v1beta/models/own:countTokens", "cached_content", {"cachedContent": MARK}),
     (GEMINI, "cached_content", {"cachedContent": MARK}),
     (GEMINI, "file_id", {"contents": user({"fileData": {"fileUri": MARK}}, member="parts")}),
     (GEMINI, "storage_url", {"contents": user({"fileData": {"fileUri": "gs://" + MARK}}, member="parts")}),

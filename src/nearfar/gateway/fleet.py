@@ -90,6 +90,10 @@ class Target:
             return usual
         return self._also.get(request.wire, usual)
 
+    def speaks(self, dialect: str) -> bool:
+        """Whether requests in the client's ``dialect`` can travel as they came, whatever they ask for."""
+        return any(dialect in wire.like for wire in (*self.wires.values(), *self._also.values()))
+
     def informed(self, deployment: Deployment, *, state: str, wait: float) -> Target:
         """The same target with what its runtime has said since: the deployment's facts, and the model's state."""
         made = copy.copy(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,16 @@ PATIENCE = 5.0
 """Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
 
 
+class Decided(NamedTuple):
+    """What is settled about a request before anything leaves for a model."""
+
+    route: Route
+    said: Said
+    """What was said of its class, by its content too."""
+    decision: Decision
+    snapshot: Snapshot
+
+
 class Pipeline:
     """Answers requests with the parts that ``build`` gave it. It holds no state of its own."""
 
@@ -78,8 +88,31 @@ class Pipeline:
         self._patience = patience or Patience()
         self._slots = slots
 
-    async def answer(self, request: Request, wire: ClientWire, said: Said, out: Out) -> None:
-        """Answer ``request`` on ``out``. Errors become the dialect's errors.
+    async def decide(self, request: Request, said: Said, *, operation: str = "") -> Decided:
+        """Steps 1 to 3 of the path: the route, the class, the decision. Nothing has left for a model then.
+
+        ``operation``: decide as for this one instead of the request's own. Raises NearfarError.
+        """
+        # 1 The route of the asked model; the edge has admitted the caller.
+        route = await self._fleet.find(request.model)
+        # 2 The class: the highest of what key, header and route say, and of what the content holds.
+        if self._guard is not None:
+            said = await self.look(request, route, said)
+        # 3 The candidates as they are now, and the decision over them. Nobody is asked how they are whom the request
+        # may not reach.
+        if self._lives is not None:
+            await self._lives.look(route, lambda: self._decider.reach(request, route, said))
+        own, request.operation = request.operation, operation or request.operation
+        try:
+            decision, snapshot = self._decider.decide(request, route, said)
+        finally:
+            request.operation = own
+        return Decided(route, said, decision, snapshot)
+
+    async def answer(
+        self, request: Request, wire: ClientWire, said: Said, out: Out, decided: Decided | None = None
+    ) -> None:
+        """Answer ``request`` on ``out``. Errors become the dialect's errors. ``decided``: what ``decide`` said of it.
 
         CancelledError leaves, and so does, answered too, what nobody foresaw: whoever calls logs it.
         """
@@ -87,19 +120,10 @@ class Pipeline:
         status, route_name = 200, ""
         heartbeat = asyncio.create_task(_heartbeat(exchange)) if request.stream else None
         try:
-            # 1 The route of the asked model; the edge has admitted the caller.
-            route = await self._fleet.find(request.model)
+            # 1 to 3 The route, the class, the decision.
+            route, said, decision, snapshot = decided or await self.decide(request, said)
             route_name = route.name
-            # 2 The class: the highest of what key, header and route say, and of what the content holds.
-            if self._guard is not None:
-                said = await self.look(request, route, said)
-                exchange.seen = said.seen
-            # 3 The candidates as they are now, and the decision over them. Nobody is asked how they are whom the
-            # request may not reach.
-            if self._lives is not None:
-                asked = said
-                await self._lives.look(route, lambda: self._decider.reach(request, route, asked))
-            decision, snapshot = self._decider.decide(request, route, said)
+            exchange.seen = said.seen
             exchange.decision = decision
             if self._observer is not None:
                 await self._observer.note(exchange, route, said, decision)

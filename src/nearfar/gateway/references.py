@@ -25,9 +25,9 @@ def marked(candidates: Sequence[Candidate], request: Request, snapshot: Snapshot
 
 def _marked(candidate: Candidate, request: Request, snapshot: Snapshot) -> Candidate:
     target = snapshot.targets.get(candidate.deployment.name)
-    if target is None or request.operation not in candidate.deployment.operations:
+    if target is None:
         return candidate
-    return msgspec.structs.replace(candidate, foreign=request.wire not in target.wire(request).like)
+    return msgspec.structs.replace(candidate, foreign=not target.speaks(request.wire))
 
 
 def granted(rules: Rules, request: Request, decision: Decision) -> frozenset[str]:

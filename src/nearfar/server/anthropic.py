@@ -15,9 +15,9 @@ from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError, NoRoute
 from nearfar.core.routing import Route as ModelRoute
 from nearfar.gateway.fleet import Snapshot
-from nearfar.server.chat import answer, introduce
-from nearfar.server.held import Held
-from nearfar.server.http import Headers, HttpRequest, HttpResponse
+from nearfar.server import counting
+from nearfar.server.chat import answer
+from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.wire import anthropic_count_tokens
 from nearfar.wire.anthropic_messages import CLIENT as MESSAGES
@@ -38,42 +38,10 @@ async def messages(gateway: Gateway, http: HttpRequest, response: HttpResponse) 
 
 
 async def count_tokens(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> None:
-    """POST /v1/messages/count_tokens: asked where a deployment of the route can count, else our own estimate.
-
-    A number that only helps to plan is worth no failure: where the deployment's fails, the estimate is told as one.
-    """
+    """POST /v1/messages/count_tokens: a conversation in, one number out."""
     request = _COUNT.parse(http.body, gateway.ids.new("req-"))
     _prepare(request, http, response)
-    said = introduce(request, http)
-    route = await gateway.fleet.find(request.model)
-    said = await gateway.pipeline.look(request, route, said)
-    decision, _ = gateway.decider.decide(request, route, said)
-    if not decision.ranked:
-        headers = [(b"x-nearfar-request", request.id.encode()), (b"x-nearfar-class", decision.class_.label.encode())]
-        await _estimate(request, headers, response)
-        return
-    held = Held()
-    await gateway.pipeline.answer(request, _COUNT, said, held)
-    if held.status < 500 and (b"x-nearfar-error", b"unsupported") not in held.headers:
-        await response.start(held.status, held.headers)
-        await response.end(held.body)
-        return
-    await _estimate(request, [item for item in held.headers if item[0].startswith(b"x-nearfar-")], response)
-
-
-async def _estimate(request: Request, told: Headers, response: HttpResponse) -> None:
-    """Our own number, and the headers that tell that it is one."""
-    deviations = [value for name, value in told if name == b"x-nearfar-deviations"]
-    kept = [item for item in told if item[0] not in {b"x-nearfar-deviations", b"x-nearfar-error"}]
-    body = anthropic_count_tokens.counted(request.input_tokens)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        *kept,
-        (b"x-nearfar-deviations", b", ".join([*deviations, b"estimated:input_tokens"])),
-    ]
-    await response.start(200, headers)
-    await response.end(body)
+    await counting.answer(gateway, http, response, _COUNT, request, anthropic_count_tokens.counted)
 
 
 def _prepare(request: Request, http: HttpRequest, response: HttpResponse) -> None:

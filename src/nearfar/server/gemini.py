@@ -11,13 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from nearfar.build import Gateway
-from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError, NoRoute, NotFoundError
 from nearfar.core.routing import Route as ModelRoute
-from nearfar.gateway.exchange import Headers
 from nearfar.gateway.fleet import Snapshot
-from nearfar.server.chat import answer, introduce
-from nearfar.server.held import Held
+from nearfar.server import counting
+from nearfar.server.chat import answer
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.server.models import reply
 from nearfar.wire import gemini_count, gemini_embed, gemini_generate
@@ -77,46 +75,9 @@ async def embed(gateway: Gateway, http: HttpRequest, response: HttpResponse, mod
 
 
 async def count(gateway: Gateway, http: HttpRequest, response: HttpResponse, model: str) -> None:
-    """The method countTokens: asked of the deployment that would answer, if it can count, else our own estimate.
-
-    Nothing goes further to be counted than it would go to be answered. A number that only helps to plan is worth no
-    failure: where the deployment's own count fails, the estimate is told as one.
-    """
+    """The method countTokens: contents in, one number out."""
     request = gemini_count.read(http.body, gateway.ids.new("req-"), model=model)
-    said = introduce(request, http)
-    route = await gateway.fleet.find(request.model)
-    request.operation = "chat"
-    said = await gateway.pipeline.look(request, route, said)
-    decision, snapshot = gateway.decider.decide(request, route, said)
-    request.operation = gemini_count.OPERATION
-    told = [(b"x-nearfar-request", request.id.encode()), (b"x-nearfar-class", decision.class_.label.encode())]
-    if decision.ranked:
-        first = snapshot.targets[decision.ranked[0].candidate.deployment.name]
-        wire = first.wires.get(gemini_count.OPERATION)
-        if wire is not None and request.wire in wire.like:
-            held = Held()
-            await gateway.pipeline.answer(request, gemini_count.CLIENT, said, held)
-            if held.status == 200:
-                await response.start(held.status, held.headers)
-                await response.end(held.body)
-                return
-            told = [item for item in held.headers if item[0].startswith(b"x-nearfar-")]
-    await _estimate(request, told, response)
-
-
-async def _estimate(request: Request, told: Headers, response: HttpResponse) -> None:
-    """Our own number, and the headers that tell that it is one."""
-    deviations = [value for name, value in told if name == b"x-nearfar-deviations"]
-    kept = [item for item in told if item[0] not in {b"x-nearfar-deviations", b"x-nearfar-error"}]
-    body = gemini_count.counted(request.input_tokens)
-    headers = [
-        (b"content-type", b"application/json; charset=UTF-8"),
-        (b"content-length", b"%d" % len(body)),
-        *kept,
-        (b"x-nearfar-deviations", b", ".join([*deviations, b"estimated:input_tokens"])),
-    ]
-    await response.start(200, headers)
-    await response.end(body)
+    await counting.answer(gateway, http, response, gemini_count.CLIENT, request, gemini_count.counted)
 
 
 VERBS: dict[str, Verb] = {
