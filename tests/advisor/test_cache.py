@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.advisor.cache import BYTES, ENGINES, cache, engine_named, kind_named
+from nearfar.advisor.cache import BYTES, ENGINES, cache, copies, engine_named, kind_named, repeated
 from nearfar.catalog.models import shipped
 from nearfar.core.errors import BadRequestError
 
@@ -50,6 +50,17 @@ def test_engines_differ_on_windows() -> None:
     assert engine_named("llama_cpp") == "llama.cpp"
     with pytest.raises(BadRequestError, match="exllama"):
         engine_named("exllama")
+
+
+def test_heads_that_cannot_be_shared_out_are_repeated() -> None:
+    known = shipped()
+    assert copies(known["llama-3.3-70b"], "vllm", 8) == 1
+    assert copies(known["qwen3-235b-a22b"], "vllm", 8) == 2
+    assert copies(known["deepseek-r1"], "tensorrt-llm", 8) == 8
+    assert copies(known["deepseek-r1"], "llama.cpp", 8) == 1
+    one = cache(known["qwen3-8b"], 100, engine="vllm")
+    assert repeated(one, 1.0) is one
+    assert repeated(one, 2.0).total == 2 * one.total
 
 
 def test_a_constant_state() -> None:

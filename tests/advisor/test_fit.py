@@ -41,6 +41,7 @@ def test_parts_make_the_total() -> None:
     told = made("gpt-oss-20b", "RTX 4090", Run(context=131072))
     parts = (told.weights_bytes, told.kv_cache_bytes, told.state_bytes, told.compute_bytes, told.overhead_bytes)
     assert told.total_bytes.value == pytest.approx(sum(part.value for part in parts))
+    assert told.device_bytes.value == told.total_bytes.value
     assert told.kv_cache_parts == {"full_attention": 3072 * 2**20, "sliding_window": 18 * 2**20}
     assert told.kv_tokens.low > 131072
 

@@ -126,6 +126,30 @@ def cache(
     return Cache(whole=of_all * context * sequences, windowed=windowed, state=state, per_token=growing, basis=basis)
 
 
+def copies(model: Model, engine: Engine, devices: int) -> float:
+    """How often the cache lies in memory when ``devices`` share each layer.
+
+    Heads of keys are dealt out; where there are fewer than devices they are repeated, and a latent vector always is.
+    """
+    if engine not in {"vllm", "tensorrt-llm"} or devices == 1:
+        return 1.0
+    heads = 1 if model.mla is not None else model.shape.global_kv_heads or model.shape.kv_heads
+    return devices / min(devices, heads)
+
+
+def repeated(kept: Cache, times: float) -> Cache:
+    """``kept``, ``times`` over."""
+    if times == 1.0:
+        return kept
+    return Cache(
+        whole=kept.whole * times,
+        windowed=kept.windowed * times,
+        state=kept.state * times,
+        per_token=kept.per_token * times,
+        basis=f"{kept.basis}; {times:g} times, because its heads cannot be shared out further",
+    )
+
+
 def _numbers(model: Model, *, whole: bool) -> int:
     """Numbers per token in one layer."""
     shape = model.shape

@@ -9,7 +9,7 @@ import msgspec
 
 from nearfar.advisor import buffers, serving, speed
 from nearfar.advisor.buffers import GIB, Run
-from nearfar.advisor.cache import Cache, cache
+from nearfar.advisor.cache import Cache, cache, copies, repeated
 from nearfar.advisor.constants import Constants
 from nearfar.advisor.figures import Figure, exact, total
 from nearfar.advisor.rig import Rig
@@ -43,6 +43,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     compute_bytes: Figure
     overhead_bytes: Figure
     total_bytes: Figure
+    device_bytes: Figure
+    """The part of one device, what is offloaded left out."""
     offloaded_layers: int
     """Layers whose weights (with experts: whose experts) lie in the machine's memory."""
     offloaded_bytes: float
@@ -97,6 +99,7 @@ def estimate(
         compute_bytes=need.compute,
         overhead_bytes=need.overhead,
         total_bytes=need.total,
+        device_bytes=_each(need.total, beside, rig.count),
         offloaded_layers=layers,
         offloaded_bytes=beside,
         decode_tps=one,
@@ -107,6 +110,11 @@ def estimate(
         kv_tokens=_kv_tokens(need, usable, beside),
         notes=tuple(_notes(model, run, rig, verdict, placed)),
     )
+
+
+def _each(whole: Figure, beside: float, count: int) -> Figure:
+    low, value, high = (max(0.0, each - beside) / count for each in (whole.low, whole.value, whole.high))
+    return Figure(low=low, value=value, high=high, basis="the whole, less what is offloaded, shared out evenly")
 
 
 def _kv_tokens(need: _Need, usable: float, beside: float) -> Figure:
@@ -129,6 +137,7 @@ def _need(model: Model, weights: Weights, run: Run, rig: Rig) -> _Need:
     kept = cache(
         model, run.context, engine=run.engine, kind=run.kv, sequences=run.sequences, ubatch=min(run.ubatch, run.context)
     )
+    kept = repeated(kept, copies(model, run.engine, rig.count))
     compute = buffers.compute(model, run)
     if run.engine == "llama.cpp" and rig.count > 1:
         compute = compute.times(rig.count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from nearfar.advisor.buffers import Run
-from nearfar.advisor.cache import cache
+from nearfar.advisor.cache import cache, copies
 from nearfar.advisor.constants import Constants
 from nearfar.advisor.figures import Figure
 from nearfar.advisor.rig import Rig
@@ -40,7 +40,8 @@ def serve(model: Model, weights: Weights, run: Run, rig: Rig, constants: Constan
     """Throughput under ``load``; None when not even one sequence fits."""
     rules = constants.serving
     length = load.prompt + load.answer
-    per_token = cache(model, 4096, engine=run.engine, kind=run.kv).per_token or 1.0
+    times = copies(model, run.engine, rig.count)
+    per_token = times * cache(model, 4096, engine=run.engine, kind=run.kv).per_token or 1.0
     room = 0.9 * rig.usable - weights.total - rules.reserve_gb * 1e9 * rig.count
     fits = int(room / (per_token * length))
     if fits < 1:
