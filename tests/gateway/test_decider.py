@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gateway.house import RULES, snapshot, target
 
-from nearfar.core.chat import Request
+from nearfar.catalog.limits import meters
+from nearfar.core.chat import Request, Usage
 from nearfar.core.errors import RateLimitError
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Capability, Decision, Route
@@ -17,6 +18,8 @@ from nearfar.gateway import decider as decider_module
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.health import Health
+from nearfar.gateway.limits import Quota
+from nearfar.gateway.load import Loads
 from nearfar.policy.rules import Rules
 
 NO_TOOLS = {"tools": Capability(can=False, source="declared")}
@@ -50,7 +53,9 @@ class Deciding:
     def __init__(self) -> None:
         self.health = Health(clock=lambda: 100.0)
         self.fleet = Fleet(known(), self.health)
-        self.decider = Decider(self.fleet, self.health, RULES)
+        self.clock: list[float] = [0.0]
+        self.loads = Loads(clock=lambda: sum(self.clock))
+        self.decider = Decider(self.fleet, self.health, RULES, loads=self.loads)
 
     def decide(self, asked: Request, route: str = "near-first", said: Said | None = None) -> Decision:
         decision, seen = self.decider.decide(asked, ROUTES[route], said or Said())
@@ -207,3 +212,90 @@ def test_how_far_a_request_may_reach_is_known_before_it_is_decided() -> None:
             assert asking.decider.reach(request(), route, said) == made.furthest, (class_, name)
     broken = Said(caller=Class.PUBLIC, guard="hung")
     assert asking.decider.reach(request(), ROUTES["near-first"], broken) <= Place.LAN
+
+
+def live(strategy: str = "fastest", **more: Any) -> Route:
+    return Route(name="live", strategy=strategy, deployments=("far", "lan", "near"), **more)
+
+
+def test_what_depends_on_the_moment_is_decided_anew_over_the_same_candidates() -> None:
+    made = Deciding()
+    route = live()
+    first, _ = made.decider.decide(request(1, stream=True), route, Said())
+    assert names(first)[0] == "near"
+    runs = [made.loads.started(made.fleet.snapshot.targets["near"].deployment, 10, None, None) for _ in range(3)]
+    for run in runs:
+        made.clock.append(9.0)
+        made.loads.ended(run, well=True, usage=Usage(input=10, output=0))
+    second, _ = made.decider.decide(request(2, stream=True), route, Said())
+    assert names(second)[-1] == "near", "it was slow"
+    assert second.id == "dec-2"
+    assert second.rejected is first.rejected, "who may be tried is remembered"
+
+
+def test_a_cool_down_counts_for_live_strategies_too() -> None:
+    made = Deciding()
+    made.decider.decide(request(), live(), Said())
+    made.health.failed("near", RateLimitError("", retry_after=50))
+    assert names(made.decider.decide(request(), live(), Said())[0])[-1] == "near"
+
+
+def test_limits_that_have_to_refill_are_waited_for_elsewhere() -> None:
+    class Limits:
+        clear = False
+
+        def short(self, quota: object, asked: Request) -> float:
+            return 30.0
+
+    known = [target(name, 1, Place.CLOUD) for name in ("a", "b")]
+    known[0].quota = Quota(account="x", meter=next(iter(meters().values())))
+    fleet = Fleet(snapshot(*known), Health(clock=lambda: 100.0))
+    decider = Decider(fleet, Health(), RULES, limits=Limits())  # type: ignore[arg-type]  # it says what it is asked
+    route = Route(name="live", strategy="fastest", deployments=("a", "b"))
+    assert names(decider.decide(request(), route, Said())[0]) == ["b", "a"]
+
+
+def test_turns_of_one_conversation_meet_the_same_deployment() -> None:
+    made = Deciding()
+    route = Route(name="live", strategy="cloud-first", deployments=("one", "two", "three"), affinity=True)
+    made.fleet._snapshot = snapshot(*(target(name, 1, Place.CLOUD) for name in route.deployments))
+    homes = set()
+    for number in range(12):
+        first = turn(number, {"role": "user", "content": f"question {number}"})
+        more = turn(
+            99,
+            {"role": "user", "content": f"question {number}"},
+            {"role": "assistant", "content": "a"},
+            {"role": "user", "content": "and?"},
+        )
+        home = names(made.decider.decide(first, route, Said())[0])[0]
+        assert names(made.decider.decide(more, route, Said())[0])[0] == home
+        homes.add(home)
+    assert len(homes) > 1
+
+
+def turn(number: int, *messages: dict[str, str]) -> Request:
+    return msgspec.structs.replace(request(number), fields={"messages": msgspec.Raw(msgspec.json.encode(messages))})
+
+
+def test_a_draw_follows_from_the_requests_name() -> None:
+    made = Deciding()
+    route = live("weighted", weights={"far": 1.0, "lan": 1.0, "near": 1.0})
+    drawn = [names(made.decider.decide(request(number), route, Said())[0])[0] for number in range(60)]
+    assert set(drawn) == {"far", "lan", "near"}
+    assert drawn == [names(made.decider.decide(request(number), route, Said())[0])[0] for number in range(60)]
+
+
+def test_prices_are_looked_at_where_they_decide() -> None:
+    made = Deciding()
+    assert names(made.decider.decide(request(), live("cheapest"), Said())[0])[-1] == "far"
+
+
+def test_everything_that_is_expected_is_told_when_somebody_asks() -> None:
+    made = Deciding()
+    asked = request()
+    decision, known = made.decider.decide(asked, ROUTES["near-first"], Said())
+    assert all(item.expected is None for item in decision.ranked)
+    told = made.decider.expected(asked, decision, known)
+    assert all(item.expected is not None and item.expected.samples == 0 for item in told.ranked)
+    assert [item.expected.price for item in told.ranked if item.expected] == [0, 0, 2_025_000]

@@ -17,7 +17,7 @@ from tests.gateway.scripted import SEALER, read_request, transport
 from nearfar.core.chat import Request
 from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Capability, Deployment
+from nearfar.core.routing import Branch, Capability, Deployment
 from nearfar.gateway import discovery as discovery_module
 from nearfar.gateway import probed as probed_module
 from nearfar.gateway import survey as survey_module
@@ -27,6 +27,7 @@ from nearfar.providers import registry
 from nearfar.providers.base import Found, Provider
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import (
+    BranchSetting,
     Deadlines,
     DeploymentSetting,
     Discovery,
@@ -329,6 +330,21 @@ def test_a_declared_embedded_model_is_here_and_takes_its_context_from_the_file()
     assert (made.place, made.place_source, made.base_url) == (Place.DEVICE, "embedded", ENGINE)
     assert (made.context, made.price, made.operations) == (2048, FREE, frozenset({"chat"}))
     assert declared(provider="embedded", model=DEMO, base_url="").demo
+
+
+def test_configured_routes_carry_what_their_strategies_need() -> None:
+    setting = RouteSetting(
+        deployments=("b", "a"),
+        strategy="canary",
+        canary=BranchSetting(deployment="a", share=0.1),
+        spill_after=2.0,
+        balance="wait",
+        affinity=True,
+        priority="low",
+    )
+    route = surveying(Settings(routes={"r": setting})).survey.snapshot().routes["r"]
+    assert route.branch == Branch(deployment="a", share=0.1)
+    assert (route.spill_after, route.balance, route.affinity, route.priority) == (2.0, "wait", True, "low")
 
 
 def test_configured_routes_carry_class_and_order() -> None:

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.places import Class, Place, Treatment
-from nearfar.core.routing import Candidate, Capability, Decision, Deployment, Facts, Reason, Route
-from nearfar.policy.decide import decide, summary
+from nearfar.core.routing import Branch, Candidate, Capability, Decision, Deployment, Facts, Reason, Route
+from nearfar.policy import strategies
+from nearfar.policy.decide import STEPS, decide, sift, summary
 from nearfar.policy.rules import Rules
+from nearfar.policy.strategies import Outlook
 
 RULES = Rules(name="test", furthest=(Place.CLOUD, Place.CLOUD, Place.DEVICE, Place.DEVICE), default=Class.INTERNAL)
 
@@ -362,3 +365,112 @@ def test_nothing_ranked_lies_beyond_what_its_form_may_reach(
         assert item.treatment <= able
         assert place.near or not guard
         assert place <= limits.media or "images" not in needs
+
+
+NEEDS = st.frozensets(st.sampled_from(["tools", "images", "json_schema", "media_urls"]), max_size=2)
+
+
+@given(
+    st.sampled_from(sorted(strategies.STRATEGIES)),
+    st.sampled_from(list(Class)),
+    NEEDS,
+    st.integers(1, 2000),
+    st.sampled_from([None, 10, 900]),
+    st.sampled_from(["chat", "embeddings"]),
+    st.sampled_from(["serve", "probe", "shadow"]),
+    st.sampled_from(["", "it hung"]),
+    st.booleans(),
+)
+def test_the_quick_look_lets_nobody_through_whom_a_step_objects_to(
+    strategy: str,
+    class_: Class,
+    needs: frozenset[str],
+    tokens: int,
+    limit: int | None,
+    operation: str,
+    purpose: str,
+    guard: str,
+    offline: bool,
+) -> None:
+    no = {"tools": Capability(can=False, source="probed"), "images": Capability(can=True, source="declared")}
+    kinds: list[tuple[dict[str, Any], str]] = [
+        ({}, ""),
+        ({"context": 500}, ""),
+        ({"capabilities": no}, ""),
+        ({"operations": frozenset({"embeddings"})}, ""),
+        ({}, "no key"),
+    ]
+    known = [
+        Candidate(deployment=deployment(f"{place.label}-{number}", place, **more), trouble=trouble)
+        for place in Place
+        for number, (more, trouble) in enumerate(kinds)
+    ]
+    rules = Rules(
+        name="test", furthest=(Place.CLOUD, Place.LAN, Place.LAN, Place.DEVICE), default=Class.PUBLIC, offline=offline
+    )
+    asked = facts(
+        class_=class_,
+        needs=needs,
+        input_tokens=tokens,
+        max_output=limit,
+        operation=operation,
+        purpose=purpose,
+        guard=guard,
+    )
+    route = Route(name="r", strategy=strategy, deployments=tuple(c.deployment.name for c in known))
+    sifted = sift(asked, route, known, rules)
+    objected = {c.deployment.name for c in known if any(step(asked, route, c, rules) is not None for step in STEPS)}
+    assert {item.deployment for item in sifted.rejected} == objected
+    assert [c.deployment.name for c in sifted.allowed] == [
+        c.deployment.name for c in known if c.deployment.name not in objected
+    ]
+
+
+def test_patience_is_only_said_where_somebody_else_may_answer() -> None:
+    slow = msgspec.structs.replace(NEAR, slots=1)
+
+    def patience(strategy: str, *members: Deployment, outlooks: dict[str, Outlook] | None = None, **more: Any) -> Any:
+        route = Route(name="r", strategy=strategy, deployments=tuple(d.name for d in members), **more)
+        candidates = [Candidate(deployment=d) for d in members]
+        return decide(facts(), route, candidates, RULES, decision_id="d", outlooks=outlooks or {}).patience
+
+    assert patience("local-first", slow, FAR) is None, "nobody said that it may go on"
+    assert patience("local-first", slow, FAR, spill_after=2.0) == 2.0
+    assert patience("local-first", slow, spill_after=2.0) is None
+    assert patience("local-first", NEAR, FAR, spill_after=2.0) is None, "it has no slots to wait for"
+    known = {"near": Outlook(wait=0.5, seconds=1.0), "far": Outlook(seconds=1.2)}
+    assert patience("fastest", slow, FAR, outlooks=known) == pytest.approx(0.7)
+
+
+def test_a_shadow_is_asked_for_its_share_and_only_where_its_words_may_go() -> None:
+    branch = Branch(deployment="far", share=0.5)
+    route = Route(name="r", strategy="shadow", deployments=("near", "far"), branch=branch)
+    candidates = [Candidate(deployment=NEAR), Candidate(deployment=FAR)]
+
+    def shadow(rules: Rules = RULES, **more: Any) -> Any:
+        return decide(facts(**more), route, candidates, rules, decision_id="d").shadow
+
+    found = shadow(draw=0.4)
+    assert found.candidate.deployment is FAR
+    assert found.reason.startswith("shadow: cloud")
+    assert shadow(draw=0.6) is None
+    assert shadow(draw=0.4, purpose="probe") is None
+    assert shadow(draw=0.4, class_=Class.CONFIDENTIAL) is None
+    narrow = msgspec.structs.replace(RULES, purposes={"shadow": (Place.LAN,) * 4})
+    assert shadow(narrow, draw=0.4) is None
+
+
+def test_reasons_tell_what_a_strategy_went_by() -> None:
+    route = Route(name="r", strategy="fastest", deployments=("near", "far"))
+    known = {"near": Outlook(wait=0.5, seconds=3.0), "far": Outlook(seconds=1.25)}
+    candidates = [Candidate(deployment=NEAR), Candidate(deployment=FAR)]
+    decision = decide(facts(), route, candidates, RULES, decision_id="d", outlooks=known)
+    assert [item.reason for item in decision.ranked] == [
+        "fastest: cloud is expected to answer first, in about 1.2 s",
+        "fastest: device stands behind",
+    ]
+    spill = Route(name="r", strategy="local-first", deployments=("near", "far"), spill_after=0.2)
+    decision = decide(facts(), spill, candidates, RULES, decision_id="d", outlooks=known)
+    assert decision.ranked[0].reason == (
+        "local-first: cloud is the first allowed place (near: about 0.5 s to wait, more than 0.2 s)"
+    )

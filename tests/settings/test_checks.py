@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nearfar.settings.checks import check, usable_name
-from nearfar.settings.model import DeploymentSetting, Policy, Responses, RouteSetting, Server, Settings
+from nearfar.settings.model import BranchSetting, DeploymentSetting, Policy, Responses, RouteSetting, Server, Settings
 
 
 def keys(settings: Settings) -> list[str]:
@@ -120,3 +120,25 @@ def test_places_beside_a_preset_are_compared_with_each_other() -> None:
 )
 def test_names_have_letters_of_any_script(name: str, fine: bool) -> None:
     assert usable_name(name) is fine
+
+
+def routed(strategy: str, **fields: Any) -> list[str]:
+    far = DeploymentSetting(provider="openai", model="m")
+    route = RouteSetting(deployments=("a", "b"), strategy=strategy, **fields)  # type: ignore[arg-type]  # from a table
+    return keys(Settings(deployments={"a": far, "b": far}, routes={"r": route}))
+
+
+def test_weights_and_branches_belong_to_their_strategy_and_to_the_routes_deployments() -> None:
+    assert routed("weighted", weights={"a": 2.0}) == []
+    assert routed("weighted", weights={"c": 2.0}) == ["routes.r.weights.c"]
+    assert routed("weighted", weights={"a": -1.0}) == ["routes.r.weights.a"]
+    assert routed("weighted", weights={"a": 0.0, "b": 0.0}) == ["routes.r.weights"]
+    assert routed("local-first", weights={"a": 1.0}) == ["routes.r.weights"]
+    for kind in ("canary", "shadow"):
+        assert routed(kind, **{kind: BranchSetting(deployment="b", share=0.1)}) == []
+        assert routed(kind) == [f"routes.r.{kind}"]
+        assert routed(kind, **{kind: BranchSetting(deployment="c", share=0.1)}) == [f"routes.r.{kind}.deployment"]
+        assert routed(kind, **{kind: BranchSetting(deployment="b", share=1.1)}) == [f"routes.r.{kind}.share"]
+        assert routed("fastest", **{kind: BranchSetting(deployment="b", share=0.1)}) == [f"routes.r.{kind}"]
+    assert routed("fastest", spill_after=-1.0) == ["routes.r.spill_after"]
+    assert keys(deployed(slots=0)) == ["deployments.a.slots"]
