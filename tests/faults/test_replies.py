@@ -41,6 +41,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     with stand_ins.running() as cloud:
         config = f'[policy]\nfile = "{policy}"\n'
+        cut = {"says": PIECES["split"] * 40, "mode": "cut", "after": 200, "chunk_ms": 1}
+        config += running.far("cut", cloud.url, behaviour=cut)
         for name, pieces in PIECES.items():
             behaviour = {"says": pieces}
             config += running.far(f"{name}-openai", cloud.url, behaviour=behaviour)
@@ -141,6 +143,15 @@ def test_a_stream_in_every_dialect(house: House, door: str, pieces: str, wire: s
         assert "x-nearfar-deviations: redacted:3" in text or door == "gemini"
     [entry] = house.gateway.attempts(reply)
     assert ("redacted:3" if redacts(house) else "unredacted:3") in entry.deviations
+
+
+def test_a_reply_that_is_cut_is_told_of_as_far_as_it_came(house: House) -> None:
+    reply = house.gateway.chat("cut", content="hello", stream=True)
+    assert not reply.clean
+    [entry] = house.gateway.attempts(reply)
+    kind = "redacted:" if redacts(house) else "unredacted:"
+    assert [item for item in entry.deviations if item.startswith(kind)], entry.deviations
+    assert (MAIL in reply.body.decode()) is False or not redacts(house)
 
 
 def test_what_stays_near_is_not_looked_at(house: House) -> None:

@@ -13,7 +13,7 @@ from nearfar.core.errors import GuardError
 from nearfar.core.places import Place
 from nearfar.gateway.guard import Guard
 from nearfar.gateway.masking import Masking
-from nearfar.gateway.reply_guard import ReplyGuard, deviations
+from nearfar.gateway.reply_guard import ReplyGuard
 from nearfar.policy import presets
 from nearfar.policy.rules import Rules
 from nearfar.privacy.names import Names
@@ -48,7 +48,7 @@ def watched(text: str, *, own: Rules | None = None, request: str = "hi") -> tupl
     assert restorer.redaction is not None
     events: tuple[Event, ...] = (*restorer.feed((TextDelta(text),)), *restorer.flush())
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
-    return shown, deviations(restorer.redaction)
+    return shown, restorer.redaction.deviations()
 
 
 def test_what_a_cloud_brings_up_is_redacted_and_told() -> None:
@@ -100,4 +100,4 @@ def test_a_detector_that_fails_lets_nothing_through() -> None:
     assert restorer.redaction is not None
     assert restorer.feed((TextDelta("hello"),)) == (TextDelta("hello"),)
     restorer.flush()
-    assert deviations(restorer.redaction) == ["unscanned:1"]
+    assert restorer.redaction.deviations() == ["unscanned:1"]

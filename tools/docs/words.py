@@ -167,7 +167,8 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "Discovery": "除了設定之外還會尋找什麼。",
         "Log": "寫到標準錯誤的結構化記錄，永遠不含內容。",
         "DeploymentSetting": "某個供應商的一個模型。任何 OpenAI 相容伺服器只需要：provider、base_url、model。",
-        "DetectorSetting": "在規則與內建姓名之外，由你選擇的偵測器。它在這台機器上執行，使用你安裝好的函式庫與模型；什麼都不下載。只要它出任何問題，請求就留在近處或被拒絕。",
+        "DetectorSetting": "在規則與內建姓名之外，由你選擇的偵測器，用你裝好的函式庫與模型在這裡執行。"
+        "什麼都不下載；只要它出任何問題，請求就留在近處或被拒絕。",
         "PriceSetting": "每百萬詞元的美元價格。",
         "RouteSetting": "用戶端在 `model` 裡寫的名稱。",
     }

@@ -21,6 +21,7 @@ from nearfar.core.errors import (
     ContextTooLong,
     MaskingFailed,
     NearfarError,
+    SignatureRefused,
     StreamCut,
 )
 from nearfar.core.money import cost, upper_bound
@@ -124,7 +125,8 @@ class Attempts:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
 
         A kept-alive connection that the upstream had closed is replaced once: its bytes met a closed door, but they
-        left, so both tries stand in the journal. Raises the NearfarError that ended it, or CancelledError when the
+        left, so both tries stand in the journal. So do those of a request whose history another account signed: it goes
+        once more without the signatures. Raises the NearfarError that ended it, or CancelledError when the
         client left.
         """
         if self._rewriting is not None and ranked.treatment is Treatment.REWRITTEN and exchange.prepared is None:
@@ -135,9 +137,15 @@ class Attempts:
             exchange.deviations.append(f"retry:{target.deployment.name}")
             self._metrics.deviation("retry")
             return await self._once(exchange, decision, ranked, target, fresh=True)
+        except SignatureRefused:
+            if exchange.committed or target.wire(exchange.asking).unsigned is None:
+                raise
+            exchange.deviations.append(f"retry:{target.deployment.name}")
+            self._metrics.deviation("retry")
+            return await self._once(exchange, decision, ranked, target, fresh=False, signed=False)
 
     async def _once(
-        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool
+        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool, signed: bool = True
     ) -> int | None:
         request = exchange.asking
         deployment = target.deployment
@@ -148,6 +156,8 @@ class Attempts:
             request = masked.request
         conversation = None if like else _conversation(exchange.asking_wire, request)
         outgoing = wire.encode(request, deployment, conversation)
+        if not signed:
+            outgoing = _unsigned(wire, outgoing)
         if conversation is not None and conversation.deviations:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
         if masked is not None and masked.masks:
@@ -300,6 +310,7 @@ class Attempts:
         except NearfarError as error:
             hush(error, sealed.head, target.secret_headers)
             attribute(error, target.deployment)
+            seen.deviations += tuple(exchange.brought_up())
             raise
         finally:
             self._holding.give(seen.held)
@@ -366,9 +377,7 @@ class Attempts:
         redaction = restorer.redaction
         if redaction is None:
             return
-        from nearfar.gateway.reply_guard import deviations
-
-        told = deviations(redaction)
+        told = redaction.deviations()
         seen.deviations += tuple(told)
         for deviation in told:
             self._metrics.deviation(deviation)
@@ -476,6 +485,16 @@ def _conversation(client: ClientWire, request: Request) -> Conversation:
             hint="Ask for a deployment that speaks the same dialect.",
         )
     return convert(request)
+
+
+def _unsigned(wire: ProviderWire, outgoing: Outgoing) -> Outgoing:
+    """What leaves without the signatures of another account. Raises SignatureRefused where it holds none."""
+    assert wire.unsigned is not None
+    body = wire.unsigned(outgoing.body)
+    if body is outgoing.body:
+        raise SignatureRefused("The upstream refuses a signature, and the request holds none.")
+    deviations = (*outgoing.deviations, "dropped:thought_signature")
+    return msgspec.structs.replace(outgoing, body=body, deviations=deviations)
 
 
 def _merge(old: Usage, new: Usage) -> Usage:

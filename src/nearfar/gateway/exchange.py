@@ -220,6 +220,11 @@ class Exchange:
         if note:
             await self._out.write(note)
 
+    def brought_up(self) -> list[str]:
+        """Deviations for what the reply has brought up by itself so far, where somebody looks for that."""
+        redaction = None if self._restorer is None else self._restorer.redaction
+        return [] if redaction is None else redaction.deviations()
+
     async def flush(self) -> None:
         """Pass on what a restorer still holds: nothing more comes from upstream."""
         restorer, self._restorer = self._restorer, None  # what it gives is done, and must not come to it again

@@ -15,7 +15,7 @@ from nearfar.gateway.masking import SIGNED
 from nearfar.policy.rules import Rules
 from nearfar.privacy import walk
 from nearfar.privacy.findings import Finding
-from nearfar.privacy.redact import Own, Redaction, Report
+from nearfar.privacy.redact import Own, Redaction
 from nearfar.privacy.restore_events import Restorer
 from nearfar.privacy.scan import Scanner
 from nearfar.privacy.vault import Vault
@@ -80,17 +80,6 @@ class ReplyGuard:
         if watched is None:
             watched = self._watched[kind] = self._rules.watches(kind)
         return watched
-
-
-def deviations(redaction: Redaction) -> list[str]:
-    """What a reply's client is told: ``redacted:3``, ``unredacted:3`` where values stay, and what was left out."""
-    report: Report = redaction.report
-    told = [f"dropped:{name}" for name in sorted(report.dropped)]
-    if report.count:
-        told.append(f"{'redacted' if redaction.redact else 'unredacted'}:{report.count}")
-    if report.unread:
-        told.append(f"unscanned:{report.unread}")
-    return told
 
 
 def _texts(body: bytes) -> Iterator[str]:

@@ -75,6 +75,15 @@ class Redaction(msgspec.Struct, kw_only=True):
     """False: values are only counted, and every text passes at once."""
     report: Report = msgspec.field(default_factory=Report)
 
+    def deviations(self) -> list[str]:
+        """What the client is told: ``redacted:3``, ``unredacted:3`` where values stay, and what was left out."""
+        told = [f"dropped:{name}" for name in sorted(self.report.dropped)]
+        if self.report.count:
+            told.append(f"{'redacted' if self.redact else 'unredacted'}:{self.report.count}")
+        if self.report.unread:
+            told.append(f"unscanned:{self.report.unread}")
+        return told
+
 
 def placeholder(kind: str) -> str:
     """What stands where a value stood; harmless within JSON, HTML and Markdown."""
