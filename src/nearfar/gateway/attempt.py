@@ -21,7 +21,6 @@ from nearfar.core.errors import (
     ContextTooLong,
     MaskingFailed,
     NearfarError,
-    SignatureRefused,
     StreamCut,
 )
 from nearfar.core.money import cost, upper_bound
@@ -125,8 +124,7 @@ class Attempts:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
 
         A kept-alive connection that the upstream had closed is replaced once: its bytes met a closed door, but they
-        left, so both tries stand in the journal. So do those of a request whose history another account signed: it goes
-        once more without the signatures. Raises the NearfarError that ended it, or CancelledError when the
+        left, so both tries stand in the journal. Raises the NearfarError that ended it, or CancelledError when the
         client left.
         """
         if self._rewriting is not None and ranked.treatment is Treatment.REWRITTEN and exchange.prepared is None:
@@ -137,15 +135,9 @@ class Attempts:
             exchange.deviations.append(f"retry:{target.deployment.name}")
             self._metrics.deviation("retry")
             return await self._once(exchange, decision, ranked, target, fresh=True)
-        except SignatureRefused:
-            if exchange.committed or target.wire(exchange.asking).unsigned is None:
-                raise
-            exchange.deviations.append(f"retry:{target.deployment.name}")
-            self._metrics.deviation("retry")
-            return await self._once(exchange, decision, ranked, target, fresh=False, signed=False)
 
     async def _once(
-        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool, signed: bool = True
+        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool
     ) -> int | None:
         request = exchange.asking
         deployment = target.deployment
@@ -156,8 +148,6 @@ class Attempts:
             request = masked.request
         conversation = None if like else _conversation(exchange.asking_wire, request)
         outgoing = wire.encode(request, deployment, conversation)
-        if not signed:
-            outgoing = _unsigned(wire, outgoing)
         if conversation is not None and conversation.deviations:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
         if masked is not None and masked.masks:
@@ -485,16 +475,6 @@ def _conversation(client: ClientWire, request: Request) -> Conversation:
             hint="Ask for a deployment that speaks the same dialect.",
         )
     return convert(request)
-
-
-def _unsigned(wire: ProviderWire, outgoing: Outgoing) -> Outgoing:
-    """What leaves without the signatures of another account. Raises SignatureRefused where it holds none."""
-    assert wire.unsigned is not None
-    body = wire.unsigned(outgoing.body)
-    if body is outgoing.body:
-        raise SignatureRefused("The upstream refuses a signature, and the request holds none.")
-    deviations = (*outgoing.deviations, "dropped:thought_signature")
-    return msgspec.structs.replace(outgoing, body=body, deviations=deviations)
 
 
 def _merge(old: Usage, new: Usage) -> Usage:
