@@ -29,6 +29,7 @@ from nearfar.core.places import Place
 from nearfar.gateway.attempt import OUTPUT_FALLBACK, output_limit
 from nearfar.gateway.fleet import Target
 from nearfar.ledger.query import Entry
+from nearfar.wire.registry import provider_wire
 
 
 async def _entry(made: House, *, stream: bool = False) -> Entry:
@@ -264,5 +265,73 @@ def test_an_upstream_that_repeats_our_key_does_not_tell_the_client(tmp_path: Pat
                 assert b"bad header" in out.body
                 assert key.encode() not in out.body
                 assert b"owner-secret" not in out.body
+
+    run(scenario())
+
+
+CORRUPT = plain(
+    b'{"error":{"code":400,"message":"Corrupted thought signature.","status":"INVALID_ARGUMENT"}}', b"400 Bad Request"
+)
+GEMINI = plain(
+    b'{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP"}],'
+    b'"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1,"totalTokenCount":4},"modelVersion":"g"}'
+)
+SIGNED = {
+    "role": "assistant",
+    "tool_calls": [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}"},
+            "extra_content": {"google": {"thought_signature": "Rm9yZWlnbg=="}},
+        }
+    ],
+}
+TOLD: list[object] = [
+    {"role": "user", "content": "hello"},
+    SIGNED,
+    {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+]
+
+
+def _google(port: int) -> Target:
+    deployment = target("google", port, wire="gemini.generate", model="gemini-3-pro").deployment
+    return Target(deployment, {"chat": provider_wire("gemini.generate")}, ())
+
+
+def test_a_history_that_another_account_signed_goes_once_more_without_signatures(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with upstream(CORRUPT, GEMINI) as far, house(tmp_path, snapshot(_google(far.port))) as made:
+            out = await made.chat(messages=TOLD)
+            assert out.status == 200
+            assert out.headers["x-nearfar-deviations"] == "retry:google, dropped:thought_signature"
+            first, second = far.requests
+            assert b"Rm9yZWlnbg==" in first
+            assert b"Rm9yZWlnbg==" not in second
+            assert b"skip_thought_signature_validator" in second
+            entries = made.entries()
+            assert [entry.error for entry in entries] == ["signature_refused", ""]
+            assert entries[1].parent == entries[0].attempt
+            assert made.health.quiet, "the deployment is well"
+
+    run(scenario())
+
+
+def test_signatures_are_dropped_once_and_not_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with upstream(CORRUPT, CORRUPT) as far, house(tmp_path, snapshot(_google(far.port))) as made:
+            out = await made.chat(messages=TOLD)
+            assert (out.status, out.headers["x-nearfar-error"]) == (400, "signature_refused")
+            assert len(far.requests) == 2
+
+    run(scenario())
+
+
+def test_a_request_without_signatures_is_not_sent_twice(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with upstream(CORRUPT) as far, house(tmp_path, snapshot(_google(far.port))) as made:
+            out = await made.chat()
+            assert (out.status, out.headers["x-nearfar-error"]) == (400, "signature_refused")
+            assert len(far.requests) == 1
 
     run(scenario())

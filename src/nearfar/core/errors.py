@@ -5,6 +5,7 @@ It does not know how an error is rendered (that is a wire's business) nor where 
     NearfarError
     ├── BadRequestError 400
     │   ├── ContextTooLong 400
+    │   ├── SignatureRefused 400        a thought was signed by another account than the one that is asked
     │   └── PiiBlocked 400              what was found in the request may go to no deployment
     ├── AuthenticationError 401
     ├── PermissionDeniedError 403
@@ -100,6 +101,13 @@ class ContextTooLong(BadRequestError):
     """The prompt does not fit the context of any allowed deployment."""
 
     default_code = "context_length_exceeded"
+    moves_on = True
+
+
+class SignatureRefused(BadRequestError):
+    """A signature in the history is none of this upstream's account: without signatures it answers, or another does."""
+
+    default_code = "signature_refused"
     moves_on = True
 
 

@@ -21,6 +21,7 @@ from nearfar.core.errors import (
     ContextTooLong,
     MaskingFailed,
     NearfarError,
+    SignatureRefused,
     StreamCut,
 )
 from nearfar.core.money import cost, upper_bound
@@ -124,7 +125,8 @@ class Attempts:
         """Try ``target`` until its reply has been delivered; returns the cost in nano-USD, None when unknown.
 
         A kept-alive connection that the upstream had closed is replaced once: its bytes met a closed door, but they
-        left, so both tries stand in the journal. Raises the NearfarError that ended it, or CancelledError when the
+        left, so both tries stand in the journal. So do those of a request whose history another account signed: it goes
+        once more without the signatures. Raises the NearfarError that ended it, or CancelledError when the
         client left.
         """
         if self._rewriting is not None and ranked.treatment is Treatment.REWRITTEN and exchange.prepared is None:
@@ -135,9 +137,22 @@ class Attempts:
             exchange.deviations.append(f"retry:{target.deployment.name}")
             self._metrics.deviation("retry")
             return await self._once(exchange, decision, ranked, target, fresh=True)
+        except SignatureRefused:
+            if exchange.committed or target.wire(exchange.asking).unsigned is None:
+                raise
+            exchange.deviations.append(f"retry:{target.deployment.name}")
+            self._metrics.deviation("retry")
+            return await self._once(exchange, decision, ranked, target, fresh=False, signed=False)
 
     async def _once(
-        self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, *, fresh: bool
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        ranked: Ranked,
+        target: Target,
+        *,
+        fresh: bool,
+        signed: bool = True,
     ) -> int | None:
         request = exchange.asking
         deployment = target.deployment
@@ -146,10 +161,9 @@ class Attempts:
         masked = await self._masked(exchange, decision, ranked)
         if masked is not None:
             request = masked.request
-        conversation = None if like else _conversation(exchange.asking_wire, request)
-        outgoing = wire.encode(request, deployment, conversation)
-        if conversation is not None and conversation.deviations:
-            outgoing = msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
+        outgoing = _encoded(exchange.asking_wire, wire, request, deployment, like=like)
+        if not signed:
+            outgoing = _unsigned(wire, outgoing)
         if masked is not None and masked.masks:
             outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
         restorer = (
@@ -475,6 +489,29 @@ def _conversation(client: ClientWire, request: Request) -> Conversation:
             hint="Ask for a deployment that speaks the same dialect.",
         )
     return convert(request)
+
+
+def _encoded(
+    client: ClientWire, wire: ProviderWire, request: Request, deployment: Deployment, *, like: bool
+) -> Outgoing:
+    """The request as its client wrote it, or in another dialect."""
+    if like:
+        return wire.encode(request, deployment, None)
+    conversation = _conversation(client, request)
+    outgoing = wire.encode(request, deployment, conversation)
+    if not conversation.deviations:
+        return outgoing
+    return msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
+
+
+def _unsigned(wire: ProviderWire, outgoing: Outgoing) -> Outgoing:
+    """What leaves without the signatures of another account. Raises SignatureRefused where it holds none."""
+    assert wire.unsigned is not None
+    body = wire.unsigned(outgoing.body)
+    if body is outgoing.body:
+        raise SignatureRefused("The upstream refuses a signature, and the request holds none.")
+    deviations = (*outgoing.deviations, "dropped:thought_signature")
+    return msgspec.structs.replace(outgoing, body=body, deviations=deviations)
 
 
 def _merge(old: Usage, new: Usage) -> Usage:

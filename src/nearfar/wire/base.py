@@ -103,3 +103,6 @@ class ProviderWire(msgspec.Struct, frozen=True, kw_only=True):
     """(request, typed) → Decoder. ``typed``: fill ``events``, because the client's wire is another one."""
     error: Callable[[int, Mapping[str, str], bytes], NearfarError]
     """(status, lower-case headers, body) → the error it stands for."""
+    unsigned: Callable[[bytes], bytes] | None = None
+    """An encoded body without the signatures that the upstream refused with SignatureRefused; the very same object
+    where there are none. None: the wire knows no such refusal."""

@@ -26,6 +26,7 @@ from nearfar.wire.gemini_generate_failures import error_body, gemini_error
 from nearfar.wire.gemini_generate_members import MARK
 from nearfar.wire.gemini_generate_read import Body, read_body
 from nearfar.wire.gemini_generate_render import array_renderer, renderer
+from nearfar.wire.gemini_generate_signatures import unsigned
 from nearfar.wire.patch import JSON_HEADERS
 
 NAME = "gemini.generate"
@@ -126,4 +127,6 @@ CLIENT = ClientWire(name=NAME, parse=parse, renderer=renderer, conversation=conv
 ARRAY = ClientWire(name=NAME, parse=parse, renderer=array_renderer, conversation=conversation_of, error=error_body)
 """The same dialect, for clients that did not ask for server-sent events."""
 
-PROVIDER = ProviderWire(name=NAME, like=frozenset({NAME}), encode=encode, decoder=decoder, error=gemini_error)
+PROVIDER = ProviderWire(
+    name=NAME, like=frozenset({NAME}), encode=encode, decoder=decoder, error=gemini_error, unsigned=unsigned
+)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from nearfar.core.errors import ContextTooLong, NearfarError, QuotaExhausted, UpstreamError
+from nearfar.core.errors import ContextTooLong, NearfarError, QuotaExhausted, SignatureRefused, UpstreamError
 from nearfar.wire.failures import MAX_RETRY_AFTER, MAX_TEXT, upstream_error
 
 _STATUS = {
@@ -40,6 +40,7 @@ _CREDENTIALS = re.compile(
     r"API[ _]key (not valid|expired|not found)|API_KEY_(INVALID|EXPIRED|SERVICE_BLOCKED)", re.IGNORECASE
 )
 _CONTEXT = re.compile(r"input token count.{0,40}exceeds|exceeds the maximum number of (input )?tokens", re.IGNORECASE)
+_SIGNATURE = re.compile(r"thought[ _]?signature", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -81,6 +82,8 @@ def gemini_error(status: int, headers: Mapping[str, str], body: bytes) -> Nearfa
         return UpstreamError(message, code="upstream_credentials", hint="Check the deployment's key.", **keep)
     if status == 400 and _CONTEXT.search(text):
         return ContextTooLong(text, **keep)
+    if status == 400 and _SIGNATURE.search(text):
+        return SignatureRefused(text, hint="Send the history without its signatures.", **keep)
     if status == 400 and said.get("status") == "FAILED_PRECONDITION":
         # The account or the region may not: another deployment may, and the client's request was right.
         return UpstreamError(text or "The upstream's account may not do this.", code="upstream_precondition", **keep)
