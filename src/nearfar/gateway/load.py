@@ -270,7 +270,8 @@ class Loads:
                     queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
                     seconds += queue.mean
                     wait += queue.sure
-            seconds += pace.begin(tokens, others)
+            # As ``pace.begin``, written out: this is done for each candidate of each request.
+            seconds += (pace.first + pace.prefill * tokens) * pace.crowded[others if others < CROWDS else CROWDS - 1]
             if not stream:
                 seconds += pace.token(others) * pace.answers.mean(limit)
             price = UNKNOWN

@@ -15,7 +15,7 @@ from nearfar.core.places import Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
 from nearfar.policy import strategies
 from nearfar.policy.rules import MEDIA, Rules
-from nearfar.policy.strategies import LONG, NOTHING, Outlook, Strategy, arrange, is_passed_over
+from nearfar.policy.strategies import LONG, NOTHING, Outlook, Strategy, is_passed_over, order
 
 OUTPUT_RESERVE = 16
 """Tokens of answer that must fit besides the prompt when the client set no limit."""
@@ -203,6 +203,12 @@ class Sifted(msgspec.Struct, frozen=True):
 
     allowed: tuple[Candidate, ...]
     rejected: tuple[Rejected, ...]
+    behind: tuple[Ranked, ...]
+    """Each of ``allowed`` as it stands when others go first."""
+    passed: tuple[str, ...]
+    """Who is passed over, whoever goes first."""
+    calm: bool
+    """Whether none of them rests or would have to be loaded."""
 
 
 def decide(
@@ -239,7 +245,37 @@ def sift(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rul
             allowed.append(candidate)
     if facts.elsewhere:
         allowed = _at_one_provider(route, allowed, rejected)
-    return Sifted(tuple(allowed), tuple(rejected))
+    return Sifted(
+        allowed=tuple(allowed),
+        rejected=tuple(rejected),
+        behind=_behind(facts, route, allowed, rules),
+        passed=_passed(allowed, rejected),
+        calm=not any(c.cooling > 0 or c.wait > LONG for c in allowed),
+    )
+
+
+def _behind(facts: Facts, route: Route, allowed: Sequence[Candidate], rules: Rules) -> tuple[Ranked, ...]:
+    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    usual: dict[Place, tuple[str, Treatment]] = {}
+    found = []
+    for candidate in allowed:
+        place = candidate.deployment.place
+        known = usual.get(place)
+        if known is None:
+            treatment = limits.treatment(place, able=facts.able)
+            assert treatment is not None  # else the step ``place`` had objected
+            reason = f"{route.strategy}: {place.label} stands behind"
+            known = usual[place] = (_treated(reason, treatment), treatment)
+        reason, treatment = known
+        if candidate.cooling > 0:
+            reason = f"{route.strategy}: {place.label}, last resort while cooling down after {candidate.cooling_reason}"
+            reason = _treated(reason, treatment)
+        found.append(Ranked(candidate=candidate, reason=reason, treatment=treatment))
+    return tuple(found)
+
+
+def _treated(reason: str, treatment: Treatment) -> str:
+    return reason if treatment is Treatment.CLEAR else f"{reason}; {treatment.label}"
 
 
 def _fitting(facts: Facts, route: Route, rules: Rules) -> Callable[[Candidate], bool]:
@@ -286,24 +322,13 @@ def rank(
 ) -> Decision:
     """The decision over those who may be tried."""
     how = strategies.of(route)
-    arranged = arrange(facts, route, sifted.allowed, outlooks)
+    places = order(facts, route, sifted.allowed, outlooks, calm=sifted.calm)
+    ranked = [sifted.behind[number] for number in places]
+    if ranked and not ranked[0].candidate.cooling:
+        first = ranked[0]
+        why = _first(route, sifted, first.candidate, outlooks)
+        ranked[0] = Ranked(candidate=first.candidate, reason=_treated(why, first.treatment), treatment=first.treatment)
     limits = rules.limits(facts.class_, facts.purpose, facts.operation)
-    forms = {place: limits.treatment(place, able=facts.able) for place in Place}
-    passed = _passed_over(route, arranged, sifted.rejected, outlooks) if arranged else ""
-    ranked = []
-    behind: dict[Place, str] = {}
-    for position, candidate in enumerate(arranged):
-        place = candidate.deployment.place
-        treatment = forms[place]
-        assert treatment is not None  # else the step ``place`` had objected
-        told = behind.get(place) if position and not candidate.cooling else None
-        if told is None:
-            told = _reason(route, candidate, position, passed, outlooks)
-            if treatment is not Treatment.CLEAR:
-                told = f"{told}; {treatment.label}"
-            if position and not candidate.cooling:
-                behind[place] = told
-        ranked.append(Ranked(candidate=candidate, reason=told, treatment=treatment))
     furthest = limits.furthest(facts.able)
     return Decision(
         id=decision_id,
@@ -320,29 +345,30 @@ def rank(
         audit=rules.audited(facts.class_),
         wait=rules.wait,
         guard=facts.guard,
-        patience=_patience(route, how, arranged, outlooks),
+        patience=_patience(route, how, ranked, outlooks),
         shared=how.shared,
         shadow=_shadow(facts, route, ranked, rules) if how.branch == "shadow" else None,
     )
 
 
-def _patience(
-    route: Route, how: Strategy, arranged: Sequence[Candidate], outlooks: Mapping[str, Outlook]
-) -> float | None:
+def _patience(route: Route, how: Strategy, ranked: Sequence[Ranked], outlooks: Mapping[str, Outlook]) -> float | None:
     """Seconds that waiting for a slot of the first side is worth; None: there is nobody else, or no hurry."""
-    if len(arranged) < 2:
+    if not ranked or ranked[0].candidate.deployment.slots is None:
         return None
-    first = arranged[0].deployment
-    others = [c for c in arranged[1:] if c.deployment.slots is None and not c.cooling]
-    if first.slots is None or not others:
+    hurry = how.order[0] == "seconds"
+    if route.spill_after is None and not hurry:
         return None
-    if route.spill_after is not None:
-        return route.spill_after
-    if how.order[0] != "seconds":
-        return None
-    mine = outlooks.get(first.name, NOTHING)
-    soonest = min(outlooks.get(c.deployment.name, NOTHING).seconds for c in others)
-    return max(0.0, soonest - (mine.seconds - mine.wait))
+    for item in ranked:
+        candidate = item.candidate
+        if candidate.deployment.slots is not None or candidate.cooling:
+            continue
+        if route.spill_after is not None:
+            return route.spill_after
+        # They are in the order of what is expected of them: nobody else is sooner.
+        mine = outlooks.get(ranked[0].candidate.deployment.name, NOTHING)
+        other = outlooks.get(candidate.deployment.name, NOTHING)
+        return max(0.0, other.seconds - (mine.seconds - mine.wait))
+    return None
 
 
 def _shadow(facts: Facts, route: Route, ranked: Sequence[Ranked], rules: Rules) -> Ranked | None:
@@ -380,25 +406,33 @@ def _at_one_provider(route: Route, allowed: list[Candidate], rejected: list[Reje
     return kept
 
 
-def _passed_over(
-    route: Route, arranged: Sequence[Candidate], rejected: Sequence[Rejected], outlooks: Mapping[str, Outlook]
-) -> str:
-    """Why the first candidate is not another one. What the strategy itself excludes goes without saying."""
-    passed = [f"{item.deployment}: {item.reason}" for item in rejected[: _TOLD + 1] if item.code != "strategy"]
-    if len(rejected) > _TOLD + 1:
-        passed = [f"{item.deployment}: {item.reason}" for item in rejected if item.code != "strategy"][: _TOLD + 1]
-    first = arranged[0]
+def _passed(allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> tuple[str, ...]:
+    """Who is not asked first, and why. What the strategy itself excludes goes without saying; a few are enough."""
+    passed = []
+    for item in rejected:
+        if item.code != "strategy":
+            passed.append(f"{item.deployment}: {item.reason}")
+            if len(passed) > _TOLD:
+                return tuple(passed)
+    passed += [f"{c.deployment.name}: cooling down after {c.cooling_reason}" for c in allowed if c.cooling > 0]
+    return tuple(passed)
+
+
+def _passed_over(route: Route, sifted: Sifted, first: Candidate, outlooks: Mapping[str, Outlook]) -> str:
+    """Why the first candidate is not another one."""
+    passed = list(sifted.passed)
+    if not sifted.calm and not is_passed_over(route, first):
+        passed += [
+            f"{c.deployment.name}: {c.state}, about {c.wait:.0f} s to load"
+            for c in sifted.allowed
+            if c.wait > LONG and not c.cooling and is_passed_over(route, c)
+        ]
     patience = route.spill_after
-    late = patience is not None and outlooks.get(first.deployment.name, NOTHING).wait <= patience
-    slow = is_passed_over(route, first)
-    for candidate in arranged:
-        name = candidate.deployment.name
-        if candidate.cooling > 0:
-            passed.append(f"{name}: cooling down after {candidate.cooling_reason}")
-        elif candidate.wait > LONG and not slow and is_passed_over(route, candidate):
-            passed.append(f"{name}: {candidate.state}, about {candidate.wait:.0f} s to load")
-        elif late and patience is not None and (wait := outlooks.get(name, NOTHING).wait) > patience:
-            passed.append(f"{name}: about {wait:.1f} s to wait, more than {patience:g} s")
+    if patience is not None and outlooks.get(first.deployment.name, NOTHING).wait <= patience:
+        for candidate in sifted.allowed:
+            wait = outlooks.get(candidate.deployment.name, NOTHING).wait
+            if wait > patience and not candidate.cooling and not is_passed_over(route, candidate):
+                passed.append(f"{candidate.deployment.name}: about {wait:.1f} s to wait, more than {patience:g} s")
     return f" ({'; '.join(passed[:_TOLD])}{'; …' if len(passed) > _TOLD else ''})" if passed else ""
 
 
@@ -413,16 +447,11 @@ _FIRST = {
 """Strategy → why its first candidate is the first; the others go by place."""
 
 
-def _reason(route: Route, candidate: Candidate, position: int, passed: str, outlooks: Mapping[str, Outlook]) -> str:
-    where = candidate.deployment.place.label
-    if candidate.cooling > 0:
-        return f"{route.strategy}: {where}, last resort while cooling down after {candidate.cooling_reason}"
-    if position:
-        return f"{route.strategy}: {where} stands behind"
+def _first(route: Route, sifted: Sifted, first: Candidate, outlooks: Mapping[str, Outlook]) -> str:
     why = _FIRST.get(route.strategy, "is the first allowed place")
-    if route.strategy == "fastest" and (outlook := outlooks.get(candidate.deployment.name)) is not None:
+    if route.strategy == "fastest" and (outlook := outlooks.get(first.deployment.name)) is not None:
         why = f"{why}, in about {outlook.seconds:.1f} s"
-    return f"{route.strategy}: {where} {why}{passed}"
+    return f"{route.strategy}: {first.deployment.place.label} {why}{_passed_over(route, sifted, first, outlooks)}"
 
 
 def summary(decision: Decision) -> str:

@@ -105,17 +105,30 @@ def is_passed_over(route: Route, candidate: Candidate) -> bool:
 def arrange(
     facts: Facts, route: Route, allowed: Sequence[Candidate], outlooks: Mapping[str, Outlook]
 ) -> list[Candidate]:
-    """``allowed``, best first. What cools down goes last, the soonest ready first; then what would take long to load.
+    """``allowed``, best first; see ``order``."""
+    return [allowed[number] for number in order(facts, route, allowed, outlooks)]
 
-    ``outlooks``: by deployment; nothing is expected of those that are not in it.
+
+def order(
+    facts: Facts,
+    route: Route,
+    allowed: Sequence[Candidate],
+    outlooks: Mapping[str, Outlook],
+    *,
+    calm: bool = False,
+) -> list[int]:
+    """Where the best of ``allowed`` stands, the second best, and so on. What cools down goes last, the soonest ready
+    first; before it what would take long to load.
+
+    ``outlooks``: by deployment; nothing is expected of those that are not in it. ``calm``: nobody rests or is loaded.
     """
-    if len(allowed) < 2:
-        return list(allowed)
+    numbers = list(range(len(allowed)))
+    if len(numbers) < 2:
+        return numbers
     expected = [outlooks.get(c.deployment.name, NOTHING) for c in allowed] if outlooks else [NOTHING] * len(allowed)
     columns: list[Sequence[float]] = []
-    if any(c.cooling for c in allowed):
+    if not calm:
         columns.append([c.cooling for c in allowed])
-    if any(c.wait > LONG for c in allowed):
         columns.append([is_passed_over(route, c) for c in allowed])
     if route.spill_after is not None:
         # What would begin later than the route has patience for goes behind.
@@ -129,8 +142,11 @@ def arrange(
     if route.balance == "wait":
         columns.append([outlook.seconds for outlook in expected])
     elif at_home >= 0:
-        columns.append([number != at_home for number in range(len(allowed))])
-    return [allowed[row[-1]] for row in sorted(zip(*columns, range(len(allowed)), strict=True))]
+        columns.append([number != at_home for number in numbers])
+    # Sorting is stable: by the last column first, by the most important one at the end.
+    for column in reversed(columns):
+        numbers.sort(key=column.__getitem__)
+    return numbers
 
 
 def _near(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: Sequence[Outlook]) -> list[float]:  # noqa: ARG001  the columns share one shape
