@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 from tests.cli.conftest import Cli
 from tests.cli.terminal import terminal
+from tests.engine import folder_models
 
 from nearfar.catalog.models import shipped
 
@@ -105,6 +106,18 @@ def test_a_broken_file(cli: Cli, tiny_gguf: Path) -> None:
     assert (result.code, result.out) == (1, "")
     assert "truncated" in result.err
     assert "checksum" in result.err
+
+
+def test_a_folder_of_safetensors(cli: Cli) -> None:
+    folder = folder_models.hf(cli.home / "mine")
+    told = cli("fit", str(folder), *CARD, "--json").json
+    assert (told["engine"], told["weights_bytes"]["value"]) == ("transformers", 32)
+    file = next(folder.glob("*.safetensors"))
+    assert cli("fit", str(file), *CARD, "--json").json["weights_bytes"]["value"] == 32
+    file.write_bytes(file.read_bytes()[:-5])
+    broken = cli("fit", str(folder), *CARD)
+    assert (broken.code, broken.out) == (1, "")
+    assert "checksum" in broken.err
 
 
 def test_all_models(cli: Cli) -> None:

@@ -46,6 +46,17 @@ def test_sizes_of_nobody() -> None:
     assert "not in the catalogue" in found.note
 
 
+def test_one_table_for_both_ends_shows_in_the_number_of_parameters() -> None:
+    own = header(layers=31)
+    table = own.vocabulary * own.embedding_length
+    untied = header(layers=31, parameters=of_header(own, PATH).model.shape.layers * 218_103_808 + 2 * table)
+    assert not of_header(untied, PATH).model.shape.tied
+    tied = header(layers=31, parameters=untied.parameters - table)
+    assert of_header(tied, PATH).model.shape.tied
+    assert of_header(own, PATH).engine == "llama.cpp"
+    assert of_header(header(engine="transformers", quantization="BF16"), PATH).engine == "transformers"
+
+
 def test_windows_by_architecture() -> None:
     known = of_header(header(layers=30, architecture="gemma3", sliding_window=1024), PATH).model.shape
     assert (known.attention, known.window, known.full_layers) == ("window", 1024, 5)

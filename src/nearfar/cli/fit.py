@@ -37,7 +37,12 @@ VERDICTS = {
 Quant = Annotated[str, typer.Option("--quant", metavar="TYPE", help="Type of the weights: Q4_K_M, Q8_0, BF16, AWQ, …")]
 Context = Annotated[int, typer.Option("--context", metavar="TOKENS", min=0, help=f"Of each sequence [{CONTEXT}].")]
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="llama.cpp, vllm, transformers or tensorrt-llm [llama.cpp].")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="llama.cpp, vllm, transformers or tensorrt-llm [llama.cpp; of a folder, transformers].",
+    ),
 ]
 KvType = Annotated[
     str, typer.Option("--kv-type", metavar="TYPE", help="Type of the cache: f16, q8_0, q4_0, fp8 [f16].")
@@ -52,7 +57,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int = 0
     quant: str = ""
     context: int = 0
-    engine: str = "llama.cpp"
+    engine: str = ""
     kv_type: str = "f16"
     batch: int = 0
     prompt: int = 1024
@@ -67,7 +72,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         from nearfar.advisor.cache import engine_named, kind_named
         from nearfar.advisor.quant import named
 
-        engine = engine_named(self.engine)
+        engine = engine_named(self.engine or "llama.cpp")
         common = "Q4_K_M" if engine == "llama.cpp" else "BF16"
         if model.experts_stored:
             common = model.experts_stored
@@ -93,7 +98,7 @@ def fit(
     gpus: Gpus = 0,
     quant: Quant = "",
     context: Context = 0,
-    engine: Engine = "llama.cpp",
+    engine: Engine = "",
     kv_type: KvType = "f16",
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=0, help="Sequences at once.")] = 0,
     prompt: Annotated[
@@ -214,7 +219,7 @@ def _subject(loaded: Loaded, name: str, asked: Question) -> tuple[Model, Weights
         from nearfar.cli.fit_file import of_header
 
         file = of_header(_header(path), path)
-        run = asked.run(file.model, file.quant)
+        run = msgspec.structs.replace(asked, engine=asked.engine or file.engine).run(file.model, file.quant)
         same = not asked.quant or run.quant == file.quant
         return file.model, file.weights if same else None, run, file.note
     stem, _, kind = name.rpartition(":")
@@ -229,6 +234,8 @@ def _subject(loaded: Loaded, name: str, asked: Question) -> tuple[Model, Weights
 def _path(loaded: Loaded, name: str) -> Path | None:
     """The file or folder that ``name`` is, or that the library calls so; None for a model of the catalogue."""
     path = Path(name).expanduser()
+    if path.suffix == ".safetensors" and (path.parent / "config.json").exists():
+        path = path.parent
     if path.exists() and (path.is_file() or (path / "config.json").exists() or (path / "genai_config.json").exists()):
         return path
     if name.endswith(".gguf") and "/" in name:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nearfar.advisor.quant import BASE, BITS, PLAIN
+from nearfar.advisor.tensors import parameters
 from nearfar.advisor.weights import Weights, of_file
 from nearfar.catalog.find import find_model
 from nearfar.catalog.models import Attention, Model, Moe, Shape, shipped
@@ -26,6 +27,8 @@ class FileModel(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     weights: Weights
     quant: str
+    engine: str
+    """What runs such files: ``llama.cpp`` or ``transformers``."""
     note: str
 
 
@@ -42,7 +45,13 @@ def of_header(header: Header, path: Path) -> FileModel:
         note = "not in the catalogue: everything is taken from its header"
         if header.sliding_window and header.architecture not in GLOBAL_EVERY:
             note += "; its window is counted as if every layer saw the whole context"
-    return FileModel(model=model, weights=weights, quant=quant, note=note)
+    return FileModel(
+        model=model,
+        weights=weights,
+        quant=quant,
+        engine="llama.cpp" if header.engine == "llama.cpp" else "transformers",
+        note=note,
+    )
 
 
 def _same(header: Header, path: Path) -> Model | None:
@@ -75,8 +84,7 @@ def _made(header: Header, path: Path) -> Model:
     if header.experts and header.experts_used:
         moe = Moe(experts=header.experts, active=header.experts_used, ffn=header.expert_feed_forward or 1)
     idle = header.expert_parameters * (1 - header.experts_used / header.experts) if moe else 0
-    table = header.vocabulary * header.embedding_length
-    return Model(
+    model = Model(
         id=header.name or path.stem,
         repo=str(path.name),
         family="",
@@ -98,13 +106,16 @@ def _made(header: Header, path: Path) -> Model:
             head_dim=max(1, (header.key_length + header.value_length) // 2),
             ffn=header.feed_forward or 1,
             vocab=header.vocabulary or 1,
-            tied=bool(table) and header.parameters < 12 * table,
+            tied=False,
             attention=attention,
             window=header.sliding_window if every else 0,
             full_layers=full,
         ),
         moe=moe,
     )
+    # The header does not say whether one table serves both ends; its number of parameters does.
+    tied = msgspec.structs.replace(model, shape=msgspec.structs.replace(model.shape, tied=True))
+    return min((model, tied), key=lambda each: abs(parameters(each) - header.parameters))
 
 
 def _quant(label: str) -> str:

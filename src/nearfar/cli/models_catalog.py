@@ -42,7 +42,7 @@ def search(
     gpus: Gpus = 0,
     quant: Quant = "",
     context: Context = 0,
-    engine: Engine = "llama.cpp",
+    engine: Engine = "",
     config: ConfigFile = None,
     sets: Sets = None,
     json: Json = False,
