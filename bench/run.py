@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import machine, parts, translate
+from bench import decide, machine, parts, translate
 from bench.procs import rss_mb, settle, used_by
 
 CHUNKS = 50
@@ -190,6 +190,7 @@ def measure(plan: Plan) -> dict[str, object]:
         "stream": chunks,
         "latency": waits,
         "translation": added,
+        "decision": decide.measure(),
         "requests_per_cpu_second": requests["requests_per_cpu_second"],
         "idle_rss_mb": round(idle, 1),
         "loaded_rss_mb": round(loaded, 1),
@@ -235,6 +236,11 @@ BARS = {
     "translation.worst_chunk_us": "bar: at most 15",
     "translation.worst_request_ratio": "times nginx's CPU for a whole request",
     "translation.worst_chunk_ratio": "times nginx's CPU for a whole chunk",
+    "decision.fastest_us": "bar: at most 30, among 20 candidates by what is expected of each",
+    "decision.cheapest_us": "bar: at most 30",
+    "decision.from_nothing_us": "bar: at most 30",
+    "decision.remembered_us": "the usual case",
+    "decision.noting_an_attempt_us": "bar: at most 1",
     "latency.added_p50_ms": "",
     "latency.added_p99_ms": "",
     "idle_rss_mb": "bar: at most 90",
