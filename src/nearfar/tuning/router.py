@@ -1,0 +1,242 @@
+"""A router learned from labels: the expected gap between far and near, from the prompt alone or with the near answer.
+
+It knows neither deployments nor policy: what may go far is never learned.
+
+The prompt's model is a kernel ridge: prompts are alike by their words (hashed TF-IDF) and by how they are built
+(ranks of lengths, digits, options); their product lets a word mean something else in another kind of prompt. With
+embeddings, the nearest neighbours and a ridge on them are averaged in. The answer's model multiplies the same kernel
+by how alike two near answers went (checks, agreement of opinions), and learns only what the untrained confidence
+leaves unexplained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.tuning import isotonic, structure, words
+from nearfar.tuning.answers import Seen, numbers
+from nearfar.tuning.isotonic import Steps
+
+Floats = NDArray[np.float32]
+Array = NDArray[np.float64]
+
+FEWEST: Final = 20
+"""Labels without which nothing is fitted."""
+TRUSTED: Final = 200
+"""Labels from which a router's word counts; below, measured gains are inside the noise."""
+CHUNK: Final = 6000
+"""Labels that are solved at once; more are solved in parts and averaged, which costs little and bounds memory."""
+_RIDGE = 15.0
+_ANSWER_RIDGE = 10.0
+_EMBEDDING_RIDGE = 10.0
+_WORDS_IN_STRUCTURE = 2.0
+_NEIGHBOURS = 100
+_NEAREST = 10
+"""Remembered prompts whose mean likeness says whether a prompt is novel."""
+_NOVEL = 0.05
+"""Share of its own prompts that a router calls novel."""
+_SHARES = (0.6, 0.25, 0.15)
+"""Weights of kernel, neighbours and ridge where there are embeddings."""
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned about near answers."""
+
+    models: list[str]
+    """Whose opinions are asked, in order."""
+    signals: Floats
+    """A row for each remembered prompt."""
+    alpha: Floats
+    base: Steps
+    """Untrained doubt (1 - confidence) → expected gap."""
+
+
+class Embedded(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned from embeddings."""
+
+    rows: Floats
+    """Unit length, one for each remembered prompt."""
+    gap: Floats
+    """For each remembered prompt, from -1 to 1."""
+    centre: Floats
+    weights: Floats
+
+
+class Router(msgspec.Struct, frozen=True, kw_only=True):
+    """A fitted router."""
+
+    index: words.Words
+    scale: structure.Scale
+    ranks: Floats
+    alpha: Floats
+    mean: float
+    lonely: float
+    """Likeness to the nearest remembered prompts below which a prompt is novel."""
+    embedded: Embedded | None = None
+    answers: Answers | None = None
+
+    @property
+    def labels(self) -> int:
+        """How many prompts it was fitted on."""
+        return self.index.count
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a router says about one prompt."""
+
+    gap: float
+    """Expected quality far less quality near, from -1 to 1."""
+    novel: bool
+    """Whether it is unlike everything remembered: the gap is then a guess."""
+    trusted: bool
+    """Whether the router may be followed: enough labels, and not novel."""
+
+
+def _prompt_kernel(alike: Floats, one: Floats, other: Floats) -> Floats:
+    """Likeness of prompts: rows of ``one`` by rows of ``other``."""
+    width = one.shape[1]
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * (one @ other.T)
+    built = np.exp(-np.maximum(squares, 0) / (2 * width))
+    found: Floats = built * (1 + np.float32(_WORDS_IN_STRUCTURE) * alike) + alike
+    return found
+
+
+def _answer_kernel(one: Floats, other: Floats) -> Floats:
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * (one @ other.T)
+    found: Floats = np.exp(-np.maximum(squares, 0))
+    return found
+
+
+def _solved(kernel: Floats, wanted: Floats, ridge: float) -> Floats:
+    """Weights of the remembered prompts; in parts where there are many."""
+    count = len(wanted)
+    parts = max(1, -(-count // CHUNK))
+    order = np.random.default_rng(0).permutation(count)
+    alpha = np.zeros(count, np.float32)
+    for part in np.array_split(order, parts):
+        square = kernel[np.ix_(part, part)]
+        square[np.diag_indices_from(square)] += np.float32(ridge)
+        alpha[part] = np.linalg.solve(square, wanted[part]) / parts
+    return alpha
+
+
+def _lonely(index: words.Words, embeddings: Floats | None, alike: Floats) -> float:
+    """The likeness below which the most unlike of the remembered prompts lie, each without itself."""
+    table = alike.copy() if embeddings is None else embeddings @ embeddings.T
+    np.fill_diagonal(table, -np.inf)
+    nearest = min(_NEAREST, index.count - 1)
+    top = np.partition(table, -nearest, axis=1)[:, -nearest:]
+    return float(np.quantile(top.mean(1), _NOVEL))
+
+
+def _unit(rows: Floats) -> Floats:
+    found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return found
+
+
+def fit(
+    prompts: Sequence[str],
+    gap: Sequence[float] | Array,
+    *,
+    embeddings: Sequence[Sequence[float]] | None = None,
+    judged: Sequence[Seen] | None = None,
+    models: Sequence[str] = (),
+) -> Router:
+    """Learn from prompts and their gaps (far less near, -1 to 1).
+
+    ``judged`` adds the model of near answers, ``embeddings`` the neighbours. Raises ValueError for too few prompts.
+    """
+    wanted = np.asarray(gap, np.float32)
+    if len(prompts) < FEWEST or len(prompts) != len(wanted):
+        raise ValueError(f"a router needs at least {FEWEST} labelled prompts, there are {len(prompts)}")
+    index = words.remember(prompts)
+    rows = [structure.described(text) for text in prompts]
+    scale = structure.scale(rows)
+    ranks = scale.ranks(rows)
+    alike = words.gram(index)
+    kernel = _prompt_kernel(alike, ranks, ranks)
+    mean = float(wanted.mean())
+    vectors = None if embeddings is None else _unit(np.asarray(embeddings, np.float32))
+    lonely = _lonely(index, vectors, alike)
+    del alike
+    answers = None
+    if judged is not None:
+        doubt = 1 - np.array([item.confidence for item in judged])
+        base = isotonic.fit(doubt, wanted.astype(float))
+        seen = np.asarray([numbers(item) for item in judged], np.float32)
+        both = _answer_kernel(seen, seen) * (1 + kernel)
+        left = wanted - base(doubt).astype(np.float32)
+        answers = Answers(models=list(models), signals=seen, alpha=_solved(both, left, _ANSWER_RIDGE), base=base)
+        del both
+    return Router(
+        index=index,
+        scale=scale,
+        ranks=ranks,
+        alpha=_solved(kernel, wanted - np.float32(mean), _RIDGE),
+        mean=mean,
+        lonely=lonely,
+        embedded=None if vectors is None else _embedded(vectors, wanted),
+        answers=answers,
+    )
+
+
+def _embedded(rows: Floats, gap: Floats) -> Embedded:
+    centre = rows.mean(0)
+    around = rows - centre
+    square = around.T @ around
+    square[np.diag_indices_from(square)] += np.float32(_EMBEDDING_RIDGE)
+    weights = np.linalg.solve(square, around.T @ (gap - gap.mean()))
+    return Embedded(rows=rows, gap=gap, centre=centre, weights=weights.astype(np.float32))
+
+
+def score(
+    router: Router, prompt: str, *, embedding: Sequence[float] | None = None, judged: Seen | None = None
+) -> Scored:
+    """The expected gap of one prompt; with ``judged``, of what its near answer turned out to be.
+
+    Raises ValueError where the embedding's size is another than at fitting, or answers were not learned.
+    """
+    alike = router.index.alike(prompt)
+    ranks = router.scale.ranks([structure.described(prompt)])
+    kernel = _prompt_kernel(alike[None, :], ranks, router.ranks)[0]
+    vector = _vector(router, embedding)
+    likeness = alike if vector is None or router.embedded is None else router.embedded.rows @ vector
+    nearest = min(_NEAREST, router.labels - 1)
+    novel = float(np.partition(likeness, -nearest)[-nearest:].mean()) < router.lonely
+    if judged is not None:
+        gap = _after(router, kernel, judged)
+    else:
+        gap = router.mean + float(kernel @ router.alpha)
+        if vector is not None and router.embedded is not None:
+            gap = _with_embedding(router, router.embedded, gap, likeness, vector)
+    return Scored(gap=max(-1.0, min(1.0, gap)), novel=novel, trusted=not novel and router.labels >= TRUSTED)
+
+
+def _vector(router: Router, embedding: Sequence[float] | None) -> Floats | None:
+    if router.embedded is None:
+        return None
+    if embedding is None or len(embedding) != router.embedded.rows.shape[1]:
+        size = router.embedded.rows.shape[1]
+        raise ValueError(f"the router was fitted with embeddings of {size} numbers: give the prompt's")
+    return _unit(np.asarray(embedding, np.float32))
+
+
+def _with_embedding(router: Router, embedded: Embedded, kernel: float, likeness: Floats, vector: Floats) -> float:
+    count = max(5, min(_NEIGHBOURS, router.labels // 10))
+    near = np.argpartition(-likeness, min(count, len(likeness) - 1))[:count]
+    neighbours = float(embedded.gap[near].mean())
+    ridge = router.mean + float((vector - embedded.centre) @ embedded.weights)
+    return float(np.dot(_SHARES, (kernel, neighbours, ridge)))
+
+
+def _after(router: Router, kernel: Floats, judged: Seen) -> float:
+    if router.answers is None:
+        raise ValueError("the router was fitted without near answers")
+    seen = np.asarray([numbers(judged)], np.float32)
+    both = _answer_kernel(seen, router.answers.signals)[0] * (1 + kernel)
+    return float(router.answers.base([1 - judged.confidence])[0]) + float(both @ router.answers.alpha)

@@ -1,0 +1,221 @@
+"""A router as a plain file: arrays and one JSON header in a zip (NumPy's npz). No pickle; sizes are checked first."""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.errors import UnprocessableEntityError
+from nearfar.tuning.isotonic import Steps
+from nearfar.tuning.router import Answers, Embedded, Router
+from nearfar.tuning.structure import Scale, described
+from nearfar.tuning.words import SIZE, Words
+
+Array = NDArray[Any]
+"""Of the type that ``_TYPES`` says: what a file holds is checked when it is read."""
+FORMAT: Final = 1
+LARGEST: Final = 2 * 1024**3
+"""Bytes that all arrays of a file may have together once unpacked."""
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<kind>[<|][fiu][1248])', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>\d{1,12},(?: ?\d{1,12})?)\), \} *\n",
+    re.DOTALL,
+)
+"""The beginning of an array as NumPy writes it, read without evaluating anything."""
+_TYPES: Final = {
+    "buckets": "int32", "idf": "float32", "begins": "int64", "rows": "int32", "weights": "float32",
+    "quantiles": "float64", "ranks": "float32", "alpha": "float32", "known": "uint64",
+    "embedded_rows": "float32", "embedded_gap": "float32", "embedded_centre": "float32", "embedded_weights": "float32",
+    "answers_signals": "float32", "answers_alpha": "float32", "answers_at": "float64", "answers_values": "float64",
+}  # fmt: skip
+
+
+class BadRouter(UnprocessableEntityError):
+    """A file is no router, or not a whole one."""
+
+    default_code = "bad_router"
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is not an array."""
+
+    format: int
+    mean: float
+    lonely: float
+    count: int
+    models: list[str] | None
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A router and what it was fitted on, as hashes: those prompts can certify nothing."""
+
+    router: Router
+    known: NDArray[np.uint64]
+
+
+def marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
+    """A hash for each prompt."""
+    digests = b"".join(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in prompts)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+
+def save(path: Path, router: Router, prompts: Sequence[str]) -> None:
+    """Write the file whole, or not at all. Raises OSError."""
+    header = Header(
+        format=FORMAT,
+        mean=router.mean,
+        lonely=router.lonely,
+        count=router.labels,
+        models=None if router.answers is None else router.answers.models,
+    )
+    index = router.index
+    arrays: dict[str, Array] = {
+        "buckets": index.buckets,
+        "idf": index.idf,
+        "begins": index.begins,
+        "rows": index.rows,
+        "weights": index.weights,
+        "quantiles": router.scale.quantiles,
+        "ranks": router.ranks,
+        "alpha": router.alpha,
+        "known": marks(prompts),
+    }
+    if (more := router.embedded) is not None:
+        arrays |= {
+            "embedded_rows": more.rows,
+            "embedded_gap": more.gap,
+            "embedded_centre": more.centre,
+            "embedded_weights": more.weights,
+        }
+    if (learned := router.answers) is not None:
+        arrays |= {
+            "answers_signals": learned.signals,
+            "answers_alpha": learned.alpha,
+            "answers_at": learned.base.at,
+            "answers_values": learned.base.values,
+        }
+    arrays["header"] = np.frombuffer(msgspec.json.encode(header), np.uint8)
+    beside = path.with_name(f".{path.name}.new")
+    beside.touch(mode=0o600)  # it holds what was learned from prompts
+    with beside.open("wb") as file:
+        np.savez_compressed(
+            file, allow_pickle=False, **{name: np.ascontiguousarray(one) for name, one in arrays.items()}
+        )
+    beside.replace(path)
+
+
+def load(path: Path) -> Kept:
+    """Read a router. Raises ``BadRouter`` for anything that is not one."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            arrays = {item.filename.removesuffix(".npy"): _array(file, item) for item in _members(file)}
+        header = msgspec.json.decode(arrays.pop("header").tobytes(), type=Header)
+        return Kept(_router(header, arrays), arrays["known"])
+    except OSError as error:
+        raise BadRouter(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, msgspec.MsgspecError, NotImplementedError) as error:
+        raise BadRouter(f"{path} is no router: {error}.", hint="nearfar router fit makes one.") from error
+
+
+def _members(file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    members = file.infolist()
+    known = {f"{name}.npy" for name in (*_TYPES, "header")}
+    if len(members) > len(known) or any(item.filename not in known for item in members):
+        raise ValueError("it holds members that no router has")
+    if sum(item.file_size for item in members) > LARGEST:
+        raise ValueError(f"unpacked it is larger than {LARGEST} bytes")
+    return members
+
+
+def _array(file: zipfile.ZipFile, item: zipfile.ZipInfo) -> Array:
+    with file.open(item) as stream:
+        # Never more than the member says, whatever its packed bytes unfold to.
+        raw = stream.read(item.file_size)
+    name = item.filename.removesuffix(".npy")
+    told = _NPY.match(raw)
+    if told is None:
+        raise ValueError(f"{name} is no plain array")
+    kind, shape = (
+        np.dtype(told["kind"].decode()),
+        tuple(int(size) for size in told["shape"].split(b",") if size.strip()),
+    )
+    if kind != np.dtype(_TYPES.get(name, "uint8")):
+        raise ValueError(f"{name} is of type {kind}")
+    if math.prod(shape) * kind.itemsize != len(raw) - told.end():
+        raise ValueError(f"{name} is not as long as it says")
+    found: Array = np.frombuffer(raw, kind, offset=told.end()).reshape(shape)
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return found
+
+
+def _shaped(arrays: dict[str, Array], name: str, *shape: int) -> Array:
+    found = arrays[name]
+    fits = [want in {-1, have} for want, have in zip(shape, found.shape, strict=False)]
+    if len(found.shape) != len(shape) or not all(fits):
+        raise ValueError(f"{name} has the shape {found.shape}")
+    return found
+
+
+def _router(header: Header, arrays: dict[str, Array]) -> Router:
+    if header.format != FORMAT:
+        raise ValueError(f"format {header.format}, this version reads {FORMAT}")
+    count, width = header.count, len(described("x"))
+    buckets, begins, rows = (_shaped(arrays, name, -1) for name in ("buckets", "begins", "rows"))
+    known = len(buckets)
+    _shaped(arrays, "begins", known + 1)
+    ordered = bool((np.diff(buckets.astype(np.int64)) > 0).all() and (np.diff(begins.astype(np.int64)) >= 0).all())
+    inside = known == 0 or (int(buckets[0]) >= 0 and int(buckets[-1]) < SIZE)
+    posted = int(begins[0]) == 0 and int(begins[-1]) == len(rows)
+    if not (ordered and inside and posted and (len(rows) == 0 or (int(rows.min()) >= 0 and int(rows.max()) < count))):
+        raise ValueError("its index of words is inconsistent")
+    index = Words(
+        buckets=buckets,
+        idf=_shaped(arrays, "idf", known),
+        begins=begins,
+        rows=rows,
+        weights=_shaped(arrays, "weights", len(rows)),
+        count=count,
+    )
+    _shaped(arrays, "known", count)
+    return Router(
+        index=index,
+        scale=Scale(_shaped(arrays, "quantiles", -1, width)),
+        ranks=_shaped(arrays, "ranks", count, width),
+        alpha=_shaped(arrays, "alpha", count),
+        mean=header.mean,
+        lonely=header.lonely,
+        embedded=_embedded(arrays, count) if "embedded_rows" in arrays else None,
+        answers=None if header.models is None else _answers(header.models, arrays, count),
+    )
+
+
+def _embedded(arrays: dict[str, Array], count: int) -> Embedded:
+    rows = _shaped(arrays, "embedded_rows", count, -1)
+    return Embedded(
+        rows=rows,
+        gap=_shaped(arrays, "embedded_gap", count),
+        centre=_shaped(arrays, "embedded_centre", rows.shape[1]),
+        weights=_shaped(arrays, "embedded_weights", rows.shape[1]),
+    )
+
+
+def _answers(models: list[str], arrays: dict[str, Array], count: int) -> Answers:
+    at = _shaped(arrays, "answers_at", -1)
+    if not len(at):
+        raise ValueError("its calibration is empty")
+    return Answers(
+        models=models,
+        signals=_shaped(arrays, "answers_signals", count, -1),
+        alpha=_shaped(arrays, "answers_alpha", count),
+        base=Steps(at=at, values=_shaped(arrays, "answers_values", len(at))),
+    )

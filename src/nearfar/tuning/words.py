@@ -1,0 +1,130 @@
+"""Hashed TF-IDF of words and pairs of words, and how alike a prompt is to remembered ones. It knows no language.
+
+Runs of ideographs, which have no spaces, count by single characters and pairs. Words are stored as hashes: whoever
+has the file can test whether a known word was seen, so it counts as content.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+BITS: Final = 18
+SIZE: Final = 1 << BITS
+LONGEST: Final = 20_000
+"""Characters of a prompt that are looked at: its beginning and its end, half each."""
+_WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+|_+")
+_RARE = 2
+"""Prompts in which a word must stand to count: others say nothing about unseen prompts."""
+
+Floats = NDArray[np.float32]
+Whole = NDArray[np.int64]
+
+
+def shortened(text: str) -> str:
+    """What is looked at of a prompt."""
+    return text if len(text) <= LONGEST else text[: LONGEST // 2] + text[-LONGEST // 2 :]
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    return values ^ (values >> np.uint64(33))
+
+
+def counted(text: str) -> tuple[Whole, Floats]:
+    """(buckets, damped counts) of a text's words and pairs."""
+    found = _WORD.findall(shortened(text).lower())
+    words = np.array([zlib.crc32(word.encode("utf-8", "replace")) for word in found], np.uint64)
+    pairs = words[:-1] * np.uint64(31) + words[1:]
+    hashed = _mixed(np.concatenate((words, pairs))) >> np.uint64(64 - BITS)
+    buckets, counts = np.unique(hashed.astype(np.int64), return_counts=True)
+    return buckets, (1 + np.log(counts)).astype(np.float32)
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Remembered prompts by word: for each known bucket, which prompts hold it and how much it weighs there."""
+
+    buckets: NDArray[np.int32]
+    """Known buckets, ascending."""
+    idf: Floats
+    """For each of them."""
+    begins: NDArray[np.int64]
+    """Where its prompts begin in ``rows`` and ``weights``; one more than buckets."""
+    rows: NDArray[np.int32]
+    weights: Floats
+    count: int
+    """Remembered prompts."""
+
+    def vector(self, text: str) -> tuple[NDArray[np.intp], Floats]:
+        """(positions among the known buckets, unit weights) of a text."""
+        buckets, counts = counted(text)
+        at = np.searchsorted(self.buckets, buckets)
+        at[at == len(self.buckets)] = 0
+        hit = self.buckets[at] == buckets if len(self.buckets) else np.zeros(len(buckets), bool)
+        at = at[hit]
+        weights = counts[hit] * self.idf[at]
+        norm = float(np.sqrt(weights @ weights))
+        return at, (weights / norm if norm else weights).astype(np.float32)
+
+    def alike(self, text: str) -> Floats:
+        """Cosine between a text and every remembered prompt, 0 to 1."""
+        at, weights = self.vector(text)
+        if not len(at):
+            return np.zeros(self.count, np.float32)
+        begins, ends = self.begins[at], self.begins[at + 1]
+        sizes = ends - begins
+        # All postings of the text's words, one after the other, without a loop over words.
+        picks = np.arange(int(sizes.sum())) + np.repeat(begins - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+        products = self.weights[picks] * np.repeat(weights, sizes)
+        return np.bincount(self.rows[picks], weights=products, minlength=self.count).astype(np.float32)
+
+
+def remember(texts: Sequence[str]) -> Words:
+    """The index of these prompts."""
+    found = [counted(text) for text in texts]
+    sizes = np.array([len(buckets) for buckets, _ in found], np.int64)
+    buckets = np.concatenate([item for item, _ in found]) if found else np.zeros(0, np.int64)
+    counts = np.concatenate([item for _, item in found]) if found else np.zeros(0, np.float32)
+    rows = np.repeat(np.arange(len(texts)), sizes)
+    document_counts = np.bincount(buckets, minlength=SIZE)
+    idf = (np.log((1 + len(texts)) / (1 + document_counts)) + 1).astype(np.float32)
+    kept = document_counts[buckets] >= _RARE
+    buckets, counts, rows = buckets[kept], counts[kept], rows[kept]
+    weights = counts * idf[buckets]
+    norms = np.sqrt(np.bincount(rows, weights=weights * weights, minlength=len(texts)))
+    weights = (weights / norms[rows]).astype(np.float32)
+    order = np.argsort(buckets, kind="stable")
+    known, begins = np.unique(buckets[order], return_index=True)
+    return Words(
+        buckets=known.astype(np.int32),
+        idf=idf[known],
+        begins=np.append(begins, len(order)).astype(np.int64),
+        rows=rows[order].astype(np.int32),
+        weights=weights[order],
+        count=len(texts),
+    )
+
+
+def gram(index: Words) -> Floats:
+    """Cosines between all remembered prompts."""
+    table = np.zeros((index.count, index.count), np.float32)
+    positions = np.repeat(np.arange(len(index.buckets)), np.diff(index.begins))
+    order = np.argsort(index.rows, kind="stable")
+    ends = np.cumsum(np.bincount(index.rows, minlength=index.count))
+    for row in range(index.count):
+        mine = order[(ends[row - 1] if row else 0) : ends[row]]
+        at, weights = positions[mine], index.weights[mine]
+        begins = index.begins[at]
+        sizes = index.begins[at + 1] - begins
+        if not len(at):
+            continue
+        picks = np.arange(int(sizes.sum())) + np.repeat(begins - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+        products = index.weights[picks] * np.repeat(weights, sizes)
+        table[row] = np.bincount(index.rows[picks], weights=products, minlength=index.count)
+    return table
