@@ -26,6 +26,7 @@ from nearfar.cli import (
     ps,
     pull,
     route,
+    router,
     run,
     serve,
     usage,
@@ -44,6 +45,7 @@ app.command()(run.run)
 app.command()(chat.chat)
 app.command()(ps.ps)
 app.add_typer(route.app, name="route")
+app.add_typer(router.app, name="router")
 models.app.command("pull")(pull.pull)
 models.app.command("verify")(pull.verify)
 models.app.command("search")(models_catalog.search)
