@@ -322,6 +322,8 @@ def gateway(
     running: Runs = attempts
     if any(route.hedge_after is not None for route in settings.routes.values()):
         running = _hedge(attempts, fleet, health, metrics)
+    if any(route.continues for route in settings.routes.values()):
+        running = _continuing(running, fleet, health, metrics)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -467,6 +469,13 @@ def _observer(decider: Decider, metrics: Metrics, guard: Guard | None, audit: Au
     from nearfar.gateway.observing import Observer
 
     return Observer(decider, metrics, guard=guard, audit=audit)
+
+
+def _continuing(attempts: Runs, fleet: Fleet, health: Health, metrics: Metrics) -> Runs:
+    """Another deployment for the rest of a stream that broke off, on routes that want it."""
+    from nearfar.gateway.continuing import Continuing
+
+    return Continuing(attempts, fleet=fleet, health=health, metrics=metrics)
 
 
 def _hedge(attempts: Attempts, fleet: Fleet, health: Health, metrics: Metrics) -> Runs:

@@ -88,6 +88,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The share of traffic for another deployment, for the strategies ``canary`` and ``shadow``."""
     priority: str = "normal"
     """Where its requests stand in a queue: ``high``, ``normal`` or ``low``."""
+    continues: bool = False
+    """Whether a stream that broke off is continued by another deployment that can."""
     hedge_after: float | None = None
     """Seconds without content after which a second deployment is asked besides the first; None: never."""
 

@@ -173,7 +173,13 @@ class Attempts:
         )
         begin = self._begin(exchange, decision, ranked, deployment, outgoing)
         # Masks are restored in events, and events are what is looked at, so its reply is never passed on as it came.
-        exchange.attempt(ranked, begin.attempt, outgoing.deviations, like=like and restorer is None, restorer=restorer)
+        exchange.attempt(
+            ranked,
+            begin.attempt,
+            outgoing.deviations,
+            like=like and restorer is None and exchange.kept is None,
+            restorer=restorer,
+        )
         self._ledger.begin(begin)
         self._metrics.started(deployment.name)
         for deviation in outgoing.deviations:

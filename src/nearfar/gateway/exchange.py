@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from nearfar.core.chat import Chunk, Request
+from nearfar.core.chat import Chunk, Request, TextDelta
 from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.money import NANO
 from nearfar.core.places import Class, Place
@@ -73,6 +73,7 @@ class Exchange:
         "deviations",
         "first",
         "heads_sent",
+        "kept",
         "last_look",
         "like",
         "lost",
@@ -107,6 +108,8 @@ class Exchange:
         self.ranked: Ranked | None = None
         self.like = False
         self.attempts = 0
+        self.kept: list[str] | None = None
+        """The words that went out, for whoever may have to continue them; None: nobody will."""
         self.serial = 0
         """Attempts besides those counted here: the numbers of further ones begin after both."""
         self.lost = False
@@ -152,6 +155,9 @@ class Exchange:
         self.attempts += 1
         self._held = []
         self._held_bytes = 0
+        if self.committed:
+            # It continues what another attempt began: the client goes on reading the same reply.
+            return
         self._renderer = self.wire.renderer(self.request, like)
 
     @property
@@ -165,6 +171,7 @@ class Exchange:
         for name in _SHARED:
             setattr(made, name, getattr(self, name))
         made.deviations = list(self.deviations)
+        made.kept = None if self.kept is None else []
         return made
 
     def adopt(self, lane: Exchange) -> None:
@@ -203,12 +210,25 @@ class Exchange:
             await self._commit()
             chunks = self._held
             self._held = []
+        if self.kept is not None:
+            self._keep(chunks)
         if len(chunks) == 1:
             data = renderer.render(chunks[0])
         else:
             data = b"".join([renderer.render(chunk) for chunk in chunks])
         if data:
             await self._out.write(data)
+
+    def _keep(self, chunks: Sequence[Chunk]) -> None:
+        """Remember the words of ``chunks``. What is more than words, or has said its last one, cannot be continued."""
+        assert self.kept is not None
+        for chunk in chunks:
+            for event in chunk.events:
+                if isinstance(event, TextDelta):
+                    self.kept.append(event.text)
+                else:
+                    self.kept = None
+                    return
 
     async def deviate(self, deviation: str) -> None:
         """Tell of a deviation that only showed at the reply's end: in the headers, or in the stream."""
@@ -330,7 +350,7 @@ class Exchange:
 _SHARED = ("asking", "asking_wire", "attempt_id", "attempts", "decision", "prepared", "seen", "told", "would")
 _TAKEN = (
     *("_held", "_held_bytes", "_renderer", "_restorer", "attempt_deviations", "attempt_id", "committed", "deviations"),
-    *("first", "last_look", "like", "ranked"),
+    *("first", "kept", "last_look", "like", "ranked"),
 )
 """What a lane begins with, and what is taken from it when it has won."""
 _KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:", "x-nearfar-would:")

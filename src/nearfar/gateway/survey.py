@@ -386,4 +386,5 @@ def _route(name: str, setting: RouteSetting) -> Route:
         branch=None if branch is None else Branch(deployment=branch.deployment, share=branch.share),
         priority=setting.priority,
         hedge_after=setting.hedge_after,
+        continues=setting.continues,
     )

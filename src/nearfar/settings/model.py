@@ -299,6 +299,10 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """For ``strategy = "shadow"``: who is asked a second time, unseen by the client, with a share of the traffic."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Where its requests stand in a queue. A request may lower it (``x-nearfar-priority: low``), never raise it."""
+    continues: bool = False
+    """Whether a stream that breaks off after its first content is continued by another allowed deployment, one with
+    ``capabilities = { prefill = true }``: there, a last message of the assistant is continued. Only of plain words in
+    clear, and told as ``continued:DEPLOYMENT:CODE``. Otherwise it ends with an error event."""
     hedge_after: float | None = None
     """Seconds without content after which another allowed deployment is asked besides the first one: whoever has
     content first answers, the other one is cancelled, and both are paid for. Unset: never."""
