@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from nearfar.core.errors import BadRequestError, EngineError, NearfarError, NotFoundError
+from nearfar.core.install import command
 from nearfar.engine.cursor import ModelFileError
 from nearfar.engine.gguf import read_header
 from nearfar.engine.header import Header
@@ -180,7 +181,7 @@ class Hub:
             raise EngineError(
                 "Fetching models needs the package huggingface-hub.",
                 code="extra_missing",
-                hint="It is nearfar's extra `hub`: pip install huggingface-hub",
+                hint=command("hub"),
             ) from error
         # No reports to anybody, and plain HTTP, which every mirror speaks.
         constants.HF_HUB_DISABLE_TELEMETRY = True
