@@ -45,6 +45,20 @@ def test_fewer_at_once_are_less_in_all() -> None:
     assert many is not None
     assert few.sequences == 4
     assert few.out_tps.value < many.out_tps.value
+    assert few.out_tps.value / 4 > many.out_tps.value / many.sequences
+
+
+def test_more_at_once_are_never_less_in_all() -> None:
+    for model, quant, hardware, engine in (
+        ("deepseek-r1", "FP8", "8x H200", "vllm"),
+        ("llama-3.1-8b", "Q4_K_M", "RTX 4090", "llama.cpp"),
+    ):
+        paces = []
+        for count in (1, 2, 8, 32, 90, 512):
+            made = served(model, quant, hardware, Load(prompt=1024, answer=256, sequences=count), engine=engine)
+            assert made is not None
+            paces.append(made.out_tps.value)
+        assert paces == sorted(paces)
 
 
 def test_untuned_engines_get_less() -> None:

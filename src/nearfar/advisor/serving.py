@@ -6,16 +6,21 @@ of both takes longer; prompts are computed in between.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from nearfar.advisor.buffers import Run
 from nearfar.advisor.cache import cache, copies
-from nearfar.advisor.constants import Constants
+from nearfar.advisor.constants import Constants, Serving, Span
 from nearfar.advisor.figures import Figure
 from nearfar.advisor.rig import Rig
 from nearfar.advisor.speed import tflops, work
 from nearfar.advisor.weights import Weights
 from nearfar.catalog.models import Model
+
+_MOST = 4096
+"""Sequences that an engine handles at once."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,22 +45,40 @@ def serve(model: Model, weights: Weights, run: Run, rig: Rig, constants: Constan
     """Throughput under ``load``; None when not even one sequence fits."""
     rules = constants.serving
     length = load.prompt + load.answer
-    times = copies(model, run.engine, rig.count)
-    per_token = times * cache(model, 4096, engine=run.engine, kind=run.kv).per_token or 1.0
+    per_token = copies(model, run.engine, rig.count) * cache(model, 4096, engine=run.engine, kind=run.kv).per_token
     room = 0.9 * rig.usable - weights.total - rules.reserve_gb * 1e9 * rig.count
-    fits = int(room / (per_token * length))
+    fits = int(room / (max(per_token, 1.0) * length))
     if fits < 1:
         return None
-    batch = min(fits, load.sequences or fits, 4096)
+    most = min(fits, _MOST)
+    batch = min(most, load.sequences or most)
+    shares = rules.span(run.engine, moe=model.moe is not None)
+    # What is asked beyond the best number of sequences waits: more users never get less in all.
+    tried = {batch, *(1 << power for power in range(batch.bit_length()))}
+    paces = [(_nearer(shares, count, most), _roofline(model, weights, rig, run, rules, load, count)) for count in tried]
+    span, out = max(paces, key=lambda each: each[0].value * each[1])
+    factor = rules.kinds.get(rig.device.kind, 1.0) * (rules.two_or_more if rig.count > 1 else 1.0)
+    basis = (
+        f"{batch} sequences of {load.prompt} + {load.answer} tokens; {span.low:.2g} to {span.high:.2g} of the roofline"
+    )
+    figure = Figure(low=span.low * out, value=span.value * out, high=span.high * out, basis=basis)
+    figure = figure.times(factor)
+    return Served(sequences=batch, out_tps=figure, total_tps=figure.times(length / load.answer))
+
+
+def _roofline(model: Model, weights: Weights, rig: Rig, run: Run, rules: Serving, load: Load, batch: int) -> float:
+    """Tokens per second that ``batch`` sequences could get at best."""
+    per_token = copies(model, run.engine, rig.count) * cache(model, 4096, engine=run.engine, kind=run.kv).per_token
     bandwidth = rules.bandwidth * rig.bandwidth * rig.count
     compute = rules.compute * tflops(rig, run.quant) * 1e12 * rig.count
     operations = work(model)
     step = max(weights.read(batch) / bandwidth, operations * batch / compute)
     step += batch * per_token * (load.prompt + load.answer / 2) / bandwidth
-    out = batch * load.answer / (load.answer * step + batch * operations * load.prompt / compute)
-    span = rules.span(run.engine, moe=model.moe is not None)
-    factor = rules.kinds.get(rig.device.kind, 1.0) * (rules.two_or_more if rig.count > 1 else 1.0)
-    basis = f"{batch} sequences of {load.prompt} + {load.answer} tokens; {span.low:g} to {span.high:g} of the roofline"
-    figure = Figure(low=span.low * out, value=span.value * out, high=span.high * out, basis=basis)
-    figure = figure.times(factor)
-    return Served(sequences=batch, out_tps=figure, total_tps=figure.times(length / load.answer))
+    return batch * load.answer / (load.answer * step + batch * operations * load.prompt / compute)
+
+
+def _nearer(span: Span, batch: int, most: int) -> Span:
+    """The shares for ``batch`` sequences: those of the table hold for ``most``; with fewer, engines come nearer."""
+    weight = math.log(batch) / math.log(most) if most > 1 else 1.0
+    value = 1.0 - (1.0 - span.value) * weight
+    return Span(low=value * span.low / span.value, value=value, high=value * span.high / span.value)

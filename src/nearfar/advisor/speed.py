@@ -116,7 +116,7 @@ def prefill(model: Model, run: Run, rig: Rig, constants: Constants, *, tokens: i
         low, high = low * 0.7, high * 1.4
     if not _known_compute(rig):
         low, high = low * 0.5, high * 2.0
-    basis = f"{share:.2f} of {flops / 1e12:.0f} TFLOPS over {per_token / 1e9:.1f} GFLOP a token; constants {rates.id}"
+    basis = f"{share:.2f} of {flops / 1e12:.3g} TFLOPS over {per_token / 1e9:.1f} GFLOP a token; constants {rates.id}"
     return spread(speed, low, high, basis)
 
 
