@@ -13,6 +13,11 @@ import pytest
 from tests import running
 from tests import stand_in as stand_ins
 
+from nearfar.core.errors import GuardError
+from nearfar.privacy.engines import Together, language_model
+from nearfar.privacy.names import Names
+from nearfar.privacy.scan import Scanner
+
 GLINER = """
 import time
 class GLiNER:
@@ -80,3 +85,23 @@ def test_one_that_is_not_installed_is_told_by_the_doctor(tmp_path: Path, stand_i
     [check] = [check for check in json.loads(told.stdout)["checks"] if check["name"] == "detector names"]
     assert check["state"] == "fail"
     assert "not installed" in check["detail"]
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_do_it_is_a_detector_that_fails(tmp_path: Path, tiny_gguf: Path) -> None:
+    """The embedded engine as a detector, with random weights: it answers, and not with a list, so nothing is known."""
+    running.add_model(tmp_path, tiny_gguf, "near")
+    asked: list[str] = []
+    base = running.BASE.replace("context = 512", "context = 2048")
+    with running.gateway(tmp_path, running.near("here", "near"), base=base) as house:
+
+        def ask(prompt: str) -> str:
+            reply = house.chat("here", content=prompt, max_tokens=16)
+            assert (reply.status, reply.headers["x-nearfar-place"]) == (200, "device")
+            asked.append(reply.text)
+            return reply.text
+
+        scanner = Scanner(detectors=(Names.shipped(), Together([language_model("near", ask)], 60.0)))
+        with pytest.raises(GuardError, match="language-model failed"):
+            scanner.scan("Is Zyxxo well?")
+    assert asked
