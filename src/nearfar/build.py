@@ -324,6 +324,8 @@ def gateway(
         running = _hedge(attempts, fleet, health, metrics)
     if any(route.continues for route in settings.routes.values()):
         running = _continuing(running, fleet, health, metrics)
+    if any(route.strategy == "cascade" for route in settings.routes.values()):
+        running = _cascades(attempts, running, decider, fleet, metrics, slots)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -483,6 +485,15 @@ def _hedge(attempts: Attempts, fleet: Fleet, health: Health, metrics: Metrics) -
     from nearfar.gateway.hedge import Hedge
 
     return Hedge(attempts, fleet=fleet, health=health, metrics=metrics)
+
+
+def _cascades(
+    attempts: Attempts, straight: Runs, decider: Decider, fleet: Fleet, metrics: Metrics, slots: Slots
+) -> Runs:
+    """Near answers that are judged, for routes that want that."""
+    from nearfar.gateway.cascade import Cascades
+
+    return Cascades(attempts, straight=straight, decider=decider, fleet=fleet, metrics=metrics, slots=slots)
 
 
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str, *, demanded: str = "") -> Audit:

@@ -63,6 +63,21 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """From 0 to 1."""
 
 
+class Cascade(msgspec.Struct, frozen=True, kw_only=True):
+    """How a near answer is judged before it is given, and who is asked besides."""
+
+    opinions: tuple[str, ...] = ()
+    """Deployments that give a second opinion while it is uncertain, in this order."""
+    threshold: float = 0.5
+    """The confidence from 0 to 1 that an answer needs to be kept."""
+    answers: str = "text"
+    """How answers are compared: ``text``, ``number``, ``choice``, ``literal``, ``json``, ``code``."""
+    buffers: bool = True
+    """Whether a streamed answer is held until it has been judged; else it goes straight through, unjudged."""
+    max_cost: int | None = None
+    """Nano-USD that all attempts for one request may cost together; None: no bound of its own."""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """An asked model → a strategy over deployments, with the class that its use implies."""
 
@@ -92,6 +107,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a stream that broke off is continued by another deployment that can."""
     hedge_after: float | None = None
     """Seconds without content after which a second deployment is asked besides the first; None: never."""
+    cascade: Cascade | None = None
+    """For the strategy ``cascade``; None: as its defaults say."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from nearfar.policy.seal import Look
 from nearfar.wire.base import ClientWire, Renderer
 
 if TYPE_CHECKING:
+    from nearfar.gateway.lines import Line
     from nearfar.gateway.masking import Masked
     from nearfar.privacy.restore_events import Restorer
 
@@ -54,6 +55,17 @@ class Out(Protocol):
         ...
 
 
+class Ear(Protocol):
+    """Hears a reply that is held until somebody has judged it."""
+
+    changes: bool
+    """Whether it changes events, so that a reply cannot go out in the bytes in which it came."""
+
+    def hear(self, chunks: Sequence[Chunk]) -> None:
+        """Hear chunks as the client would get them. It may raise a NearfarError, which ends the attempt."""
+        ...
+
+
 class Exchange:
     """One request being answered. ``committed`` once content has gone out: from then on nothing can be taken back."""
 
@@ -71,11 +83,13 @@ class Exchange:
         "committed",
         "decision",
         "deviations",
+        "ear",
         "first",
         "heads_sent",
         "kept",
         "last_look",
         "like",
+        "line",
         "lost",
         "prepared",
         "ranked",
@@ -123,6 +137,10 @@ class Exchange:
         """Seconds from arrival to the first content."""
         self.committed = False
         self.heads_sent = False
+        self.ear: Ear | None = None
+        """Who hears the reply before anything of it goes out; None: it goes out as it comes."""
+        self.line: Line | None = None
+        """Where it holds a slot; None: nowhere, or no longer."""
         self.last_look: Look | None = None
         """Sees the exact bytes of a masked request before they are sealed; None where it leaves in clear."""
         self._out = out
@@ -152,6 +170,10 @@ class Exchange:
             # What stands for the request may speak another dialect than the client.
             like = like and self.asking.wire == self.request.wire
         self.like = like
+        if self.ear is not None:
+            # It hears events, so they are read in any case; the bytes still go out as they came, if it changes none.
+            self.like = False
+            like = like and not self.ear.changes
         self.attempts += 1
         self._held = []
         self._held_bytes = 0
@@ -201,6 +223,9 @@ class Exchange:
                     chunk.events = self._restorer.feed(chunk.events)
         if not self.committed:
             self._held.extend(chunks)
+            if self.ear is not None:
+                self.ear.hear(chunks)
+                return
             if self.request.stream:
                 self._held_bytes += sum(len(chunk.raw) for chunk in chunks)
                 if self._held_bytes > WINDOW:
@@ -239,6 +264,19 @@ class Exchange:
         note = self._renderer.note(f"x-nearfar-deviations: {deviation}")
         if note:
             await self._out.write(note)
+
+    async def release(self) -> None:
+        """Pass on what was held for an ear, whole: the upstream has ended clean."""
+        self.ear = None
+        if not self.request.stream or self.committed:
+            return
+        renderer = self._renderer
+        assert renderer is not None
+        await self._commit()
+        held, self._held = self._held, []
+        data = b"".join([renderer.render(chunk) for chunk in held])
+        if data:
+            await self._out.write(data)
 
     def brought_up(self) -> list[str]:
         """Deviations for what the reply has brought up by itself so far, where somebody looks for that."""

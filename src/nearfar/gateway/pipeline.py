@@ -28,7 +28,6 @@ from nearfar.gateway.exchange import Exchange, Out
 from nearfar.gateway.fleet import Fleet, Snapshot
 from nearfar.gateway.hedge import Runs
 from nearfar.gateway.life import Lives
-from nearfar.gateway.lines import Line
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.retries import Patience, Turns
 from nearfar.gateway.slots import Slots
@@ -180,16 +179,17 @@ class Pipeline:
             ranked = await turns.next()
         while ranked is not None:
             deployment = ranked.candidate.deployment
-            line: Line | None = None
             try:
                 if self._slots is not None and deployment.slots is not None:
-                    ranked, line = await self._slots.take(exchange, decision, ranked, snapshot, alone=turns is not None)
+                    alone = turns is not None
+                    ranked, exchange.line = await self._slots.take(exchange, decision, ranked, snapshot, alone=alone)
                     deployment = ranked.candidate.deployment
                 try:
                     cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
                 finally:
-                    if line is not None and self._slots is not None:
-                        self._slots.give(line)
+                    if exchange.line is not None and self._slots is not None:
+                        self._slots.give(exchange.line)
+                        exchange.line = None
             except NearfarError as error:
                 # "Unsupported" is the answer of one deployment's wire: another one may well be able to.
                 if exchange.committed or not (error.moves_on or error.code == "unsupported"):

@@ -16,7 +16,7 @@ from nearfar.catalog.limits import meters
 from nearfar.core.errors import NearfarError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Branch, Candidate, Capability, Deployment, Route
+from nearfar.core.routing import Branch, Candidate, Capability, Cascade, Deployment, Route
 from nearfar.gateway.credentials import Signer, key_headers, signs
 from nearfar.gateway.discovery import Discovery, Runtimes
 from nearfar.gateway.fleet import ENGINE, Snapshot, Target, parse_base, routes_over
@@ -25,7 +25,7 @@ from nearfar.gateway.probed import believe
 from nearfar.gateway.transport import Transport
 from nearfar.policy.seal import Sealer
 from nearfar.providers.base import Found, Provider, address, door
-from nearfar.settings.model import DeploymentSetting, PriceSetting, RouteSetting, Settings
+from nearfar.settings.model import CascadeSetting, DeploymentSetting, PriceSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.store.capabilities import Finding
 from nearfar.wire.base import ProviderWire
@@ -387,4 +387,15 @@ def _route(name: str, setting: RouteSetting) -> Route:
         priority=setting.priority,
         hedge_after=setting.hedge_after,
         continues=setting.continues,
+        cascade=None if setting.cascade is None else _cascade(setting.cascade),
+    )
+
+
+def _cascade(setting: CascadeSetting) -> Cascade:
+    return Cascade(
+        opinions=setting.opinions,
+        threshold=setting.threshold,
+        answers=setting.answers,
+        buffers=setting.stream == "buffer",
+        max_cost=None if setting.max_cost is None else round(setting.max_cost * NANO),
     )

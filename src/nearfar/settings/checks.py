@@ -17,7 +17,7 @@ import msgspec
 
 from nearfar.core.places import Place
 from nearfar.settings.errors import Problem
-from nearfar.settings.model import DeploymentSetting, RouteSetting, Settings
+from nearfar.settings.model import CascadeSetting, DeploymentSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.settings.shape import Path, did_you_mean, dotted
 
@@ -25,6 +25,7 @@ Found = Iterator[tuple[Path, str, str]]
 """(path, what is wrong, next step)"""
 
 _LONGEST_NAME = 128
+_MOST_OPINIONS = 2
 _MARKS = frozenset("._:/@+-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset(
@@ -269,6 +270,8 @@ def _routes(settings: Settings, targets: Collection[str]) -> Found:
             yield path, "not a usable name", "Use letters, digits and . _ : / @ + - (at most 128)."
         yield from _targets(path, item, targets)
         yield from _shares(path, item)
+        if item.cascade is not None:
+            yield from _cascade((*path, "cascade"), item, item.cascade, targets)
 
 
 def _shares(path: Path, item: RouteSetting) -> Found:
@@ -296,6 +299,22 @@ def _shares(path: Path, item: RouteSetting) -> Found:
         elif len(item.deployments) < 2:
             yield (*path, kind), "has no other deployment beside it", "List at least two."
         yield from _range((*path, kind, "share"), branch.share, 0, 1)
+
+
+def _cascade(path: Path, item: RouteSetting, cascade: CascadeSetting, targets: Collection[str]) -> Found:
+    if item.strategy != "cascade":
+        yield path, f"means nothing to the strategy {item.strategy}", 'Set strategy = "cascade".'
+    if len(cascade.opinions) > _MOST_OPINIONS:
+        yield (*path, "opinions"), f"names {len(cascade.opinions)}", f"At most {_MOST_OPINIONS} are asked."
+    for target in cascade.opinions:
+        if target not in targets:
+            hint = did_you_mean(target, targets) or "Add a [deployments.NAME] table."
+            yield (*path, "opinions"), f"there is no deployment {target!r}", hint
+    if len(set(cascade.opinions)) < len(cascade.opinions):
+        yield (*path, "opinions"), "names one twice", ""
+    yield from _range((*path, "threshold"), cascade.threshold, 0, 1)
+    if cascade.max_cost is not None:
+        yield from _range((*path, "max_cost"), cascade.max_cost, 0)
 
 
 def _targets(path: Path, item: RouteSetting, targets: Collection[str]) -> Found:

@@ -268,6 +268,24 @@ class BranchSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """From 0 to 1."""
 
 
+class CascadeSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the strategy ``cascade`` judges a near answer, and who is asked besides."""
+
+    opinions: tuple[str, ...] = ()
+    """Deployments, at most two, that are asked the same while the answer is uncertain, in this order; best of another
+    family than the near model. The near model itself is asked again in another style."""
+    threshold: float = 0.5
+    """The confidence from 0 to 1 that an answer needs to be kept."""
+    answers: Literal["text", "number", "choice", "literal", "json", "code"] = "text"
+    """How answers are read and compared. Requests that ask for JSON are compared as ``json``."""
+    stream: Literal["buffer", "off"] = "buffer"
+    """``buffer`` holds a streamed answer until it has been judged, with keep-alives for the client; ``off`` passes it
+    straight through, unjudged, and says so."""
+    max_cost: float | None = None
+    """USD that all attempts for one request may cost together, at their upper bounds. An opinion or an escalation that
+    could cost more is not made, and that is told. Unset: no bound of its own."""
+
+
 class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients name as ``model``."""
 
@@ -306,6 +324,8 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     hedge_after: float | None = None
     """Seconds without content after which another allowed deployment is asked besides the first one: whoever has
     content first answers, the other one is cancelled, and both are paid for. Unset: never."""
+    cascade: CascadeSetting | None = None
+    """For ``strategy = "cascade"``: how near answers are judged."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
