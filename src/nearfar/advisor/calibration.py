@@ -32,7 +32,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def text(self) -> str:
         """For people."""
         return (
-            f"measured on {self.measured_on} with {self.engine} and {self.threads} threads: "
+            f"measured on {self.measured_on} with {self.engine}, threads: {self.threads}; "
             f"{self.decode_gbs:.1f} GB/s, {self.prefill_gflops:.0f} GFLOPS"
         )
 
