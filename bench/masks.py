@@ -3,7 +3,8 @@
 Masking and restoring in microseconds of CPU of this process: for each chunk of a streamed reply, for each kB of a
 reply that is plain, for each value and each kB of a request, and for the last look at the exact bytes. The reply is one
 mask in ten chunks of about five words, and the same in pieces of five characters. Findings are given: the scan has its
-own bench (`python -m bench.privacy`). The best of several rounds.
+own bench (`python -m bench.privacy`), but for ``redact_*``: there the reply is looked at with all rules, in
+chunks of five characters and as a whole. The best of several rounds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from collections.abc import Callable, Sequence
 from nearfar.core.chat import TextDelta
 from nearfar.privacy import mask
 from nearfar.privacy.findings import Finding
+from nearfar.privacy.redact import Own, Redaction, Redactor
 from nearfar.privacy.restore import Report, TextRestorer
 from nearfar.privacy.restore_events import Restorer
 from nearfar.privacy.restore_json import AnyEngine, ArgumentsEngine
+from nearfar.privacy.scan import Scanner
 from nearfar.privacy.vault import Vault, identity
 from nearfar.privacy.vault_check import leaks
 from nearfar.privacy.walk import Spot
@@ -74,6 +77,13 @@ def restored(own: Vault, chunks: Sequence[str]) -> str:
     return "".join([*(restorer.feed(chunk) for chunk in chunks), restorer.flush()])
 
 
+def redacted(scanner: Scanner, pieces: Sequence[str]) -> str:
+    """A reply of which everything that is found is taken out."""
+    how = Redaction(scan=lambda text: scanner.scan(text).findings, own=Own(lambda: ("hello",)), redact=True)
+    redactor = Redactor(how, lambda _: None)
+    return "".join([*(redactor.feed([(piece, None)]) for piece in pieces), redactor.feed([], final=True)])
+
+
 def _hostile(own: Vault, text: str) -> float:
     return best(lambda: restored(own, [text]), 1) / (len(text.encode()) / 1000)
 
@@ -109,6 +119,10 @@ def figures(*, rounds: int = 15, turns: int = 80) -> dict[str, float]:
             restorer.feed(piece)
         restorer.flush()
 
+    scanner = Scanner()
+    prose = ("The quick brown fox jumps over the lazy dog 12 times. 病人請見說明、謝謝。 " * 200)[:10_000]
+    small = [prose[at : at + 5] for at in range(0, len(prose), 5)]
+    full = f"{SAID} {prose[:200]}" * 40
     warm = vault()
     mask.mask_text(SAID, findings(SAID), warm)
     told = {
@@ -122,6 +136,13 @@ def figures(*, rounds: int = 15, turns: int = 80) -> dict[str, float]:
         "mask_history_us_per_kb": best(lambda: mask.mask(said, found, vault()), rounds) / size,
         "walk_us_per_kb": best(lambda: mask.spots(body), rounds) / size,
         "leaks_us_per_kb": best(lambda: leaks(body, done), rounds) / size,
+        "redact_five_characters_us": best(lambda: redacted(scanner, small), 3) / len(small),
+        "redact_plain_us_per_kb": best(lambda: redacted(scanner, [prose]), 3) / (len(prose.encode()) / 1000),
+        "redact_findings_us_per_kb": best(lambda: redacted(scanner, [full]), 3) / (len(full.encode()) / 1000),
+        "redact_hostile_worst_us_per_kb": max(
+            best(lambda text=text: redacted(scanner, [text]), 1) / (len(text.encode()) / 1000)  # type: ignore[misc]  # the loop's own value
+            for text in HOSTILE
+        ),
         "hostile_worst_us_per_kb": max(_hostile(own, text) for text in HOSTILE),
     }
     return {name: round(value, 2) for name, value in told.items()}

@@ -439,12 +439,13 @@ def further_detectors(settings: Settings) -> list[Later]:
 
 
 def _replies(rules: Rules) -> ReplyGuard:
-    """Who looks at what replies bring up, with the same rules and detectors as for requests."""
+    """Who looks at what replies bring up, with the same rules as for requests; for names only where they matter."""
     from nearfar.gateway.reply_guard import ReplyGuard
-    from nearfar.privacy.names import Names
+    from nearfar.privacy.names import KIND, Names
     from nearfar.privacy.scan import Scanner
 
-    return ReplyGuard(rules, lambda harmless: Scanner(detectors=(Names.shipped(),), harmless=harmless))
+    detectors = (Names.shipped(),) if rules.watches(KIND) else ()
+    return ReplyGuard(rules, lambda harmless: Scanner(detectors=detectors, harmless=harmless))
 
 
 def _masking(loaded: Loaded, guard: Guard, rules: Rules) -> Masking:

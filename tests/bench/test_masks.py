@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bench import masks
 from nearfar.privacy.mask import mask, mask_text
+from nearfar.privacy.scan import Scanner
 
 
 def test_every_figure_is_measured() -> None:
     told = masks.figures(rounds=1, turns=5)
-    assert len(told) == 11
+    assert len(told) == 15
     assert all(value > 0 for value in told.values())
 
 
@@ -19,6 +20,11 @@ def test_the_reply_is_really_restored() -> None:
     back = masks.restored(own, chunks)
     assert "⟦" not in back
     assert back.count("病人") == masks.CHUNKS / 10
+
+
+def test_the_reply_is_really_redacted() -> None:
+    out = masks.redacted(Scanner(), [masks.SAID[at : at + 3] for at in range(0, len(masks.SAID), 3)])
+    assert out == "病人 Alice Wong 的電話是 [redacted:tw.mobile] 信箱 [redacted:email] 。"
 
 
 def test_the_request_is_really_masked() -> None:

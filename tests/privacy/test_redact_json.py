@@ -68,7 +68,7 @@ def test_half_of_a_number_goes_with_the_other_half() -> None:
     syntax = Syntax()
     syntax.advance('{"n": ')
     assert syntax.number_before("12.", 9) == ("", 6)
-    assert syntax.number_after("12.4111e5}", 7) == 9
+    assert syntax.number_after("12.4111e5}", 7, 10) == 9
     syntax.advance('"')
     assert syntax.number_before("12.", 9) == ("12.", 9)
-    assert syntax.number_after("12.4111e5}", 7) == 7
+    assert syntax.number_after("12.4111e5}", 7, 10) == 7

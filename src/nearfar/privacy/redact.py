@@ -8,6 +8,7 @@ policy and no event.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -100,16 +101,18 @@ class Redactor:
         """
         self._how = how
         self._mask = mask
-        self._behind = ""
-        self._pending = ""
-        self._kept: list[tuple[int, int]] = []
-        """Where ``_pending`` holds what was restored."""
+        self._text = ""
+        """What is undecided, after some of what came before it."""
+        self._at = 0
+        """Where in ``_text`` the undecided begins."""
+        self._kept: deque[tuple[int, int]] = deque()
+        """Where in ``_text`` something was restored, as far as that is undecided."""
         self._arguments = arguments
         self._begun = False
         self._syntax: Syntax | None = None
         self._ahead: Syntax | None = None
-        self._whole: int | None = None
-        """Where in ``_pending`` the JSON of arguments is complete."""
+        self._whole = 0
+        """Where in ``_text`` the JSON of arguments is complete; 0: nowhere in what is undecided."""
         self.redacted = False
         """Whether something was taken out of this text."""
 
@@ -120,18 +123,20 @@ class Redactor:
 
     def feed(self, segments: Iterable[Segment], *, final: bool = False) -> str:
         """What can be shown now. ``final``: nothing comes after it. Raises GuardError where nobody could look."""
-        came = ""
+        came: list[str] = []
+        end = len(self._text)
         for stretch, value in segments:
             text = stretch if value is None else value
             if value:
-                at = len(self._pending) + len(came)
-                self._kept.append((at, at + len(text)))
-            came += text
-        self._take(came)
+                self._kept.append((end, end + len(text)))
+            end += len(text)
+            came.append(text)
+        self._take("".join(came))
         out: list[str] = []
         while (cut := self._cut(final=final)) is not None:
             out.append(self._decided(*cut))
-        return "".join(out) if self._how.redact else came
+        self._forget()
+        return "".join(out if self._how.redact else came)
 
     def _take(self, came: str) -> None:
         if not self._begun and (start := came.lstrip(" \t\r\n")):
@@ -142,59 +147,67 @@ class Redactor:
         if self._ahead is not None:
             end = self._ahead.advance(came)
             if end is not None:
-                self._whole = len(self._pending) + end
+                self._whole = len(self._text) + end
                 self._ahead = None
-        self._pending += came
+        self._text += came
+
+    def _forget(self) -> None:
+        """Let go of what is decided, but for what the next look reads again."""
+        done = self._at - BEHIND
+        if done > 0:
+            self._text = self._text[done:]
+            self._at -= done
+            self._whole = max(0, self._whole - done)
+            self._kept = deque((start - done, end - done) for start, end in self._kept)
 
     def _cut(self, *, final: bool) -> tuple[int, int] | None:
-        """How much is decided next, and how much is read for it; None where more has to come first."""
-        size = len(self._pending)
-        decided = _break(self._pending, STEP, MOST)
+        """Up to where is decided next, and up to where is read for it; None where more has to come first."""
+        at, size = self._at, len(self._text)
+        decided = _break(self._text, at + STEP, at + MOST)
         read = None if decided is None else self._reach(decided)
         if self._whole and (read is None or read > self._whole):
             decided = read = self._whole
         if decided is None or read is None:
-            return (size, size) if final and size else None
+            return (size, size) if final and size > at else None
         return min(decided, read), read
 
     def _reach(self, decided: int) -> int | None:
-        """How much has to be read to decide about so many characters."""
-        read = _break(self._pending, decided + AHEAD, decided + MOST)
-        key = self._pending.rfind(_KEY, 0, decided)
+        """Up to where has to be read to decide so far."""
+        read = _break(self._text, decided + AHEAD, decided + MOST)
+        key = self._text.rfind(_KEY, self._at, decided)
         if read is None or key < 0:
             return read
-        end = _KEY_END.search(self._pending, key)
-        if end is not None and end.end() <= key + MOST:
+        end = _KEY_END.search(self._text, key, key + MOST)
+        if end is not None:
             return max(read, end.end())
-        return None if len(self._pending) < key + MOST else max(read, key + MOST)
+        return None if len(self._text) < key + MOST else max(read, key + MOST)
 
     def _decided(self, decided: int, read: int) -> str:
-        """``decided`` characters as the client gets them, or more: a value that goes on behind them is done with."""
-        text, before = self._pending[:read], len(self._behind)
+        """What the client gets up to ``decided``, or further: a value that goes on behind it is done with."""
+        text, done = self._text, self._at
+        behind = max(0, done - BEHIND)
         out: list[str] = []
-        done = 0
-        for found in self._look(self._behind + text):
-            start, end = max(found.start - before, 0), found.end - before
+        for found in self._look(text[behind:read]):
+            start, end = max(behind + found.start, done), behind + found.end
             if end <= done or start >= decided:
                 continue
-            start = max(start, done)
             if self._how.own(text[start:end]):
                 out.append(self._pass(text[done:end]))
             else:
                 head = self._pass(text[done:start])
                 if self._syntax is not None:
                     head, start = self._syntax.number_before(head, start)
-                    end = self._syntax.number_after(text, end)
+                    end = self._syntax.number_after(text, end, read)
                 out += (head, self._cover(start, end, found.kind))
             done = end
         if done < decided:
             out.append(self._pass(text[done:decided]))
             done = decided
-        self._behind = (self._behind + text[:done])[-BEHIND:]
-        self._pending = self._pending[done:]
-        self._kept = [(start - done, end - done) for start, end in self._kept if end > done]
-        if self._whole is not None:
-            self._whole = self._whole - done if self._whole > done else None
+        self._at = done
+        while self._kept and self._kept[0][1] <= done:
+            self._kept.popleft()
+        if self._whole <= done:
+            self._whole = 0
         return "".join(out)
 
     def _look(self, text: str) -> Sequence[Finding]:
@@ -213,8 +226,13 @@ class Redactor:
 
     def _cover(self, start: int, end: int, kind: str) -> str:
         """What stands there instead; what was restored, and masks that were not, stay as they are."""
-        text = self._pending
-        stays = [(max(a, start), min(b, end)) for a, b in self._kept if a < end and b > start]
+        text = self._text
+        stays: list[tuple[int, int]] = []
+        for kept in self._kept:
+            if kept[0] >= end:
+                break
+            if kept[1] > start:
+                stays.append((max(kept[0], start), min(kept[1], end)))
         stays += [
             (start + mask.start(), start + mask.end())
             for mask in mask_form.finds(text[start:end])
@@ -239,7 +257,7 @@ class Redactor:
 
 
 def _break(text: str, least: int, most: int) -> int | None:
-    """The first place from ``least`` on behind something that ends a token, ``most`` at most; None: not known yet."""
+    """The first place from ``least`` on behind what ends a token, ``most`` at most; None: not known yet."""
     found = _BREAK.search(text, least - 1, most)
     if found is not None:
         return found.end()

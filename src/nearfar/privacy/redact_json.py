@@ -48,10 +48,10 @@ class Syntax:
         short = head.rstrip(_NUMBER)
         return short, start - (len(head) - len(short))
 
-    def number_after(self, text: str, end: int) -> int:
-        """Where a number that goes on at ``end`` ends."""
+    def number_after(self, text: str, end: int, limit: int) -> int:
+        """Where a number that goes on at ``end`` ends, ``limit`` at most."""
         if not self.inside:
-            while end < len(text) and text[end] in _NUMBER:
+            while end < limit and text[end] in _NUMBER:
                 end += 1
         return end
 
