@@ -112,12 +112,12 @@ def test_a_stream_that_has_begun_is_not_helped_however_slowly_it_goes_on(tmp_pat
     async def scenario() -> None:
         proceed = asyncio.Event()
         rest = WHOLE_STREAM.removeprefix(STREAM_HEAD)
-        async with hedged(tmp_path, pauses(BEGUN, rest, proceed), plain()) as (made, _, two):
+        async with hedged(tmp_path, pauses(BEGUN, rest, proceed), plain(), hedge_after=1.0) as (made, _, two):
             out = Out()
             request = made.request(stream=True)
             asking = asyncio.create_task(made.pipeline.answer(request, CLIENT, Said(), out))
             await out.wrote.wait()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1.2)  # nothing may happen, and nothing tells when it would have
             assert not two.requests
             proceed.set()
             await asking

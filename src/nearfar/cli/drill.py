@@ -5,7 +5,6 @@ Nothing of a running gateway is touched, and nothing leaves this machine: every 
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +15,11 @@ import typer
 from nearfar.cli import output
 from nearfar.cli.errors import UsageError
 from nearfar.cli.state import ConfigFile, Json, Sets, of
-from nearfar.core.routing import Deployment, Route
-from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the stage is only needed when the command runs
     from nearfar.cli.drill_stage import Behind, Reply
+    from nearfar.core.routing import Deployment, Route
+    from nearfar.settings.load import Loaded
 
 ROUNDS = 3
 """Every question is asked so often: the first one meets the failure, the later ones what was learned from it."""
@@ -91,6 +90,8 @@ def drill(
     no key is read, nothing is sent beyond this machine, and a running gateway does not notice.
     """
     loaded = of(ctx).load(config, sets)
+    import asyncio
+
     found, behind, left_out = asyncio.run(_route(loaded, route))
     if not behind:
         why = "; ".join(left_out) or "there is no deployment behind it"
