@@ -28,7 +28,7 @@ COMPILE = $(UV) --no-config pip compile --quiet --universal --python-version 3.1
 	--no-header --no-emit-index-url --no-emit-find-links --upgrade
 
 # Engines that need torch or their own runtime are set up apart: see requirements/README.md.
-EXTRAS := --extra local --extra postgres --extra store --extra aws --extra google
+EXTRAS := --extra local --extra postgres --extra store --extra aws --extra google --extra hub --extra tuning
 SOAK_SECONDS ?= 600
 CHAOS_SECONDS ?= 1800
 JOBS ?= 2
@@ -88,7 +88,7 @@ docs: $(DEV) ## Write the generated parts of README and docs anew
 	$(BIN)/python -m tools.docs.generate $(ARGS)
 
 lock: $(UV) ## Write requirements/*.lock anew
-	$(COMPILE) pyproject.toml requirements/build.in --extra local --extra postgres --extra store --extra aws --extra google --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml requirements/build.in $(EXTRAS) --group dev -o requirements/dev.lock
 	$(COMPILE) pyproject.toml requirements/build.in --extra local -c requirements/dev.lock -o requirements/run.lock
 	$(COMPILE) requirements/stage-torch.in -c requirements/dev.lock -o requirements/stage-torch.lock
 	for name in requirements/sdk-*.in; do $(COMPILE) "$$name" -o "$${name%.in}.lock" || exit; done
