@@ -44,6 +44,11 @@ def test_dynamic_types_of_experts_are_larger() -> None:
     assert of_model(model, "IQ2_XXS", dynamic=True).total == pytest.approx(38.6 * GB, rel=0.05)
 
 
+def test_a_dynamic_type_of_a_dense_model() -> None:
+    weights = of_model(shipped()["qwen3.8-27b"], "IQ3_XXS", dynamic=True).figure
+    assert weights.low < 12.32 * GIB < weights.high  # unsloth#9525
+
+
 def test_a_real_file_is_counted() -> None:
     weights = of_file(shipped()["llama-3-8b"], 5e9, "Q4_K_M", "the file")
     assert weights.total == pytest.approx(5e9)

@@ -23,6 +23,8 @@ def verdict(model: str, text: str) -> str:
         ("commercial, EU, 2M users", Use(commercial=True, territories=("EU",), users=2_000_000)),
         ("Commercial, Germany", Use(commercial=True, territories=("EU",))),
         ("research", Use()),
+        ("commercial use, in France, with 2 million users", Use(commercial=True, territories=("EU",), users=2_000_000)),
+        ("non commercial, DE", Use(territories=("EU",))),
         ("commercial, japan, 1,500,000 users", Use(commercial=True, territories=("Japan",), users=1_500_000)),
         ("commercial, Taiwan, 800 million users", Use(commercial=True, territories=("Taiwan",), users=800_000_000)),
         ("fine-tune, redistribute, US", Use(derive=True, redistribute=True, territories=("US",))),

@@ -66,6 +66,8 @@ def test_the_name_of_a_file_brings_its_type(cli: Cli) -> None:
     told = cli("fit", "Qwen3-14B-Q6_K.gguf", *CARD, "--json").json
     assert (told["model"], told["quant"]) == ("qwen3-14b", "Q6_K")
     assert cli("fit", "qwen3-14b:Q5_K_M", *CARD, "--json").json["quant"] == "Q5_K_M"
+    for name in ("qwen3:14b", "qwen3:14b-q4_K_M", "someone/Qwen3-14B-GGUF:Q4_K_M"):
+        assert cli("fit", name, *CARD, "--json").json["model"] == "qwen3-14b"
     relative = cli("fit", "Llama-3.1-Nemotron-70B", *CARD)
     assert "passed over: nemotron" in relative.err
 

@@ -15,6 +15,9 @@ _TOKENIZER = 40
 _DYNAMIC = 1.36
 """Times the size: seen on Llama 4 in dynamic types of one and two bits (unsloth's table)."""
 
+_DYNAMIC_DENSE = 1.15
+"""The same without experts, and at three bits: one published size (unsloth#9525) is 1.2 times."""
+
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes, by use."""
@@ -85,9 +88,10 @@ def of_model(model: Model, quant: str, *, embeddings: str = "", dynamic: bool = 
         sums["attention"] *= 1 + (model.parameters - parameters(model)) / _elements(model, ATTENTION_ROLES)
     sums["dense"] += 4 * shape.hidden * (2 * shape.layers + 1)  # norms, in 32 bits
     low, high, basis = _range(quant, model.experts_stored)
-    if dynamic and model.moe and quant in SMALL:
-        sums = {use: size * _DYNAMIC for use, size in sums.items()}
-        low, high, basis = 0.85, 1.15, "llama.cpp's mix of types, and what dynamic types of experts keep beyond it"
+    if dynamic and (quant in SMALL or quant == "IQ3_XXS"):
+        more = _DYNAMIC if model.moe and quant in SMALL else _DYNAMIC_DENSE
+        sums = {use: size * more for use, size in sums.items()}
+        low, high, basis = 0.85, 1.15, "llama.cpp's mix of types, and what dynamic types keep beyond it"
     extra = max(0.0, model.parameters - parameters(model)) * 2.0 if model.multimodal and _separate(model) else 0.0
     size = sum(sums.values())
     return Weights(

@@ -140,8 +140,8 @@ def commercial(model: Model) -> Verdict:
 
 
 _WORDS: tuple[tuple[str, str], ...] = (
-    (r"non-?commercial|research|academic|personal|hobby|private use", "free"),
-    (r"commercial(?:ly)?|business|company|sell|product", "commercial"),
+    (r"non[- ]?commercial(?: use)?|research|academic|personal(?: use)?|hobby|private use", "free"),
+    (r"commercial(?:ly)?(?: use| product| service)?|business|company|sell|product", "commercial"),
     (r"redistribut\w*|distribut\w*|ship|pass on|embed", "redistribute"),
     (r"fine-?tun\w*|derive\w*|derivative|distil\w*|train\w*|modif\w*", "derive"),
     (r"end users?|end-user", "end_user"),
@@ -156,7 +156,8 @@ def use(text: str, territories: Mapping[str, Sequence[str]] | None = None) -> Us
     found: dict[str, bool] = {}
     where: list[str] = []
     users = 0
-    for part in (part.strip().lower() for part in re.split(r",(?!\d{3}\b)", text)):
+    for said in re.split(r",(?!\d{3}\b)", text.lower()):
+        part = re.sub(r"^(?:in|from|for|within|with|the) +(?:the +)?", "", said.strip())
         if not part:
             continue
         counted = _USERS.fullmatch(part)

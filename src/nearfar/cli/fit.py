@@ -222,9 +222,8 @@ def _subject(loaded: Loaded, name: str, asked: Question) -> tuple[Model, Weights
         run = msgspec.structs.replace(asked, engine=asked.engine or file.engine).run(file.model, file.quant)
         same = not asked.quant or run.quant == file.quant
         return file.model, file.weights if same else None, run, file.note
-    stem, _, kind = name.rpartition(":")
-    found = find_model(stem or name)
-    said = asked.quant or (kind if stem else "") or found.quant
+    found = find_model(name)
+    said = asked.quant or found.quant
     run = msgspec.structs.replace(asked, quant=said).run(found.model)
     weights = of_model(found.model, run.quant, dynamic=True) if dynamic(f"{said} {name}") else None
     note = "" if found.exact else f"taken as {found.model.id}; passed over: {' '.join(found.ignored)}"
