@@ -118,7 +118,7 @@ def test_what_is_loaded_and_what_rests(tmp_path: Path, stand_in: stand_in.Runnin
             shown = (await app.ask("/nearfar/v1/ps")).json
             assert [(row["model"], row["pid"]) for row in shown["models"]] == [("tiny", 7)]
             (rest,) = shown["cooling"]
-            assert (rest["deployment"], rest["reason"]) == ("far", "rate_limit_exceeded")
+            assert (rest["deployment"], rest["reason"], rest["kind"]) == ("far", "rate_limit_exceeded", "limit")
             assert 0 < rest["seconds"] <= 9
 
     run(scenario())

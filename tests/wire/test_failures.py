@@ -183,6 +183,7 @@ def test_read_of_odd_shapes() -> None:
     [
         ({}, None),
         ({"retry-after": "7"}, 7.0),
+        ({"x-ms-retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after": "-3"}, 0.0),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),

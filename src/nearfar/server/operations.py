@@ -66,7 +66,7 @@ async def ps(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> Non
     targets = gateway.fleet.snapshot.targets
     runtimes = [state for state in await gateway.lives.states() if not targets[state.deployment].engine_model]
     cooling = [
-        {"deployment": rest.deployment, "seconds": round(left, 1), "reason": rest.reason}
+        {"deployment": rest.deployment, "seconds": round(left, 1), "reason": rest.reason, "kind": rest.kind}
         for rest, left in gateway.cooling()
     ]
     unusable = [

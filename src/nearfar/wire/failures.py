@@ -257,8 +257,10 @@ def _classify(status: int, said: Said, *, retry_after: float | None, body: bytes
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, at most a day: ``retry-after-ms``, ``retry-after``, or a date beside the reply's own date."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    """Seconds to wait, at most a day: ``retry-after-ms`` (Azure's ``x-ms-retry-after-ms``), ``retry-after``, or a date
+    beside the reply's own date.
+    """
+    for name, scale in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name)
         if not text:
             continue
