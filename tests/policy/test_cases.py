@@ -87,6 +87,8 @@ def test_a_failed_detector_stays_near_or_is_refused() -> None:
 def test_media_elsewhere_and_what_cannot_be_masked() -> None:
     assert tried(text="hi", needs=["images"], deployments=["cloud"]).refused == "media_denied"
     assert tried(text="hi", elsewhere=["web_search"]).refused == "elsewhere_denied"
+    named = tried("developer", text="hi", header="public", elsewhere=["web_search"])
+    assert (named.class_, named.refused) == ("internal", ""), "it counts as what nobody could read"
     assert tried(text="a@b", masks=False).treatment["cloud"] == "never"
     assert tried("tw-medical", text="hi", header="internal", rewrites=True).treatment["cloud"] == "masked"
 

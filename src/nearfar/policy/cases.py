@@ -212,13 +212,16 @@ def _seen(
     texts += [("tool", text) for text in case.tool_results]
     try:
         seen = [] if look is None or not whole else list(look(whole, harmless, media))
-        return [*seen, *(scan(part, text, harmless) for part, text in texts)], case.guard
+        # What lies elsewhere is content that nobody could read, here as in the gateway.
+        unread = [Seen(unknown=len(case.elsewhere))] if case.elsewhere else []
+        return [*seen, *(scan(part, text, harmless) for part, text in texts), *unread], case.guard
     except NearfarError as error:
         return [], error.message
 
 
 def _decide(case: Case, rules: Rules, found: Verdict, carried: frozenset[str]) -> Decision:
     able = Treatment.REWRITTEN if case.rewrites and case.masks else Treatment.MASKED if case.masks else Treatment.CLEAR
+    able = Treatment.CLEAR if case.elsewhere else able
     operations = frozenset({case.operation})
     deployments = [
         Deployment(
