@@ -37,6 +37,8 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...]
     headers: Mapping[bytes, tuple[int, str]]
     """Header in lower case → (number of its window, ``remaining``, ``limit`` or ``reset``)."""
+    lengths: frozenset[int]
+    """Lengths of those headers: what has another one need not be looked at."""
 
 
 @functools.cache
@@ -61,4 +63,4 @@ def meter(windows: list[Window]) -> Meter:
         for part in ("remaining", "limit", "reset")
         if getattr(window, part)
     }
-    return Meter(windows=tuple(windows), headers=headers)
+    return Meter(windows=tuple(windows), headers=headers, lengths=frozenset(map(len, headers)))

@@ -6,7 +6,7 @@ Breakers are shared between workers through ``publish`` and ``learn``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 
 import msgspec
 
@@ -27,6 +27,8 @@ class Health:
         self._publish = publish
         self._rests: dict[str, dict[str, CoolDown]] = {}
         """Deployment → kind → its breaker."""
+        self.held: Sized = self._rests
+        """Empty while nothing is held against any deployment."""
 
     @property
     def clear(self) -> bool:

@@ -95,12 +95,13 @@ class Limits:
         self._health = health
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
-        self._tight: set[str] = set()
+        self.tight: set[str] = set()
+        """Accounts that are near a limit; empty is the usual state."""
 
     @property
     def clear(self) -> bool:
         """Whether no account is near a limit."""
-        return not self._tight
+        return not self.tight
 
     async def watch(self, quota: Quota, deployment: str, request: Request, reply: Head) -> int:
         """Wait for the head of ``reply``, read what it says about limits, and return its status."""
@@ -121,12 +122,12 @@ class Limits:
 
     def short(self, quota: Quota, request: Request) -> float:
         """Seconds until the account has room for ``request``; 0 when it has, or nobody knows."""
-        if quota.account not in self._tight:
+        if quota.account not in self.tight:
             return 0.0
         account = self._accounts[quota.account]
         now = self._clock()
         if all(left.until <= now for left in account.lefts.values()):
-            self._tight.discard(quota.account)
+            self.tight.discard(quota.account)
             return 0.0
         return max(left.wait(_need(left.counts, request, account), now) for left in account.lefts.values())
 
@@ -147,12 +148,14 @@ class Limits:
         return () if account is None else tuple(left for left in account.lefts.values() if left.until > now)
 
     def _read(self, quota: Quota, account: _Account, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        known = quota.meter.headers
+        meter = quota.meter
+        lengths = meter.lengths
         said: dict[int, dict[str, bytes]] = {}
         for name, value in headers:
-            place = known.get(name.lower())
-            if place is not None:
-                said.setdefault(place[0], {})[place[1]] = value
+            if len(name) in lengths:
+                place = meter.headers.get(name.lower())
+                if place is not None:
+                    said.setdefault(place[0], {})[place[1]] = value
         if not said:
             return
         now = self._clock()
@@ -184,9 +187,9 @@ class Limits:
                 need = max(1.0, REFILLED * left.whole) if left.refills and left.whole else 1.0
                 until = max(until, now + left.wait(left.left + need, now))
         if tight:
-            self._tight.add(quota.account)
+            self.tight.add(quota.account)
         else:
-            self._tight.discard(quota.account)
+            self.tight.discard(quota.account)
         if until:
             for deployment in account.deployments:
                 self._health.spare(deployment, until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
 
 from nearfar.core.errors import (
     APIConnectionError,
@@ -53,6 +53,8 @@ class Patience:
         """Without ``retries`` nobody is asked twice. ``chance``: from 0 to 1; ``clock`` as of ``Exchange.started``."""
         self.health = health
         self.limits = limits
+        self._held: Sized = () if health is None else health.held
+        self._tight: Sized = () if limits is None else limits.tight
         self.retries = retries or Retries(attempts=1_000, again=0, longest=0.0)
         self.pause = pause
         self.clock = clock
@@ -61,8 +63,7 @@ class Patience:
     @property
     def clear(self) -> bool:
         """Whether every candidate may simply be asked in its order: the usual case, told at no cost."""
-        health, limits = self.health, self.limits
-        return (health is None or health.clear) and (limits is None or limits.clear)
+        return not self._held and not self._tight
 
 
 class _Place:
