@@ -107,8 +107,10 @@ class Limits:
         """Wait for the head of ``reply``, read what it says about limits, and return its status."""
         account = self._accounts.get(quota.account)
         if account is None:
-            account = self._accounts[quota.account] = _Account()
-        account.deployments.add(deployment)
+            # Most upstreams tell nothing: until one does, nothing is counted.
+            status = await reply.head()
+            self._read(quota, deployment, reply.raw_headers)
+            return status
         tokens = _tokens(request)
         account.begun += 1
         account.promised += tokens
@@ -117,7 +119,7 @@ class Limits:
         finally:
             account.begun -= 1
             account.promised -= tokens
-        self._read(quota, account, reply.raw_headers)
+        self._read(quota, deployment, reply.raw_headers)
         return status
 
     def short(self, quota: Quota, request: Request) -> float:
@@ -147,7 +149,7 @@ class Limits:
         now = self._clock()
         return () if account is None else tuple(left for left in account.lefts.values() if left.until > now)
 
-    def _read(self, quota: Quota, account: _Account, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _read(self, quota: Quota, deployment: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         meter = quota.meter
         lengths = meter.lengths
         said: dict[int, dict[str, bytes]] = {}
@@ -158,6 +160,10 @@ class Limits:
                     said.setdefault(place[0], {})[place[1]] = value
         if not said:
             return
+        account = self._accounts.get(quota.account)
+        if account is None:
+            account = self._accounts[quota.account] = _Account()
+        account.deployments.add(deployment)
         now = self._clock()
         for number, parts in said.items():
             window = quota.meter.windows[number]
