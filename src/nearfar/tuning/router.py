@@ -73,6 +73,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     index: words.Words
     scale: structure.Scale
     ranks: Floats
+    squares: Floats
+    """Squared length of each row of ranks."""
     alpha: Floats
     mean: float
     lonely: float
@@ -97,18 +99,23 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the router may be followed: enough labels, and not novel."""
 
 
-def _prompt_kernel(alike: Floats, one: Floats, other: Floats) -> Floats:
-    """Likeness of prompts: rows of ``one`` by rows of ``other``."""
-    width = one.shape[1]
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * (one @ other.T)
-    built = np.exp(-np.maximum(squares, 0) / (2 * width))
+def squares(rows: Floats) -> Floats:
+    """The squared length of each row."""
+    found: Floats = (rows**2).sum(1)
+    return found
+
+
+def _prompt_kernel(alike: Floats, one: Floats, other: Floats, lengths: Floats) -> Floats:
+    """Likeness of prompts: rows of ``one`` by rows of ``other``, whose squared ``lengths`` are known."""
+    apart = squares(one)[:, None] + lengths - 2 * (one @ other.T)
+    built = np.exp(np.maximum(apart, 0) * np.float32(-0.5 / one.shape[1]))
     found: Floats = built * (1 + np.float32(_WORDS_IN_STRUCTURE) * alike) + alike
     return found
 
 
 def _answer_kernel(one: Floats, other: Floats) -> Floats:
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * (one @ other.T)
-    found: Floats = np.exp(-np.maximum(squares, 0))
+    apart = squares(one)[:, None] + squares(other) - 2 * (one @ other.T)
+    found: Floats = np.exp(-np.maximum(apart, 0))
     return found
 
 
@@ -159,7 +166,8 @@ def fit(
     scale = structure.scale(rows)
     ranks = scale.ranks(rows)
     alike = words.gram(index)
-    kernel = _prompt_kernel(alike, ranks, ranks)
+    lengths = squares(ranks)
+    kernel = _prompt_kernel(alike, ranks, ranks, lengths)
     mean = float(wanted.mean())
     vectors = None if embeddings is None else _unit(np.asarray(embeddings, np.float32))
     lonely = _lonely(index, vectors, alike)
@@ -177,6 +185,7 @@ def fit(
         index=index,
         scale=scale,
         ranks=ranks,
+        squares=lengths,
         alpha=_solved(kernel, wanted - np.float32(mean), _RIDGE),
         mean=mean,
         lonely=lonely,
@@ -203,7 +212,7 @@ def score(
     """
     alike = router.index.alike(prompt)
     ranks = router.scale.ranks([structure.described(prompt)])
-    kernel = _prompt_kernel(alike[None, :], ranks, router.ranks)[0]
+    kernel = _prompt_kernel(alike[None, :], ranks, router.ranks, router.squares)[0]
     vector = _vector(router, embedding)
     likeness = alike if vector is None or router.embedded is None else router.embedded.rows @ vector
     nearest = min(_NEAREST, router.labels - 1)

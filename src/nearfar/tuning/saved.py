@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import UnprocessableEntityError
 from nearfar.tuning.isotonic import Steps
-from nearfar.tuning.router import Answers, Embedded, Router
+from nearfar.tuning.router import Answers, Embedded, Router, squares
 from nearfar.tuning.structure import Scale, described
 from nearfar.tuning.words import SIZE, Words
 
@@ -191,6 +191,7 @@ def _router(header: Header, arrays: dict[str, Array]) -> Router:
         index=index,
         scale=Scale(_shaped(arrays, "quantiles", -1, width)),
         ranks=_shaped(arrays, "ranks", count, width),
+        squares=squares(_shaped(arrays, "ranks", count, width)),
         alpha=_shaped(arrays, "alpha", count),
         mean=header.mean,
         lonely=header.lonely,

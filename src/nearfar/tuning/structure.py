@@ -15,6 +15,9 @@ Floats = NDArray[np.float32]
 _OPTION = re.compile(r"\s*\(?(?:[A-Ja-j]|\d{1,2})[.):、]\s")
 _NUMERIC = re.compile(r"[-+$€%\d.,/() :^*=]+")
 _WORD = re.compile(r"\w+")
+_DIGIT = re.compile(r"\d")
+_MARK = re.compile(r"[^\w\s]")
+_IDEOGRAPH = re.compile(r"[\u2e80-\U0003ffff]")
 _STEPS = 65
 """Quantiles that a number's scale is remembered by."""
 _SPREAD = 3.46
@@ -42,8 +45,8 @@ def described(text: str) -> list[float]:
     question = "\n".join(lines[:first] or lines[:1])
     lowered = question.lower()
     tokens = _WORD.findall(text.lower())
-    digits = sum(map(str.isdigit, text))
-    marks = sum(not (char.isalnum() or char.isspace()) for char in text)
+    digits = len(_DIGIT.findall(text))
+    marks = len(_MARK.findall(text))
     lengths = [len(word) for word in words]
     return [
         len(text),
@@ -69,7 +72,7 @@ def described(text: str) -> list[float]:
         text.count("$") + text.count("\\"),
         text.count("```"),
         question.count("."),
-        sum(any(map(str.isdigit, word)) for word in words) / count,
+        sum(bool(_DIGIT.search(word)) for word in words) / count,
         sum(word[:1].isupper() for word in words) / count,
         sum(body.endswith(".") for body in bodies),
         sum(bool(_NUMERIC.fullmatch(body)) for body in bodies),
@@ -80,8 +83,8 @@ def described(text: str) -> list[float]:
         question.rstrip().endswith(":"),
         question.rstrip().endswith("."),
         '"' in question,
-        sum(char > "\u2e80" for char in text) / size,
-        sum(char > "\x7f" for char in text) / size,
+        len(_IDEOGRAPH.findall(text)) / size,
+        1 - len(text.encode("ascii", "ignore")) / size if text else 0.0,
     ]
 
 
@@ -95,11 +98,10 @@ class Scale(msgspec.Struct, frozen=True):
         """As many rows and columns, each value from about -1.7 to 1.7."""
         given = np.asarray(rows, float)
         out = np.empty(given.shape, np.float32)
-        for column in range(given.shape[1]):
-            steps = self.quantiles[:, column]
+        for row, values in enumerate(given):
             # Halfway between both sides: ties, such as many zeros, land in the middle of their run.
-            below = np.searchsorted(steps, given[:, column], "left")
-            out[:, column] = (below + np.searchsorted(steps, given[:, column], "right")) / (2 * _STEPS) - 0.5
+            below, upto = (self.quantiles < values).sum(0), (self.quantiles <= values).sum(0)
+            out[row] = (below + upto) / (2 * _STEPS) - 0.5
         return out * np.float32(_SPREAD)
 
 

@@ -22,6 +22,9 @@ LONGEST: Final = 20_000
 _WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+|_+")
 _RARE = 2
 """Prompts in which a word must stand to count: others say nothing about unseen prompts."""
+_COMMON = 0.5
+"""Share of prompts from which a word tells nothing apart and only costs time, once there are many prompts."""
+_MANY = 100
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -77,12 +80,15 @@ class Words(msgspec.Struct, frozen=True):
         at, weights = self.vector(text)
         if not len(at):
             return np.zeros(self.count, np.float32)
-        begins, ends = self.begins[at], self.begins[at + 1]
-        sizes = ends - begins
-        # All postings of the text's words, one after the other, without a loop over words.
-        picks = np.arange(int(sizes.sum())) + np.repeat(begins - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
-        products = self.weights[picks] * np.repeat(weights, sizes)
-        return np.bincount(self.rows[picks], weights=products, minlength=self.count).astype(np.float32)
+        return _gathered(self, at, weights)
+
+
+def _gathered(index: Words, at: NDArray[np.intp], weights: Floats) -> Floats:
+    """Sums over the postings of some buckets. Slices are joined, which takes a third of the time of one big pick."""
+    ends = [*zip(index.begins[at].tolist(), index.begins[at + 1].tolist(), weights, strict=True)]
+    rows = np.concatenate([index.rows[begin:end] for begin, end, _ in ends])
+    products = np.concatenate([index.weights[begin:end] * weight for begin, end, weight in ends])
+    return np.bincount(rows, weights=products, minlength=index.count).astype(np.float32)
 
 
 def remember(texts: Sequence[str]) -> Words:
@@ -94,7 +100,8 @@ def remember(texts: Sequence[str]) -> Words:
     rows = np.repeat(np.arange(len(texts)), sizes)
     document_counts = np.bincount(buckets, minlength=SIZE)
     idf = (np.log((1 + len(texts)) / (1 + document_counts)) + 1).astype(np.float32)
-    kept = document_counts[buckets] >= _RARE
+    most = _COMMON * len(texts) if len(texts) >= _MANY else len(texts)
+    kept = (document_counts[buckets] >= _RARE) & (document_counts[buckets] <= most)
     buckets, counts, rows = buckets[kept], counts[kept], rows[kept]
     weights = counts * idf[buckets]
     norms = np.sqrt(np.bincount(rows, weights=weights * weights, minlength=len(texts)))
@@ -119,12 +126,6 @@ def gram(index: Words) -> Floats:
     ends = np.cumsum(np.bincount(index.rows, minlength=index.count))
     for row in range(index.count):
         mine = order[(ends[row - 1] if row else 0) : ends[row]]
-        at, weights = positions[mine], index.weights[mine]
-        begins = index.begins[at]
-        sizes = index.begins[at + 1] - begins
-        if not len(at):
-            continue
-        picks = np.arange(int(sizes.sum())) + np.repeat(begins - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
-        products = index.weights[picks] * np.repeat(weights, sizes)
-        table[row] = np.bincount(index.rows[picks], weights=products, minlength=index.count)
+        if len(mine):
+            table[row] = _gathered(index, positions[mine], index.weights[mine])
     return table
