@@ -99,6 +99,9 @@ class Claim(NamedTuple):
     """The member for which it is refused."""
 
 
+AFTER_A_REFUSAL = {"gemini": {"dropped:thought_signature"}}
+"""Page → deviations that only an upstream's refusal leads to; tests/gateway/test_attempt.py holds this one."""
+
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALLED = [
     {"role": "user", "content": "hi"},
@@ -198,7 +201,8 @@ def test_what_a_page_says_of_its_wire(claim: Claim, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_deviation_on_a_page_is_claimed(name: str) -> None:
     found = set(re.findall(r"`((?:adapted|dropped|default|renamed):[^`]+)`", page("systems", name)))
-    assert found == found & {told for claim in CLAIMS if claim.page == name for told in claim.told}
+    claimed = {told for claim in CLAIMS if claim.page == name for told in claim.told}
+    assert found == found & (claimed | AFTER_A_REFUSAL.get(name, set()))
 
 
 class Upstream(ThreadingHTTPServer):
