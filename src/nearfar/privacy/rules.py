@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from nearfar.privacy import checks, checks_countries, checks_taiwan, patterns
 from nearfar.privacy.patterns import WIDEST
 
-FILES = ("general", "secrets", "taiwan", "countries")
+FILES = ("general", "secrets", "taiwan", "countries", "special")
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MARKED = re.compile("«([^«»]+)»")
 AGAINST_REACH = 12
@@ -57,6 +57,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Words shortly before a match after which it does not count."""
     near: list[str] = []
     """Literals (lower case) of which each match contains one: the rule is tried only around them."""
+    whole: bool = False
+    """Whether Latin letters of these literals are whole words: without its words a text is not searched."""
     lead: int = WIDEST
     """The most characters of a match before the end of such a literal."""
     tail: int = WIDEST
@@ -132,8 +134,22 @@ def ends_word(word: str) -> bool:
 
 
 def any_of(literals: Iterable[str]) -> re.Pattern[str]:
-    """One expression for all of these literals, wherever they stand."""
-    return re.compile("|".join(re.escape(each) for each in sorted(set(literals), key=len, reverse=True)))
+    """One expression for all of these literals, wherever they stand; of those that begin alike the longest."""
+    return re.compile(_tree(sorted(set(literals))))
+
+
+def _tree(literals: Sequence[str]) -> str:
+    """As a tree of first letters: side by side, each of them would be tried everywhere."""
+    after: dict[str, list[str]] = {}
+    for literal in literals:
+        if literal:
+            after.setdefault(literal[0], []).append(literal[1:])
+    parts = [re.escape(first) + _tree(rest) for first, rest in after.items()]
+    if not parts:
+        return ""
+    if "" in literals:
+        return f"(?:{'|'.join(parts)})?"
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
 
 
 def compiled(row: Row) -> Rule:

@@ -27,6 +27,7 @@ ENTRIES = 65_536
 """Texts that a memo remembers."""
 _MANY = 8
 """From this many literals on, one expression is cheaper than one search each."""
+_LETTERS = bytes(code if chr(code).isascii() and chr(code).islower() else 32 for code in range(256))
 _BARE = re.compile(r"[\s()./\-_:,#]+")
 
 
@@ -97,7 +98,8 @@ class Scanner:
         """Changes whenever the same text may give other findings."""
         # The surest first: what they find need not be looked at again.
         near = sorted((rule for rule in chosen if rule.row.near and not rule.row.token), key=lambda rule: -rule.most)
-        self._near = _by_literal(near)
+        self._near = _by_literal(rule for rule in near if not rule.row.whole)
+        self._whole = WholeWords([rule for rule in near if rule.row.whole])
         self._tokens = _by_literal(rule for rule in chosen if rule.row.near and rule.row.token)
         self._long = [rule for rule in chosen if rule.row.token and not rule.row.near]
         self._numbers = Numbers([rule for rule in chosen if not (rule.row.near or rule.row.token)], floor)
@@ -140,7 +142,7 @@ class Scanner:
 
     def _ruled(self, text: Normal, tokens: Sequence[Span], out: list[Spot]) -> None:
         lower = text.lower
-        for rule in _called(self._near, lower):
+        for rule in (*_called(self._near, lower), *self._whole.called(lower)):
             self._tried(rule, text, _around(rule, lower, out), out)
         if tokens:
             long = [(start - 2, end + 2, lower[start:end]) for start, end in tokens]
@@ -217,6 +219,39 @@ def _placed(spot: Spot, way: Reading) -> Spot:
 def bare(value: str) -> str:
     """A value as it is compared: normal form, lower case, without spaces and punctuation."""
     return _BARE.sub("", Normal.of(value).lower)
+
+
+class WholeWords:
+    """Rules by the words that call them: for Latin letters one look at the set of the text's words is enough."""
+
+    def __init__(self, these: Sequence[Rule]) -> None:
+        self._rules = tuple(these)
+        self._latin: dict[bytes, set[int]] = {}
+        self._other: dict[str, set[int]] = {}
+        literals = [(literal, index) for index, rule in enumerate(these) for literal in rule.row.near]
+        for literal, index in literals:
+            if literal.isascii():
+                # The longest of its words is the rarest, mostly.
+                longest = max(literal.encode().translate(_LETTERS).split(), key=len)
+                self._latin.setdefault(longest, set()).add(index)
+            else:
+                self._other.setdefault(literal, set()).add(index)
+        self._vocabulary = frozenset(self._latin)
+        self._search = rulebook.any_of(self._other).search if self._other else None
+
+    def called(self, lower: str) -> list[Rule]:
+        """The rules that a word of the text calls."""
+        words = set(lower.encode("ascii", "replace").translate(_LETTERS).split())
+        called: set[int] = set()
+        for word in self._vocabulary.intersection(words):
+            called |= self._latin[word]
+        if self._search is not None and not lower.isascii():
+            hit = self._search(lower)
+            while hit is not None and len(called) < len(self._rules):
+                called.update(*(rules for literal, rules in self._other.items() if literal in hit[0]))
+                hit = self._search(lower, hit.start() + 1)
+        these = [self._rules[index] for index in sorted(called)]
+        return [rule for rule in these if rule.holds is None or rule.holds.search(lower)]
 
 
 def _by_literal(these: Iterable[Rule]) -> list[tuple[str, re.Pattern[str] | None, list[Rule]]]:
