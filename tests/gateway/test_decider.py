@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.gateway.house import RULES, snapshot, target
 
@@ -30,8 +30,14 @@ ROUTES = {
         ("far-first", "cloud-first", Class.PUBLIC),
         ("near-only", "local-only", Class.PUBLIC),
         ("sealed", "cloud-first", Class.RESTRICTED),
+        ("soonest", "fastest", Class.PUBLIC),
+        ("dearest-last", "cheapest", Class.PUBLIC),
+        ("drawn", "weighted", Class.PUBLIC),
     )
 }
+ROUTES["patient"] = Route(
+    name="patient", strategy="local-first", deployments=("far", "lan", "near"), spill_after=0.5, balance="wait"
+)
 
 
 def known(context: int = 200) -> Snapshot:
@@ -64,7 +70,7 @@ class Deciding:
 
     def fresh(self, asked: Request, route: str, said: Said) -> Decision:
         """As if nobody had ever decided before."""
-        return Decider(self.fleet, self.health, RULES).decide(asked, ROUTES[route], said)[0]
+        return Decider(self.fleet, self.health, RULES, loads=self.loads).decide(asked, ROUTES[route], said)[0]
 
 
 def names(decision: Decision) -> list[str]:
@@ -81,7 +87,7 @@ ASKED = st.fixed_dictionaries(
     }
 )
 SAID = st.sampled_from([Said(), Said(header=Class.PUBLIC), Said(caller=Class.RESTRICTED, header=Class.PUBLIC)])
-ASKING = st.tuples(st.just("ask"), ASKED, st.sampled_from(["near-first", "far-first", "sealed"]), SAID)
+ASKING = st.tuples(st.just("ask"), ASKED, st.sampled_from(sorted(ROUTES)), SAID)
 STEPS = st.one_of(
     ASKING,
     ASKING,
@@ -89,9 +95,11 @@ STEPS = st.one_of(
     st.tuples(st.just("fail"), st.sampled_from(["far", "near"])),
     st.just(("mend",)),
     st.tuples(st.just("renew"), st.sampled_from([200, 450])),
+    st.tuples(st.just("load"), st.sampled_from(["far", "lan", "near"]), st.sampled_from([0.1, 5.0])),
 )
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, min_size=20, max_size=40))
 def test_whatever_went_before_the_decision_is_the_one_made_from_nothing(steps: list[tuple[Any, ...]]) -> None:
     made = Deciding()
@@ -105,6 +113,10 @@ def test_whatever_went_before_the_decision_is_the_one_made_from_nothing(steps: l
             case ("mend",):
                 made.health.succeeded("far")
                 made.health.succeeded("near")
+            case "load", name, seconds:
+                run = made.loads.started(made.fleet.snapshot.targets[name].deployment, 10, None, None)
+                made.clock.append(seconds)
+                made.loads.ended(run, well=True, usage=Usage(input=10, output=5))
             case _, context:
                 made.fleet._snapshot = known(context)
 

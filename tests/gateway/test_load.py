@@ -156,7 +156,7 @@ def test_a_line_through_anything_is_never_negative(points: list[tuple[float, flo
     assert b >= 0
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32))
 def test_every_attempt_is_added_up_once(seed: int) -> None:
     office, known = Office(), deployment()

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfar.core.places import Place
@@ -143,6 +143,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS, st.lists(st.integers(1, 3), min_size=1, max_size=3))
 def test_slots_and_requests_add_up_whatever_happens(steps: list[tuple[str, int, float]], slots: list[int]) -> None:
     desk = Desk(*slots, longest=4)

@@ -15,6 +15,7 @@ from tests.gateway.house import RULES, House, Out, chunk, error, event, house, p
 from tests.gateway.house import STREAM_HEAD as HEAD
 from tests.gateway.scripted import SEALER, Upstream, read_request, upstream
 
+from nearfar.core.errors import RateLimitError
 from nearfar.core.places import Place
 from nearfar.core.routing import Route
 from nearfar.gateway.attempt import Attempts
@@ -308,6 +309,38 @@ def test_a_failed_attempt_gives_its_slot_back_before_anybody_else_is_asked(tmp_p
                 out = await made.chat()
                 assert out.headers["x-nearfar-deployment"] == "far"
                 assert own.idle()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("troubled", [False, True])
+def test_who_fails_in_anothers_place_is_followed_by_the_next_one(tmp_path: Path, troubled: bool) -> None:
+    async def scenario() -> None:
+        door = Doors()
+        async with upstream(error(b"500 X")) as broken, upstream(every=plain()) as far:
+            waits = await _near(door)
+            known = snapshot(
+                target("near-0", waits.sockets[0].getsockname()[1], Place.DEVICE, slots=1),
+                target("near-1", broken.port, Place.DEVICE, slots=1),
+                target("far", far.port),
+                strategy="local-first",
+            )
+            async with house(tmp_path, known) as made:
+                own = Desk(made, known)
+                if troubled:
+                    made.health.failed("elsewhere", RateLimitError("", retry_after=50))
+                held = asyncio.create_task(made.chat())
+                await door.came.acquire()
+                asking = asyncio.create_task(made.chat())
+                await own.waits("near-0")  # its turn again: it was passed over, and has not failed
+                door.let.release()
+                door.let.release()
+                out = await asking
+                assert out.headers["x-nearfar-deployment"] == "near-0"
+                assert out.headers["x-nearfar-deviations"].startswith("failover:near-1:")
+                assert (await held).status == 200
+                assert own.idle()
+            waits.close()
 
     run(scenario())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfar.core.places import Class, Place, Treatment
@@ -370,6 +370,7 @@ def test_nothing_ranked_lies_beyond_what_its_form_may_reach(
 NEEDS = st.frozensets(st.sampled_from(["tools", "images", "json_schema", "media_urls"]), max_size=2)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(strategies.STRATEGIES)),
     st.sampled_from(list(Class)),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     # Its rules are only loaded where a policy wants content looked at.
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.observing import Observer
+    from nearfar.gateway.shadow import Follow, Shadows
 
 PATIENCE = 5.0
 """Seconds an uncommitted stream waits before the client gets headers and keep-alives; then their interval."""
@@ -71,10 +72,11 @@ class Pipeline:
         patience: Patience | None = None,
         slots: Slots | None = None,
         observer: Observer | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         """``guard`` looks at what requests say; None where the policy does not want that.
 
-        ``observer`` tries a policy out.
+        ``observer`` tries a policy out. ``shadows`` asks others too, after the reply.
         """
         self._fleet = fleet
         self._decider = decider
@@ -86,6 +88,7 @@ class Pipeline:
         self._observer = observer
         self._patience = patience or Patience()
         self._slots = slots
+        self._shadows = shadows
 
     async def decide(self, request: Request, said: Said, *, operation: str = "") -> Decided:
         """Steps 1 to 3 of the path: the route, the class, the decision. Nothing has left for a model then.
@@ -117,6 +120,7 @@ class Pipeline:
         """
         exchange = Exchange(request, wire, out, time.perf_counter())
         status, route_name = 200, ""
+        follow: Follow | None = None
         heartbeat = asyncio.create_task(_heartbeat(exchange)) if request.stream else None
         try:
             # 1 to 3 The route, the class, the decision.
@@ -130,10 +134,16 @@ class Pipeline:
                 request.granted = self._decider.granted(request, decision)
             if self._lives is not None:
                 self._lives.warm(route, decision, snapshot)
+            if decision.shadow is not None and self._shadows is not None:
+                follow = self._shadows.admit(exchange, decision, snapshot)
             # 4 One candidate after the other, until one answers.
             cost = await self._first_that_answers(exchange, decision, snapshot)
             # 5 The clean ending, which only a clean upstream ending leads to.
             await exchange.finish(cost)
+            if follow is not None and self._shadows is not None:
+                # 6 The client has its reply: who is asked besides delays nobody.
+                self._shadows.begin(follow)
+                follow = None
         except NearfarError as error:
             status = error.status
             self._metrics.rejected(error.code)
@@ -149,6 +159,8 @@ class Pipeline:
         finally:
             if heartbeat is not None:
                 heartbeat.cancel()
+            if follow is not None and self._shadows is not None:
+                self._shadows.leave(follow)
             self._metrics.request(
                 operation=request.operation,
                 route=route_name,
@@ -181,9 +193,11 @@ class Pipeline:
             deployment = ranked.candidate.deployment
             try:
                 if self._slots is not None and deployment.slots is not None:
-                    alone = turns is not None
-                    ranked, exchange.line = await self._slots.take(exchange, decision, ranked, snapshot, alone=alone)
+                    asked, alone = ranked, exchange.attempts > 0
+                    ranked, exchange.line = await self._slots.take(exchange, decision, asked, snapshot, alone=alone)
                     deployment = ranked.candidate.deployment
+                    if turns is not None and ranked is not asked:
+                        turns.instead(asked, ranked)
                 try:
                     cost = await self._attempts.run(exchange, decision, ranked, snapshot.targets[deployment.name])
                 finally:

@@ -105,6 +105,11 @@ class Turns:
         self._asked += 1
         self._place(ranked).asked += 1
 
+    def instead(self, ranked: Ranked, chosen: Ranked) -> None:
+        """``chosen`` is asked in the place of ``ranked``, whose turn it was."""
+        self._place(ranked).asked -= 1
+        self._place(chosen).asked += 1
+
     def failed(self, ranked: Ranked, error: NearfarError) -> None:
         """It did not answer."""
         self._place(ranked).error = error
@@ -121,7 +126,9 @@ class Turns:
         return place.ranked
 
     def _place(self, ranked: Ranked) -> _Place:
-        return next(place for place in self._places if place.ranked is ranked)
+        # By name: whoever had a free slot stands here with other words than the decision's.
+        name = ranked.candidate.deployment.name
+        return next(place for place in self._places if place.name == name)
 
     def _spent(self) -> float:
         return self._patience.clock() - self._exchange.started
