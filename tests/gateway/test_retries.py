@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gateway.house import error, house, plain, run, snapshot, target
+from tests.gateway.house import ANSWER, error, house, plain, run, snapshot, target
 from tests.gateway.scripted import upstream
 
+from nearfar.catalog.limits import meters
 from nearfar.core.chat import Request
 from nearfar.core.errors import (
     APIConnectionError,
@@ -33,7 +34,7 @@ from nearfar.core.routing import Candidate, Decision, Ranked
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Snapshot
 from nearfar.gateway.health import Health
-from nearfar.gateway.limits import Limits
+from nearfar.gateway.limits import Limits, Quota
 from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.retries import Patience, Turns
 from nearfar.settings.model import Retries
@@ -276,5 +277,34 @@ def test_nobody_is_asked_while_the_upstream_wants_to_be_left_alone(tmp_path: Pat
                 assert 0 < int(out.headers["retry-after"]) <= 60
             assert len(one.requests) == 1
             assert len(made.entries()) == 1
+
+    run(scenario())
+
+
+def test_one_without_room_for_the_request_is_passed_over_and_that_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        counted = (b"x-ratelimit-remaining-tokens: 30", b"x-ratelimit-limit-tokens: 1000")
+        async with (
+            upstream(every=plain(ANSWER, b"200 OK", *counted)) as one,
+            upstream(every=plain()) as two,
+        ):
+            quota = Quota(account="a", meter=meters()["openai"])
+            first, second = target("one", one.port), target("two", two.port)
+            first.quota = quota
+            async with house(tmp_path, snapshot(first, second)) as made:
+                limits = Limits(made.health)
+                made.attempts._limits = limits
+                made.pipeline = Pipeline(
+                    fleet=made.fleet,
+                    decider=made.pipeline._decider,
+                    attempts=made.attempts,
+                    metrics=made.metrics,
+                    patience=Patience(made.health, limits, Retries()),
+                )
+                assert (await made.chat(max_tokens=5)).headers["x-nearfar-deployment"] == "one"
+                out = await made.chat(max_tokens=500)
+                assert (out.status, out.headers["x-nearfar-deployment"]) == (200, "two")
+                assert out.headers["x-nearfar-deviations"] == "failover:one:limit_reached"
+                assert len(one.requests) == 1
 
     run(scenario())

@@ -140,6 +140,9 @@ class Turns:
             asked_for = self._asked_for(place)
             if asked_for is not None:
                 place.error = _held_back(place.name, *asked_for)
+                if asked_for[1] == AHEAD:
+                    # It was ranked as well as ever: only this tells why somebody else answers.
+                    self._exchange.deviations.append(f"failover:{place.name}:{AHEAD}")
             elif self._busy(place):
                 later = later or place
             else:
