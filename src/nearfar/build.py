@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from nearfar.gateway.observing import Observer
     from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
+    from nearfar.gateway.shadow import Shadows
     from nearfar.ledger.audit import Audit
     from nearfar.privacy.engines import Later
     from nearfar.privacy.findings import Detector
@@ -134,6 +135,7 @@ class Gateway:
         burst: Burst,
         audit: Audit | None,
         observer: Observer | None,
+        shadows: Shadows | None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = settings
@@ -159,6 +161,7 @@ class Gateway:
         self.burst = burst
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
+        self._shadows = shadows
         self._other_metrics = other_metrics
         self._transport = transport
         self._ledger = ledger
@@ -176,6 +179,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
+        if self._shadows is not None:
+            await self._shadows.close()
         await self.lives.close()
         await self._transport.close()
         if self.engines is not None:
@@ -233,6 +238,9 @@ class Gateway:
     def _look_up(self) -> None:
         for name in self.fleet.snapshot.targets:
             self.metrics.up(name, cooling=bool(self.health.cooling(name)[0]))
+            load = self.loads.find(name)
+            if load is not None and load.slots is not None:
+                self.metrics.depth(name, len(load.line.waiting))
 
     def cooling(self) -> Iterable[tuple[CoolDown, float]]:
         """Deployments that rest, with the seconds left."""
@@ -324,8 +332,8 @@ def gateway(
         running = _hedge(attempts, fleet, health, metrics)
     if any(route.continues for route in settings.routes.values()):
         running = _continuing(running, fleet, health, metrics)
-    if any(route.strategy == "cascade" for route in settings.routes.values()):
-        running = _cascades(attempts, running, decider, fleet, metrics, slots)
+    running = _cascades(settings, attempts, running, decider, fleet, metrics, slots)
+    shadows = _shadows(settings, attempts, metrics)
     pipeline = Pipeline(
         fleet=fleet,
         decider=decider,
@@ -337,6 +345,7 @@ def gateway(
         observer=observer,
         patience=Patience(health, limits, settings.retries),
         slots=slots,
+        shadows=shadows,
     )
     return Gateway(
         settings=settings,
@@ -359,6 +368,7 @@ def gateway(
         burst=burst,
         audit=audit,
         observer=observer,
+        shadows=shadows,
         other_metrics=other_metrics,
     )
 
@@ -489,12 +499,31 @@ def _hedge(attempts: Attempts, fleet: Fleet, health: Health, metrics: Metrics) -
 
 
 def _cascades(
-    attempts: Attempts, straight: Runs, decider: Decider, fleet: Fleet, metrics: Metrics, slots: Slots
+    settings: Settings,
+    attempts: Attempts,
+    straight: Runs,
+    decider: Decider,
+    fleet: Fleet,
+    metrics: Metrics,
+    slots: Slots,
 ) -> Runs:
-    """Near answers that are judged, for routes that want that."""
+    """Near answers that are judged, where a route wants that."""
+    if all(route.strategy != "cascade" for route in settings.routes.values()):
+        return straight
     from nearfar.gateway.cascade import Cascades
 
     return Cascades(attempts, straight=straight, decider=decider, fleet=fleet, metrics=metrics, slots=slots)
+
+
+def _shadows(settings: Settings, attempts: Attempts, metrics: Metrics) -> Shadows | None:
+    """Who is asked after the reply, where a route wants that."""
+    if all(route.shadow is None for route in settings.routes.values()):
+        return None
+    from nearfar.core.money import NANO
+    from nearfar.gateway.shadow import Shadows
+
+    daily = round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers))
+    return Shadows(attempts, metrics, most=settings.shadow.most, daily=daily)
 
 
 def _audit(loaded: Loaded, rules: Rules, ids: Ids, detectors: str, *, demanded: str = "") -> Audit:

@@ -17,7 +17,7 @@ from tests.gateway.scripted import SEALER, read_request, transport
 from nearfar.core.chat import Request
 from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Branch, Capability, Deployment
+from nearfar.core.routing import Branch, Capability, Cascade, Deployment
 from nearfar.gateway import discovery as discovery_module
 from nearfar.gateway import probed as probed_module
 from nearfar.gateway import survey as survey_module
@@ -28,6 +28,7 @@ from nearfar.providers.base import Found, Provider
 from nearfar.settings.errors import SettingsError
 from nearfar.settings.model import (
     BranchSetting,
+    CascadeSetting,
     Deadlines,
     DeploymentSetting,
     Discovery,
@@ -345,6 +346,13 @@ def test_configured_routes_carry_what_their_strategies_need() -> None:
     route = surveying(Settings(routes={"r": setting})).survey.snapshot().routes["r"]
     assert route.branch == Branch(deployment="a", share=0.1)
     assert (route.spill_after, route.balance, route.affinity, route.priority) == (2.0, "wait", True, "low")
+
+
+def test_configured_routes_carry_how_answers_are_judged() -> None:
+    setting = CascadeSetting(opinions=("c",), threshold=0.7, answers="number", stream="off", max_cost=0.01)
+    route = RouteSetting(deployments=("b", "a"), strategy="cascade", cascade=setting)
+    made = surveying(Settings(routes={"r": route})).survey.snapshot().routes["r"]
+    assert made.cascade == Cascade(opinions=("c",), threshold=0.7, answers="number", buffers=False, max_cost=10_000_000)
 
 
 def test_configured_routes_carry_class_and_order() -> None:

@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from nearfar.settings.checks import check, usable_name
-from nearfar.settings.model import BranchSetting, DeploymentSetting, Policy, Responses, RouteSetting, Server, Settings
+from nearfar.settings.model import (
+    BranchSetting,
+    CascadeSetting,
+    DeploymentSetting,
+    Policy,
+    Responses,
+    RouteSetting,
+    Server,
+    Settings,
+)
 
 
 def keys(settings: Settings) -> list[str]:
@@ -140,5 +149,27 @@ def test_weights_and_branches_belong_to_their_strategy_and_to_the_routes_deploym
         assert routed(kind, **{kind: BranchSetting(deployment="c", share=0.1)}) == [f"routes.r.{kind}.deployment"]
         assert routed(kind, **{kind: BranchSetting(deployment="b", share=1.1)}) == [f"routes.r.{kind}.share"]
         assert routed("fastest", **{kind: BranchSetting(deployment="b", share=0.1)}) == [f"routes.r.{kind}"]
+    assert routed("cascade", shadow=BranchSetting(deployment="b", share=0.1)) == []
     assert routed("fastest", spill_after=-1.0) == ["routes.r.spill_after"]
     assert keys(deployed(slots=0)) == ["deployments.a.slots"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"opinions": ("a", "b"), "threshold": 0.7, "max_cost": 0.0}, ""),
+        ({"opinions": ("a", "c")}, "opinions"),
+        ({"opinions": ("a", "a")}, "opinions"),
+        ({"opinions": ("a", "b", "far")}, "opinions"),
+        ({"threshold": 1.1}, "threshold"),
+        ({"max_cost": -1.0}, "max_cost"),
+    ],
+)
+def test_cascades(fields: dict[str, Any], wrong: str) -> None:
+    found = routed("cascade", cascade=CascadeSetting(**fields))
+    assert set(found) == ({f"routes.r.cascade.{wrong}"} if wrong else set())
+
+
+def test_a_cascade_belongs_to_its_strategy() -> None:
+    assert routed("local-first", cascade=CascadeSetting()) == ["routes.r.cascade"]
+    assert routed("cascade") == []

@@ -42,7 +42,8 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool = False
     """Whether any deployment of one side may answer, so that whichever has a free slot does."""
     branch: str = ""
-    """What happens to the share of traffic that its ``branch`` names: ``first`` or ``shadow``."""
+    """What happens to the share of traffic that the route's ``branch`` names, if it names one: ``first`` or ``shadow``.
+    """
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -60,7 +61,7 @@ STRATEGIES: dict[str, Strategy] = {
         shared=True,
     ),
     "quality": Strategy(about="The best first, as their owner rates them.", order=("quality",)),
-    "cascade": Strategy(about="Near first, to be judged before others are asked."),
+    "cascade": Strategy(about="Near first, to be judged before others are asked.", branch="shadow"),
     "weighted": Strategy(about="Drawn by weight, the others behind by weight.", order=("drawn", "weight")),
     "canary": Strategy(
         about="In the configured order, but a share of traffic asks another one first.",

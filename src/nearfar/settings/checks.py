@@ -39,6 +39,8 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("server", "port"), 0, 65535),
     (("server", "workers"), 1, 256),
     (("server", "max_body_bytes"), 1024, None),
+    (("shadow", "most"), 0, 1024),
+    (("shadow", "daily_usd"), 0, None),
     (("server", "max_reply_bytes"), 1024, None),
     (("server", "max_header_bytes"), 1024, 1024 * 1024),
     (("server", "header_timeout"), 0.1, None),
@@ -291,7 +293,7 @@ def _shares(path: Path, item: RouteSetting) -> Found:
             if item.strategy == kind:
                 yield (*path, kind), "is missing", f'Add {kind} = {{ deployment = "NAME", share = 0.05 }}.'
             continue
-        if item.strategy != kind:
+        if item.strategy not in {kind, "cascade" if kind == "shadow" else kind}:
             yield (*path, kind), f"means nothing to the strategy {item.strategy}", f'Set strategy = "{kind}".'
         if branch.deployment not in item.deployments:
             hint = did_you_mean(branch.deployment, item.deployments)

@@ -314,7 +314,8 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     canary: BranchSetting | None = None
     """For ``strategy = "canary"``: who is tried with a share of the traffic."""
     shadow: BranchSetting | None = None
-    """For ``strategy = "shadow"``: who is asked a second time, unseen by the client, with a share of the traffic."""
+    """For ``strategy = "shadow"`` or ``"cascade"``: who is asked a second time, after the reply and unseen by the
+    client, with a share of the traffic."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Where its requests stand in a queue. A request may lower it (``x-nearfar-priority: low``), never raise it."""
     continues: bool = False
@@ -335,6 +336,16 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Requests that may wait for one model; more are answered elsewhere, or with 503."""
     seconds: float = 300.0
     """How long a request may wait that nobody else may answer; then 503."""
+
+
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of what is asked besides, unseen by clients (``routes.NAME.shadow``)."""
+
+    most: int = 2
+    """How many are under way at once in each worker; more are left out."""
+    daily_usd: float = 1.0
+    """USD that they may cost on each day (UTC), at their upper bounds; a far deployment without a known price is left
+    out. Workers share it equally."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -379,6 +390,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit: Audit = Audit()
     responses: Responses = Responses()
     queue: Queue = Queue()
+    shadow: Shadow = Shadow()
     discovery: Discovery = Discovery()
     log: Log = Log()
     deployments: dict[str, DeploymentSetting] = {}
