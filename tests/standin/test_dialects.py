@@ -53,6 +53,22 @@ def test_openai_stream_with_usage(openai_client: openai.OpenAI) -> None:
     assert (usage.prompt_tokens, usage.completion_tokens) == (INPUT, WORDS)
 
 
+def test_openai_logprobs(stand_in: Running, openai_client: openai.OpenAI) -> None:
+    stand_in.behave(logprob=-0.5)
+    create = openai_client.chat.completions.create
+    reply = create(model="stand-in-large", messages=[{"role": "user", "content": "hello"}], logprobs=True)
+    said = reply.choices[0].logprobs
+    assert said is not None
+    assert said.content is not None
+    assert {token.logprob for token in said.content} == {-0.5}
+    assert "".join(token.token for token in said.content) == reply.choices[0].message.content
+    stream = create(model="stand-in-large", messages=[{"role": "user", "content": "hello"}], logprobs=True, stream=True)
+    pieces = [chunk.choices[0].logprobs for chunk in stream]
+    assert sum(len(piece.content or ()) for piece in pieces if piece is not None) == len(said.content)
+    silent = create(model="stand-in-large", messages=[{"role": "user", "content": "hello"}])
+    assert silent.choices[0].logprobs is None
+
+
 def test_openai_limit(openai_client: openai.OpenAI) -> None:
     reply = openai_client.chat.completions.create(
         model="stand-in-large", messages=[{"role": "user", "content": "How far is the moon?"}], max_completion_tokens=3

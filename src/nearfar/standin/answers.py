@@ -43,6 +43,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """``stop``, or ``length`` when the request's limit cut it."""
     include_usage: bool = False
     """OpenAI's stream option: a last chunk with the counts."""
+    logprob: float | None = None
+    """Of each piece, in OpenAI's dialect; None where the request did not ask."""
 
     @property
     def text(self) -> str:

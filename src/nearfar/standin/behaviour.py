@@ -88,6 +88,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Exactly so many chunks of text instead of the usual answer."""
     says: tuple[str, ...] = ()
     """These pieces of text instead of the usual answer."""
+    logprob: float = -0.1
+    """Log-probability of each piece, where a request in OpenAI's dialect asks for them."""
     retry_after: float | None = None
     retry_after_form: Literal["seconds", "ms", "date"] = "seconds"
     size: int = 64 * 1024 * 1024

@@ -73,7 +73,14 @@ def _openai_plain(answer: Answer) -> bytes:
             "created": answer.created,
             "model": answer.model,
             "system_fingerprint": FINGERPRINT,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}],
+            "choices": [
+                {
+                    "index": 0,
+                    "message": message,
+                    "logprobs": _openai_logprobs(answer, *answer.pieces),
+                    "finish_reason": answer.finish,
+                }
+            ],
             "usage": _openai_usage(answer, answer.output),
         }
     )
@@ -94,7 +101,15 @@ def _openai_event(answer: Answer, choices: list[object], usage: dict[str, object
 
 
 def _openai_delta(answer: Answer, delta: dict[str, str], finish: str | None = None) -> bytes:
-    return _openai_event(answer, [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}])
+    said = _openai_logprobs(answer, delta.get("content", ""))
+    return _openai_event(answer, [{"index": 0, "delta": delta, "logprobs": said, "finish_reason": finish}])
+
+
+def _openai_logprobs(answer: Answer, *pieces: str) -> dict[str, object] | None:
+    said = [piece for piece in pieces if piece]
+    if answer.logprob is None or not said:
+        return None
+    return {"content": [{"token": piece, "logprob": answer.logprob, "top_logprobs": []} for piece in said]}
 
 
 def _openai_tail(answer: Answer, sent: int) -> bytes:

@@ -55,6 +55,7 @@ class _Asked(msgspec.Struct):
     max_completion_tokens: int | None = None
     options: _OllamaOptions | None = None
     n: int | None = None
+    logprobs: bool | None = None
     input: str | list[str] | None = None
     encoding_format: str = "float"
     dimensions: int | None = None
@@ -182,6 +183,7 @@ class StandIn:
             output=len(pieces),
             finish=finish,
             include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
+            logprob=behaviour.logprob if asked.logprobs else None,
         )
         seen.model, seen.input, seen.mode = asked.model, answer.input, behaviour.mode
         seen.stream = asked.stream if asked.stream is not None else dialect is OLLAMA
