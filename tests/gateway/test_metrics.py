@@ -71,3 +71,14 @@ def test_the_gauges_are_named() -> None:
     text = metrics.text().decode()
     kinds = dict(line.split(" ")[2:4] for line in text.splitlines() if line.startswith("# TYPE"))
     assert sorted(name for name, kind in kinds.items() if kind == "gauge") == sorted(GAUGES)
+
+
+def test_who_waits_for_a_slot_shows() -> None:
+    metrics = Metrics()
+    metrics.queued("near", "slot", 0.3)
+    metrics.queued("near", "wait", 2.0)
+    metrics.depth("near", 4)
+    text = "\n".join(lines(metrics))
+    assert 'nearfar_queue_wait_seconds_count{deployment="near",outcome="slot"} 1' in text
+    assert 'nearfar_queue_wait_seconds_sum{deployment="near",outcome="wait"} 2' in text
+    assert 'nearfar_queue_depth{deployment="near"} 4' in text

@@ -14,7 +14,7 @@ from nearfar.gateway.exposition import Counter, Gauge, Histogram, Registry, Snap
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
-GAUGES = ("nearfar_backend_inflight", "nearfar_backend_up")
+GAUGES = ("nearfar_backend_inflight", "nearfar_backend_up", "nearfar_queue_depth")
 """What ends with its process, unlike counts."""
 _ATTEMPT = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _REQUEST = ("gen_ai_operation_name", "gen_ai_original_model")
@@ -96,6 +96,14 @@ class Metrics:
                 DURATION_BUCKETS,
             )
         )
+        self._depth = add(
+            Gauge(
+                "nearfar_queue_depth",
+                "Requests that wait for a slot of a deployment at this moment.",
+                ("deployment",),
+                over_workers=sum,
+            )
+        )
         self._up = add(
             Gauge(
                 "nearfar_backend_up",
@@ -138,6 +146,10 @@ class Metrics:
     def started(self, deployment: str) -> None:
         """An attempt is under way."""
         self._inflight.add((deployment,), 1)
+
+    def depth(self, deployment: str, waiting: int) -> None:
+        """How many wait for ``deployment``: asked when somebody looks."""
+        self._depth.set((deployment,), waiting)
 
     def queued(self, deployment: str, outcome: str, seconds: float) -> None:
         """A request wanted a slot that was not free. ``outcome``: ``slot``, ``full`` or ``wait`` (too long)."""
