@@ -87,7 +87,7 @@ class House:
             '[classes.internal]\nclear = "private-cloud"\nmasked = "cloud"\nmedia = "cloud"\n'
         )
         config = f'[policy]\nfile = "{policy}"\n[responses]\nkeep_hours = 1\nhighest_class = "restricted"\n'
-        config += "[server]\nbody_timeout = 1.0\n[deadlines]\nfirst_byte = 1.0\nbetween_bytes = 0.5\n"
+        config += "[server]\nbody_timeout = 1.0\n[deadlines]\nfirst_byte = 5.0\nbetween_bytes = 4.0\n"
         config += running.far("well", cloud.url) + running.far("quoting", quoting)
         config += running.far("slow", cloud.url, behaviour={"chunks": 200, "chunk_ms": 20})
         config += f"""
