@@ -5,6 +5,10 @@ reply that is plain, for each value and each kB of a request, and for the last l
 mask in ten chunks of about five words, and the same in pieces of five characters. Findings are given: the scan has its
 own bench (`python -m bench.privacy`), but for ``redact_*``: there the reply is looked at with all rules, in
 chunks of five characters and as a whole. The best of several rounds.
+
+A reply comes in chunks, and restoring is told for each of them. A request comes whole and is masked whole: for the same
+measure its text is counted in chunks as long as those of the reply. `mask_chunk_us` is a conversation of which every
+fifth message names a patient in three values, `mask_dense_chunk_us` nothing but such sentences: a value in each chunk.
 """
 
 from __future__ import annotations
@@ -124,6 +128,9 @@ def figures(*, rounds: int = 15, turns: int = 80) -> dict[str, float]:
     small = [prose[at : at + 5] for at in range(0, len(prose), 5)]
     full = f"{SAID} {prose[:200]}" * 40
     warm = vault()
+    chunk = len(flat) / len(chunks)
+    dense = [Spot(f"messages[{n}].content", SAID, "text", "user") for n in range(turns)]
+    dense_found = [findings(spot.text) for spot in dense]
     mask.mask_text(SAID, findings(SAID), warm)
     told = {
         "restore_event_us": best(stream, rounds) / len(events),
@@ -131,6 +138,10 @@ def figures(*, rounds: int = 15, turns: int = 80) -> dict[str, float]:
         "restore_five_characters_us": best(lambda: restored(own, pieces), rounds) / len(pieces),
         "restore_arguments_piece_us": best(call, rounds) / len(calls),
         "restore_plain_us_per_kb": best(lambda: restored(own, [plain]), rounds) / (len(plain.encode()) / 1000),
+        "mask_chunk_us": best(lambda: mask.mask(said, found, vault()), rounds)
+        / (sum(len(spot.text) for spot in said) / chunk),
+        "mask_dense_chunk_us": best(lambda: mask.mask(dense, dense_found, vault()), rounds)
+        / (sum(len(spot.text) for spot in dense) / chunk),
         "mask_new_value_us": best(lambda: mask.mask_text(SAID, findings(SAID), vault()), rounds * 4) / 3,
         "mask_known_value_us": best(lambda: mask.mask_text(SAID, findings(SAID), warm), rounds * 4) / 3,
         "mask_history_us_per_kb": best(lambda: mask.mask(said, found, vault()), rounds) / size,

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import decide, machine, parts, translate
+from bench import decide, machine, masks, parts, privacy, translate
 from bench.procs import rss_mb, settle, used_by
 
 CHUNKS = 50
@@ -191,6 +191,8 @@ def measure(plan: Plan) -> dict[str, object]:
         "latency": waits,
         "translation": added,
         "decision": decide.measure(),
+        "scan": privacy.figures(),
+        "masks": masks.figures(),
         "requests_per_cpu_second": requests["requests_per_cpu_second"],
         "idle_rss_mb": round(idle, 1),
         "loaded_rss_mb": round(loaded, 1),
@@ -241,6 +243,12 @@ BARS = {
     "decision.from_nothing_us": "bar: at most 30",
     "decision.remembered_us": "the usual case",
     "decision.noting_an_attempt_us": "bar: at most 1",
+    "scan.documentation_us_per_kb": "bar: at most 300 for new text with all default rules",
+    "scan.identifiers_us_per_kb": "the examples of all rules, one after the other: hardly anything but identifiers",
+    "scan.resent_us_per_kb": "bar: at most 2",
+    "masks.mask_chunk_us": "bar: at most 10, a request's text counted in chunks of a reply",
+    "masks.mask_dense_chunk_us": "the same with a private value in each chunk",
+    "masks.restore_chunk_us": "bar: at most 10",
     "latency.added_p50_ms": "",
     "latency.added_p99_ms": "",
     "idle_rss_mb": "bar: at most 90",

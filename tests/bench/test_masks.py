@@ -9,7 +9,7 @@ from nearfar.privacy.scan import Scanner
 
 def test_every_figure_is_measured() -> None:
     told = masks.figures(rounds=1, turns=5)
-    assert len(told) == 15
+    assert len(told) == 17
     assert all(value > 0 for value in told.values())
 
 
