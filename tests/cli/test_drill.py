@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tomllib
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,11 +11,10 @@ from tests.cli.conftest import Cli
 
 from nearfar.cli import drill
 from nearfar.cli.drill import Scenario, judged, struck, who, wrong
-from nearfar.cli.drill_stage import Behind, Reply, configuration, read
+from nearfar.cli.drill_stage import Reply
 from nearfar.core.money import NANO, Price
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability, Deployment, Route
-from nearfar.settings.model import Policy, RouteSetting, Settings
 
 ANSWERED = Reply(class_="public", stream=True, status=200, text="x", whole=True, deployment="near", place="device")
 REFUSED = Reply(class_="public", stream=True, status=503, error="overloaded")
@@ -123,32 +120,6 @@ def test_what_cannot_be_rehearsed_is_said(cli: Cli) -> None:
     assert cli("drill", "earthquake").code == 2
 
 
-def test_the_copy_has_the_owners_rules_and_neither_keys_nor_addresses() -> None:
-    settings = Settings(
-        policy=Policy(preset="team", harmless=('a "quoted" one',)),
-        routes={"main": RouteSetting(deployments=("near", "far", "gone"), strategy="local-first", class_="internal")},
-        offline=True,
-    )
-    behind = [Behind(deployment=NEAR, behaviour={"mode": "500"}), Behind(deployment=FAR)]
-    text = configuration(Path("/x"), "http://127.0.0.1:9", settings, ROUTE, behind)
-    assert "secret" not in text.lower()
-    assert "cloud.example" not in text
-    made = tomllib.loads(text)
-    assert made["policy"]["preset"] == "team"
-    assert made["policy"]["harmless"] == ['a "quoted" one']
-    assert made["offline"] is True
-    assert made["routes"]["main"]["deployments"] == ["near", "far"]
-    assert made["routes"]["main"]["class"] == "internal"
-    near, far = made["deployments"]["near"], made["deployments"]["far"]
-    assert (near["place"], far["place"]) == ("device", "cloud")
-    assert near["base_url"] == "http://127.0.0.1:9/v1"
-    assert far["base_url"].startswith("http://127.0.0.1:1/"), "nobody listens there"
-    assert near["capabilities"] == {"tools": True}
-    assert (near["price"], near["context"]) == ({"input": 2.0, "output": 8.0}, 8192)
-    assert msgspec.json.decode(near["headers"]["x-stand-in"]) == {"mode": "500"}
-    msgspec.convert({key: value for key, value in made.items() if key != "log"}, Settings)
-
-
 def test_each_scenario_strikes_its_side() -> None:
     def modes(scenario: Scenario, strategy: str = "local-first") -> list[object]:
         route = msgspec.structs.replace(ROUTE, strategy=strategy)
@@ -181,13 +152,3 @@ def test_half_an_answer_without_an_error_is_wrong() -> None:
     assert wrong(Reply(class_="public", stream=False, status=0))
     assert not wrong(REFUSED)
     assert who([ANSWERED, REFUSED, ANSWERED]) == "near (device), overloaded"
-
-
-def test_replies_are_read_as_a_client_does() -> None:
-    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
-    assert read(200, event + b"data: [DONE]\n\n", stream=True) == ("a", True, "")
-    assert read(200, event, stream=True) == ("a", False, "")
-    assert read(200, b'{"choices":[{"message":{"content":"a"}}]}', stream=False) == ("a", True, "")
-    assert read(200, b'{"choices":[', stream=False) == ("", False, "no_reply")
-    assert read(503, b'{"error":{"code":"overloaded"}}', stream=False) == ("", False, "overloaded")
-    assert read(0, b"", stream=True) == ("", False, "no_reply")
