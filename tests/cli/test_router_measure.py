@@ -69,9 +69,11 @@ def test_certify(cli: Cli, file: str) -> None:
     assert found["bound"] <= 0.1
     assert 0.1 < found["local_share"] < 1
     assert told.json["how"] == "untrained cascade, opinions of alpha, beta"
+    assert told.json["cascade_threshold"][""] == pytest.approx(1 - found["threshold"], abs=1e-8)
     shown = cli("router", "certify", "--labels", file, "--loss", "0.1")
     assert "at most 10.0% lost, with confidence 90% (300 pairs)" in shown.out
     assert "stay near" in shown.out
+    assert "as the cascade.threshold of a route: 0." in shown.out
     half = cli("router", "certify", "--labels", file, "--loss", "0.1", "--prompt-only", "--json").json
     assert half["certificates"][0]["pairs"] == 150
 

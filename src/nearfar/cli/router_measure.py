@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,7 +136,7 @@ def certified(
         )
         for name, rows in sorted(groups.items())
     ]
-    _promised(results, how, json=json, quiet=quiet)
+    _promised(results, how, cascade=how.startswith("untrained"), json=json, quiet=quiet)
     if not all(item.certified for item in results):
         raise typer.Exit(1)
 
@@ -210,9 +211,15 @@ def _cell(value: Interval | None) -> str:
     return "never" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
-def _promised(results: list[Certificate], how: str, *, json: bool, quiet: bool) -> None:
+def _promised(results: list[Certificate], how: str, *, cascade: bool, json: bool, quiet: bool) -> None:
+    # What a route's cascade.threshold takes: rounded down, so that the answers right at the threshold stay near.
+    settings = {
+        item.group: math.floor((1 - item.threshold) * 1e9) / 1e9
+        for item in results
+        if cascade and item.threshold is not None
+    }
     if json:
-        output.json({"how": how, "certificates": results})
+        output.json({"how": how, "certificates": results, **({"cascade_threshold": settings} if cascade else {})})
         return
     for item in results:
         name = f"group {item.group}: " if item.group else ""
@@ -223,6 +230,8 @@ def _promised(results: list[Certificate], how: str, *, json: bool, quiet: bool) 
                 f"{name}at most {item.loss:.1%} lost, with confidence {item.confidence:.0%} ({item.pairs} pairs)"
             )
             output.line(f"  keep near up to a doubt of {item.threshold:.4f}: {item.local_share:.1%} stay near")
+            if item.group in settings:
+                output.line(f"  as the cascade.threshold of a route: {settings[item.group]}")
             output.line(f"  lost on these pairs {item.observed:.2%}, upper bound {item.bound:.2%}")
         else:
             output.line(f"{name}no promise of {item.loss:.1%} with {item.confidence:.0%}: {item.reason}")
