@@ -293,7 +293,8 @@ class Exchange:
         """The upstream ended clean: so does the client's reply. ``cost`` in nano-USD."""
         renderer = self._renderer
         assert renderer is not None
-        await self.flush()
+        if self._restorer is not None:
+            await self.flush()
         data = b""
         if not self.committed:
             held, self._held = self._held, []
