@@ -78,7 +78,7 @@ def doors(tiny_gguf: Path, tiny_embedding_gguf: Path, tmp_path_factory: pytest.T
             + running.far("tools", tools)
         )
         running.configure(folder, config)
-        made = running.command(folder, "keys", "new", "sdk", "--quiet")
+        made = running.command(folder, "keys", "new", "sdk", "--operator", "--quiet")
         assert made.returncode == 0, made.stderr
         base = running.BASE.replace("context = 512", "context = 4096")
         with running.gateway(folder, config, base=base) as gateway:
