@@ -158,7 +158,7 @@ def test_policy_files_are_policies_and_cases_come_out_as_they_say(tmp_path: Path
     for name, body in marked("cases"):
         outcomes = [cases.run(case, medical, scanner()) for case in cases.parse(body.encode(), json=False)]
         assert [item.wrong for item in outcomes] == [[] for _ in outcomes], name
-    assert len(marked("policy")) == 2 * len(LANGUAGES)
+    assert len(marked("policy")) == 3 * len(LANGUAGES)
     assert len(marked("cases")) == len(LANGUAGES)
 
 
