@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nearfar.ledger.audit import Audit
-from nearfar.ledger.audit_records import Attempted, Entry, Opened, Refused, from_line
+from nearfar.ledger.audit_records import Attempted, Entry, Opened, Refused, Replied, from_line
 from nearfar.ledger.segments import listing
 from nearfar.store.ids import Ids
 
@@ -59,6 +59,23 @@ REFUSED = Refused(
 )
 
 
+REPLIED = Replied(
+    request="req-1",
+    attempt="att-1-1",
+    caller="key-1",
+    route="auto",
+    class_="restricted",
+    decision="dec-1",
+    policy="test",
+    policy_version="p1",
+    detectors="d1",
+    deployment="far",
+    place="cloud",
+    action="redact",
+    kinds={"email": 2},
+)
+
+
 def attempt(**more: Any) -> Attempted:
     """An attempt, with some of it another way."""
     return msgspec.structs.replace(ATTEMPT, **more)
@@ -81,7 +98,7 @@ def audit(folder: Path, **more: Any) -> Audit:
     return Audit(folder, Ids(), opened, **{"clock": clock(), **more})
 
 
-def chain(folder: Path, *bodies: Attempted | Refused, close: bool = True, **more: Any) -> str:
+def chain(folder: Path, *bodies: Attempted | Refused | Replied, close: bool = True, **more: Any) -> str:
     """Writes a whole chain; returns its writer."""
     made = audit(folder, **more)
     made.start()

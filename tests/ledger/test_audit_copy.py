@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from tests.ledger.audits import REFUSED, attempt, audit, chain
+from tests.ledger.audits import REFUSED, REPLIED, attempt, audit, chain
 
 from nearfar.ledger.audit_copy import copy
 from nearfar.store.database import connect
@@ -32,6 +32,17 @@ def test_records_are_brought_once(tmp_path: Path, database_url: str) -> None:
         ("attempt", "internal", "cloud", 7, "", "{}"),
         ("closed", "", "", 0, "", "{}"),
     ]
+
+
+def test_what_a_reply_brought_up_is_brought_with_its_deployment(tmp_path: Path) -> None:
+    folder, url = tmp_path / "audit", f"sqlite:///{tmp_path / 'copy.db'}"
+    chain(folder, attempt(), REPLIED)
+    assert copy(folder, url) == 4
+    with closing(connect(url)) as connection:
+        rows = connection.rows(
+            "SELECT attempt, class, deployment, place, host, kinds FROM nearfar_audit WHERE type = 'reply'"
+        )
+    assert rows == [("att-1-1", "restricted", "far", "cloud", "", '{"email":2}')]
 
 
 def test_many_records_are_brought_in_groups(tmp_path: Path) -> None:

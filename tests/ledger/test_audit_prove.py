@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ledger.audits import OPENED, REFUSED, attempt, audit, chain, clock, file
+from tests.ledger.audits import OPENED, REFUSED, REPLIED, attempt, audit, chain, clock, file
 
 from nearfar.core.places import Class, Place, Treatment
 from nearfar.ledger.audit_prove import FAILS, HOLDS, OPEN, Claim, Exported, export, prove
@@ -131,6 +131,14 @@ def test_records_that_were_lost_were_answered_near(tmp_path: Path, stays: Place,
     made.close()
     proof = prove(tmp_path, Claim(class_=Class.RESTRICTED, stays=stays), elsewhere=0)
     assert (proof.answer, proof.missed) == (answer, 3)
+
+
+def test_what_a_reply_brought_up_left_with_nobody(tmp_path: Path) -> None:
+    chain(tmp_path, attempt(**PRIVATE, place="lan"), REPLIED)
+    assert prove(tmp_path, CLAIM).answer == HOLDS
+    found: list[Exported] = []
+    export(tmp_path, found.append, class_=Class.RESTRICTED)
+    assert REPLIED in [each.entry.body for each in found]
 
 
 def test_an_export_has_every_record_or_those_of_a_class(tmp_path: Path) -> None:

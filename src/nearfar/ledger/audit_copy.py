@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nearfar.ledger.audit_prove import Exported, export
-from nearfar.ledger.audit_records import Attempted, Refused
+from nearfar.ledger.audit_records import Attempted, Refused, Replied
 from nearfar.store.connection import Connection, Value
 from nearfar.store.database import Migration, connect, migrate
 
@@ -92,7 +92,8 @@ def _store(connection: Connection, records: list[Exported]) -> None:
 
 def _row(record: Exported) -> list[Value]:
     entry, body = record.entry, record.entry.body
-    asked = body if isinstance(body, Attempted | Refused) else None
+    asked = body if isinstance(body, Attempted | Refused | Replied) else None
+    tried = body if isinstance(body, Attempted | Replied) else None
     sent = body if isinstance(body, Attempted) else None
     return [
         record.writer,
@@ -100,15 +101,15 @@ def _row(record: Exported) -> list[Value]:
         entry.at,
         str(type(body).__struct_config__.tag),
         asked.request if asked else "",
-        sent.attempt if sent else "",
+        tried.attempt if tried else "",
         asked.caller if asked else "",
         asked.route if asked else "",
         asked.class_ if asked else "",
         asked.decision if asked else "",
         asked.policy if asked else "",
         asked.policy_version if asked else "",
-        sent.deployment if sent else "",
-        sent.place if sent else "",
+        tried.deployment if tried else "",
+        tried.place if tried else "",
         sent.host if sent else "",
         sent.treatment if sent else "",
         body.code if isinstance(body, Refused) else "",

@@ -13,7 +13,7 @@ import msgspec
 
 from nearfar.core.places import Class, Place, Treatment
 from nearfar.ledger.audit_read import Anchor, Chain, Report, verify
-from nearfar.ledger.audit_records import Attempted, Entry, Head, Opened, Refused
+from nearfar.ledger.audit_records import Attempted, Entry, Head, Opened, Refused, Replied
 
 HOLDS = "holds"
 FAILS = "fails"
@@ -307,7 +307,7 @@ def export(
         body = entry.body
         if not inside(entry, since, until):
             return
-        if class_ is None or (isinstance(body, Attempted | Refused) and Class.parse(body.class_) >= class_):
+        if class_ is None or (isinstance(body, Attempted | Refused | Replied) and Class.parse(body.class_) >= class_):
             take(Exported(writer=writer, hash=hash_, entry=entry))
 
     return verify(folder, visit=visit)
