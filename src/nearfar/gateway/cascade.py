@@ -85,7 +85,7 @@ class Cascades:
         metrics: Metrics,
         slots: Slots | None = None,
     ) -> None:
-        """``attempts`` runs what is judged, ``straight`` all else."""
+        """``attempts`` runs what is held to be judged, ``straight`` what goes to the client as it comes."""
         self._attempts = attempts
         self._straight = straight
         self._decider = decider
@@ -262,7 +262,7 @@ class Cascades:
             exchange.attempt_id, exchange.deviations = near.attempt_id, [*before, told]
             try:
                 async with self._slot(exchange, found, item, snapshot):
-                    cost = await self._attempts.run(exchange, found, item, snapshot.targets[deployment.name])
+                    cost = await self._straight.run(exchange, found, item, snapshot.targets[deployment.name])
             except NearfarError as error:
                 if exchange.committed:
                     raise
