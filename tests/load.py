@@ -37,13 +37,17 @@ class Cloud:
     def __init__(self, invoices: Path) -> None:
         self.invoices = invoices
         self.url = ""
+        self.killed: list[tuple[int, int]] = []
+        """When it was killed, from and to, in nanoseconds since the epoch."""
         self._child: subprocess.Popen[str]
         self._start(0)
 
     def again(self) -> None:
         """Kill it without a word, and start another one at the same address. What it had not charged is forgotten."""
+        began = time.time_ns()
         self._child.kill()
         self._reap()
+        self.killed.append((began, time.time_ns()))
         self._start(int(self.url.rpartition(":")[2]))
 
     def stop(self) -> None:
@@ -216,8 +220,11 @@ def accounted(clients: Clients, entries: list[Entry], *, never: Collection[str])
     assert not missing, f"{len(missing)} of {len(clients.named)} are not accounted for: {list(missing.items())[:5]}"
 
 
-def reconcile(entries: list[Entry], invoices: Path) -> None:
-    """Every charge has one attempt; what ended with a count costs the same, what did not stands at its bound."""
+def reconcile(entries: list[Entry], invoices: Path, killed: Sequence[tuple[int, int]] = ()) -> None:
+    """Every charge has one attempt; what ended with a count costs the same, what did not stands at its bound.
+
+    ``killed``: when the stand-in died, and with it invoices that it was about to write.
+    """
     charged = read_invoices(invoices) if invoices.exists() else []
     by_attempt: dict[str, Invoice] = {}
     for invoice in charged:
@@ -229,7 +236,14 @@ def reconcile(entries: list[Entry], invoices: Path) -> None:
     assert not missing, f"charged, but not in the ledger: {[by_attempt[name] for name in sorted(missing)][:5]}"
     assert not [entry for entry in entries if entry.outcome == "open"]
     for attempt, entry in far.items():
-        compare(entry, by_attempt.get(attempt))
+        if attempt in by_attempt or not _lost(entry, killed):
+            compare(entry, by_attempt.get(attempt))
+
+
+def _lost(entry: Entry, killed: Sequence[tuple[int, int]]) -> bool:
+    """Whether the stand-in died while it worked on it, or in the second in which it would have charged for it."""
+    ended = (entry.ended or entry.begun) + 1_000_000_000
+    return any(entry.begun <= to and ended >= began for began, to in killed)
 
 
 def compare(entry: Entry, invoice: Invoice | None) -> None:
@@ -272,7 +286,7 @@ def threads(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def settle(gateway: Gateway, cloud: str, invoices: Path) -> list[Entry]:
+def settle(gateway: Gateway, cloud: str, invoices: Path, killed: Sequence[tuple[int, int]] = ()) -> list[Entry]:
     """All entries once everything has ended and is in the database, compared with the invoices line by line."""
 
     def quiet() -> bool:
@@ -288,5 +302,5 @@ def settle(gateway: Gateway, cloud: str, invoices: Path) -> list[Entry]:
     except AssertionError:  # the comparison below says better what is missing; this says why
         print(f"ledger: {gateway.ask('/readyz').body!r} {gateway.words()[-2000:]}")
     entries = gateway.entries()
-    reconcile(entries, invoices)
+    reconcile(entries, invoices, killed)
     return entries

@@ -124,7 +124,7 @@ def test_chaos(tmp_path: Path, tiny_gguf: Path) -> None:
             assert parent.is_running()
             eventually(lambda: gateway.chat("far").status == 200)
             eventually(lambda: gateway.chat("near", max_tokens=2).status == 200)
-            entries = load.settle(gateway, cloud.url, cloud.invoices)
+            entries = load.settle(gateway, cloud.url, cloud.invoices, cloud.killed)
             load.accounted(clients, entries, never=NEVER_ASKED)
             eventually(lambda: all(not row["in_flight"] for row in gateway.ask("/nearfar/v1/ps").json["models"]))
     print(

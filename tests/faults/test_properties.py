@@ -199,7 +199,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert not above, "an attempt that its class forbids"
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(example=asked())
 def test_whatever_fails_it_stays_where_it_may_and_ends_honestly(stage: Stage, example: Asked) -> None:
     stage.run(stage.ask(example))
