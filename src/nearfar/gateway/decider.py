@@ -22,7 +22,8 @@ from nearfar.gateway.limits import Limits
 from nearfar.gateway.load import Loads
 from nearfar.policy import strategies
 from nearfar.policy.classify import Seen, verdict
-from nearfar.policy.decide import OUTPUT_RESERVE, Sifted, decide, rank, sift
+from nearfar.policy.decide import Sifted, decide, rank, sift
+from nearfar.policy.decide_steps import OUTPUT_RESERVE
 from nearfar.policy.rules import MEDIA, Rules, classify
 from nearfar.policy.strategies import Outlook
 
