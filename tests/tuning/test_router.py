@@ -76,3 +76,12 @@ def test_many_labels_are_solved_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     easy = router.score(learned, "What about the cat dog bird fish, number 3 of 4?")
     hard = router.score(learned, "What about the matrix lemma proof tensor, number 3 of 4?")
     assert hard.gap > easy.gap + 0.05
+
+
+def test_few_labels_do_not_flatten_what_is_known() -> None:
+    """By chance the doubtful third did better than the middle one: steps alone would make them equal."""
+    base = router._base(np.repeat([0.1, 0.5, 0.9], 20), np.repeat([0.0, 0.5, 0.4], 20))
+    low, middle, high = base([0.1, 0.5, 0.9])
+    assert low < middle < high
+    flat = router._base(np.repeat([0.1, 0.9], 20), np.repeat([0.5, 0.0], 20))
+    assert float(flat([0.9])[0]) == pytest.approx(float(flat([0.1])[0]))

@@ -40,6 +40,8 @@ _NEAREST = 10
 """Remembered prompts whose mean likeness says whether a prompt is novel."""
 _NOVEL = 0.05
 """Share of its own prompts that a router calls novel."""
+_STEPS_FROM = 400
+"""Labels at which steps and line count alike."""
 _SHARES = (0.6, 0.25, 0.15)
 """Weights of kernel, neighbours and ridge where there are embeddings."""
 
@@ -175,7 +177,7 @@ def fit(
     answers = None
     if judged is not None:
         doubt = 1 - np.array([item.confidence for item in judged])
-        base = isotonic.fit(doubt, wanted.astype(float))
+        base = _base(doubt, wanted.astype(float))
         seen = np.asarray([numbers(item) for item in judged], np.float32)
         both = _answer_kernel(seen, seen) * (1 + kernel)
         left = wanted - base(doubt).astype(np.float32)
@@ -192,6 +194,16 @@ def fit(
         embedded=None if vectors is None else _embedded(vectors, wanted),
         answers=answers,
     )
+
+
+def _base(doubt: Array, gap: Array) -> Steps:
+    """Untrained doubt → expected gap: steps, and where labels are few rather a line, which no chance flattens."""
+    steps = isotonic.fit(doubt, gap)
+    around = doubt - doubt.mean()
+    slope = max(0.0, float(around @ (gap - gap.mean())) / max(float(around @ around), 1e-12))
+    line = gap.mean() + slope * (steps.at - doubt.mean())
+    share = len(gap) / (len(gap) + _STEPS_FROM)
+    return Steps(at=steps.at, values=share * steps.values + (1 - share) * line)
 
 
 def _embedded(rows: Floats, gap: Floats) -> Embedded:
