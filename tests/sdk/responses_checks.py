@@ -272,7 +272,8 @@ def check_refusals(client: openai.OpenAI, other: openai.OpenAI) -> None:
         refused(openai.BadRequestError, lambda: create(model=MODEL, input="x", background=True)).param == "background"
     )
     mcp: Any = [{"type": "mcp", "server_label": "x", "server_url": "https://example.com"}]
-    assert refused(openai.BadRequestError, lambda: create(model=MODEL, input="x", tools=mcp)).param == "tools[0].type"
+    elsewhere = refused(openai.PermissionDeniedError, lambda: create(model=MODEL, input="x", tools=mcp))
+    assert (elsewhere.code, elsewhere.param) == ("elsewhere_denied", "tools[0].type")
     assert refused(openai.NotFoundError, lambda: create(model="tinny", input="x")).code == "model_not_found"
     assert refused(openai.BadRequestError, lambda: create(model=MODEL, input="x", previous_response_id="resp_no")).code
 
