@@ -25,7 +25,7 @@ from tests.faults.speakers import SPEAKERS
 from tests.faults.test_matrix import balance
 
 from nearfar.core.places import Place
-from nearfar.core.routing import Cascade, Route
+from nearfar.core.routing import Branch, Cascade, Route
 from nearfar.gateway.fleet import Snapshot
 from nearfar.standin.behaviour import Behaviour
 from nearfar.standin.server import StandIn
@@ -62,6 +62,7 @@ class Asked(NamedTuple):
     answers: str
     buffers: bool
     max_cost: int | None
+    shadowed: bool
     class_: str
     speaker: str
     stream: bool
@@ -124,7 +125,8 @@ capabilities = {{ logprobs = true }}
 """
             for place, stand_in in self.stand_ins.items()
         ]
-        return "".join(lines) + running.route("any", "device", "cloud", strategy="cascade")
+        shadow = 'shadow = { deployment = "cloud", share = 1.0 }\n[shadow]\ndaily_usd = 1000.0\n'
+        return "".join(lines) + running.route("any", "device", "cloud", strategy="cascade", more=shadow)
 
     def _totals(self) -> dict[str, int]:
         return {place: stand_in.record.report().totals.requests for place, stand_in in self.stand_ins.items()}
@@ -137,7 +139,8 @@ capabilities = {{ logprobs = true }}
         cascade = Cascade(
             opinions=asked.opinions, answers=asked.answers, buffers=asked.buffers, max_cost=asked.max_cost
         )
-        route = Route(name=name, strategy="cascade", deployments=asked.routed, cascade=cascade)
+        branch = Branch(deployment="cloud", share=1.0) if asked.shadowed else None
+        route = Route(name=name, strategy="cascade", deployments=asked.routed, cascade=cascade, branch=branch)
         made.gateway.fleet.adopt(Snapshot(known.targets, {name: route}, known.unusable))
         for place, plays in asked.plays.items():
             made.gateway.health.forget(place)
@@ -146,6 +149,9 @@ capabilities = {{ logprobs = true }}
         before = self._totals()
         speaker = SPEAKERS[asked.speaker]
         got = await made.ask(speaker, name, stream=asked.stream, headers=(("x-nearfar-class", asked.class_),))
+        shadows = made.gateway._shadows
+        assert shadows is not None
+        await asyncio.gather(*shadows._tasks)
         after = self._totals()
 
         furthest = PLACES[self.policy[asked.class_]]
@@ -183,6 +189,7 @@ def asked() -> st.SearchStrategy[Asked]:
         answers=st.sampled_from(["text", "number", "json", "choice"]),
         buffers=st.sampled_from([True, True, False]),
         max_cost=st.sampled_from([None, 0, 10_000_000, 50_000_000]),
+        shadowed=st.booleans(),
         class_=st.sampled_from(["public", "internal", "confidential", "restricted"]),
         speaker=st.sampled_from(["openai.chat", "anthropic.messages"]),
         stream=st.booleans(),
@@ -200,7 +207,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         above = [entry for entry in entries if PLACES[entry.place] > PLACES[POLICIES[request.param][entry.class_]]]
         assert not above, "an attempt that its class forbids"
         by_name = {entry.attempt: entry for entry in entries}
-        further = [entry for entry in entries if entry.purpose in {"opinion", "escalate"}]
+        further = [entry for entry in entries if entry.purpose in {"opinion", "escalate", "shadow"}]
         assert further, "the examples were of no use"
         assert all(by_name[entry.parent].request == entry.request for entry in further)
 
