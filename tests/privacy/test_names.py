@@ -39,6 +39,10 @@ def found(text: str) -> list[str]:
         ("Patient: Wang Xiao-Ming", ["Wang Xiao-Ming"]),
         ("spoke to Lin Yi-Chun today", ["Lin Yi-Chun"]),
         ("said Janka M. Szabo", ["Janka M. Szabo"]),
+        ("Teresa's address is in the file", ["Teresa"]),
+        ("she said Russell knew", ["Russell"]),
+        ("Bryan: You saved my life!", ["Bryan"]),
+        ("Ubul Csonka lives at 12 Main Road", ["Ubul Csonka"]),
     ],
 )
 def test_what_is_a_name(text: str, names: list[str]) -> None:
@@ -60,6 +64,10 @@ def test_what_is_a_name(text: str, names: list[str]) -> None:
         "See the Table of Contents",
         "Visual Studio Code",
         "GET /v1/models HTTP",
+        "Victoria has hills",
+        "a Jordan river",
+        "Docs: see below",
+        "the Mark operator",
         "",
     ],
 )

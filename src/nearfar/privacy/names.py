@@ -18,6 +18,9 @@ from nearfar.privacy.findings import Finding
 from nearfar.privacy.normal import Normal
 
 KIND = "person"
+_SIGNS = " .,:;=?!\"'\u2019()[]{}<>*-"
+_AT_HOME = re.compile(" (?:lives|lived) (?:at|in) | was born (?:in|on) | is married to ")
+"""What only persons do: two words with capitals before it are a name, listed or not."""
 LABELLED, TITLED, LISTED, FREE = 0.85, 0.8, 0.65, 0.55
 """How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place."""
 _LABEL_REACH = 14
@@ -49,6 +52,9 @@ class _English(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     surnames: str
     romanised: str
     words: str
+    does: str
+    owns: str
+    told: str
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,15 +206,24 @@ class _EnglishNames:
         more = f"(?:,? (?:[{_CAPITAL}]\\.|{_WORD}|{particle})){{0,4}}"
         self._run = re.compile(f"(?<![{_LETTER}0-9_@./-]){_WORD}{more}(?![{_LETTER}0-9_@])")
         self._titles = frozenset(title.lower() for title in data.titles.split())
-        self._labels, self._fields = (
-            frozenset(each.strip() for each in some.split("|") if each.strip()) for some in (data.labels, data.fields)
+        self._labels, self._fields = (frozenset(_phrases(some)) for some in (data.labels, data.fields))
+
+        does, owns = (_either(_phrases(some)) for some in (data.does, data.owns))
+        self._acts = re.compile(f"(?:['\u2019]s)? (?:{does})(?![{_LETTER}])|['\u2019]s (?:{owns})(?![{_LETTER}])")
+        self._leads = frozenset(
+            [*self._titles, *(each.split()[-1].strip(_SIGNS) for each in (*self._labels, *self._fields))]
         )
+        self._told = tuple(f"{each} " for each in _phrases(data.told))
 
     def find(self, text: str) -> list[tuple[int, int, float]]:
         """(start, end, score) of each name."""
         found = []
         for run in self._run.finditer(text):
-            name = self._name(text, run.start(), run[0])
+            words = run[0]
+            alone = words[:-2] if words.endswith(("'s", "\u2019s")) else words
+            if " " not in words and alone not in self._given and not self._led(text, run.start()):
+                continue
+            name = self._name(text, run.start(), words)
             if name is not None:
                 found.append(name)
         return found
@@ -226,6 +241,9 @@ class _EnglishNames:
         if not words:
             return None
         start, end = at + words[0][0], at + words[-1][0] + len(words[-1][1])
+        if words[-1][1].endswith(("'s", "\u2019s")):
+            end -= 2
+            words[-1] = (words[-1][0], words[-1][1][:-2])
         plain = [word.strip(".'\u2019") for _, word in words]
         if any(word in self._words for word in plain):
             return None
@@ -236,11 +254,15 @@ class _EnglishNames:
         shouted = all(word.isupper() for word in plain if len(word) > 1)
         if len(words) <= 3 and not shouted and self._labelled(before):
             return start, end, LABELLED - 0.1 * (len(words) == 1)
-        if len(words) < 2 or len(words) > 4:
+        if len(words) == 1:
+            return (start, end, FREE) if plain[0] in self._given and self._acting(text, end, before) else None
+        if len(words) > 4:
             return None
         first, last = plain[0] in self._given, plain[-1] in self._surnames
         if first or last:
             return start, end, LISTED if first and last else FREE
+        if _AT_HOME.match(text, end) and len(words) <= 3 and not shouted:
+            return start, end, FREE
         if any(len(word) == 1 for word in plain[1:-1]):
             return start, end, LISTED  # an initial between two: Janka M. Szabo
         if all(len(word) > 1 for word in plain) and any(char > "\x7f" for word in plain for char in word):
@@ -248,6 +270,17 @@ class _EnglishNames:
         if any("-" in word for word in plain) and not self._romanised.isdisjoint({plain[0], plain[-1]}):
             return start, end, LISTED
         return None
+
+    def _led(self, text: str, at: int) -> bool:
+        """Whether the word before, whatever signs stand between, may end a label or be a title: a quick first look."""
+        before = text[max(0, at - 32) : at].split()
+        return bool(before) and before[-1].lower().strip(_SIGNS) in self._leads
+
+    def _acting(self, text: str, end: int, before: str) -> bool:
+        """Whether a given name alone stands where persons do: it speaks in a play, does, owns or is told something."""
+        if text.startswith(": ", end) and (not before or before[-1] in '\n"'):
+            return True
+        return self._acts.match(text, end) is not None or before.endswith(self._told)
 
     def _after_title(self, before: str) -> bool:
         """Whether a title is the last word before a name: "Mr. ", "dr "; a small "ms" or "miss" is mostly none."""
@@ -267,6 +300,10 @@ class _EnglishNames:
             known = plain.rstrip(":?").rstrip(" \"'")
             return any(words in self._fields or words in self._labels for words in _last_words(known, 3))
         return any(words in self._labels for words in _last_words(plain, 3))
+
+
+def _phrases(text: str) -> list[str]:
+    return [each.strip() for each in text.split("|") if each.strip()]
 
 
 def _last_words(text: str, count: int) -> list[str]:
