@@ -163,3 +163,30 @@ def test_what_a_policy_names_goes_to_its_provider_alone(
     assert seen, "it is allowed, so it is tried"
     assert len({item.path.startswith("/second") for item in seen}) == 1, "no failover to one that holds nothing"
     assert all(MARK in item.body for item in seen)
+
+
+SEARCHING = {"tools": [{"type": "web_search", "filters": {"allowed_domains": [MARK]}}]}
+"""As Codex offers it with every request: the model may search, and can do without."""
+
+
+@pytest.mark.parametrize(
+    ("policy", "class_", "travels"),
+    [
+        ("", "internal", False),
+        ("[elsewhere]\nallow = ['file_id']\n", "internal", False),
+        ("[elsewhere]\nallow = ['web_search@openai']\n", "internal", True),
+        ("[elsewhere]\nallow = ['*']\n", "internal", True),
+        ("[elsewhere]\nallow = ['*']\n[classes.confidential]\nclear = 'lan'\n", "confidential", False),
+    ],
+)
+def test_a_search_that_is_merely_offered_is_left_out_or_goes_along(
+    tmp_path: Path, stand_in: stand_in.Running, policy: str, class_: str, travels: bool
+) -> None:
+    stand_in.behave("500")
+    headers = {"x-nearfar-class": class_}
+    reply, seen = scene(tmp_path, stand_in, RESPONSES, ask(RESPONSES, SEARCHING), policy, headers)
+    assert reply.headers.get("x-nearfar-error") != "elsewhere_denied"
+    assert any(MARK in item.body for item in seen) is travels
+    if class_ == "internal":
+        assert seen, "it is asked either way"
+        assert not any(MARK in item.body for item in seen if not item.path.endswith("/responses"))

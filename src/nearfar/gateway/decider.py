@@ -222,9 +222,9 @@ class Decider:
         near = any(item is not None and item.deployment.place.near for item in members)
         return Treatment.REWRITTEN if near else Treatment.MASKED
 
-    def granted(self, request: Request, decision: Decision) -> frozenset[str]:
+    def granted(self, request: Request, decision: Decision, snapshot: Snapshot) -> frozenset[str]:
         """Those tools of the provider that ``request`` wishes for and may come with."""
-        return references.granted(self._rules, request, decision)
+        return references.granted(self._rules, request, decision, snapshot)
 
     def outlook(self, route: Route) -> Decision:
         """The decision over a question that asks for nothing: what stands behind the route for everybody."""

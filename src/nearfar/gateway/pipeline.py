@@ -131,7 +131,7 @@ class Pipeline:
             if self._observer is not None:
                 await self._observer.note(exchange, route, said, decision)
             if request.wishes:
-                request.granted = self._decider.granted(request, decision)
+                request.granted = self._decider.granted(request, decision, snapshot)
             if self._lives is not None:
                 self._lives.warm(route, decision, snapshot)
             if decision.shadow is not None and self._shadows is not None:

@@ -30,13 +30,15 @@ def _marked(candidate: Candidate, request: Request, snapshot: Snapshot) -> Candi
     return msgspec.structs.replace(candidate, foreign=not target.speaks(request.wire))
 
 
-def granted(rules: Rules, request: Request, decision: Decision) -> frozenset[str]:
+def granted(rules: Rules, request: Request, decision: Decision, snapshot: Snapshot) -> frozenset[str]:
     """Those tools of the provider that ``request`` merely wishes for and that the policy names wherever it may go.
 
-    They send words on to whoever they like: only what may go anywhere in clear may come with one.
+    They send words on to whoever they like: only what may go anywhere in clear may come with one. Where a deployment
+    speaks another dialect they are left out in any case.
     """
     if rules.offline or rules.limits(decision.class_, request.purpose, request.operation).clear < Place.CLOUD:
         return frozenset()
-    providers = {ranked.candidate.deployment.provider for ranked in decision.ranked}
+    tried = (ranked.candidate.deployment for ranked in decision.ranked)
+    providers = {item.provider for item in tried if snapshot.targets[item.name].speaks(request.wire)}
     unnamed = {name for provider in providers for name in rules.unnamed(request.wishes, provider)}
     return request.wishes - unnamed
