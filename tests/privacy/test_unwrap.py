@@ -92,3 +92,11 @@ def test_json_says_what_it_holds(text: str) -> None:
     ways, _ = readings(json.dumps(text))
     plain, _ = readings(f'"{text}"')
     assert plain[0].normal.text in {way.normal.text for way in ways} or "\\" in text or "%" in text or "&" in text
+
+
+@pytest.mark.parametrize("value", ["A123456789", "0912345678", "0912-345-678"])
+def test_base64_of_ten_bytes_is_read(value: str) -> None:
+    """Shorter ones are not looked into: twelve characters of that alphabet are any word."""
+    blob = base64.b64encode(value.encode()).decode()
+    ways, _ = readings(f"id={blob}, and more")
+    assert [way.original(0, len(value)) for way in ways if way.normal.text == value] == [(3, 3 + len(blob))]

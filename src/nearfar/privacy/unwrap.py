@@ -37,7 +37,8 @@ _SINGLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _NEXT_IS_DIGIT = re.compile(r"(?:\\[ux]|%)[0-9a-fA-F]{2,4}[0-9]")
 """An escape that could also be two things: 3%0912345678 is a percentage with a number after it."""
 _TAGS = re.compile("[\U000e0020-\U000e007e]{3,}")
-_BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+={0,2}")
+_BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,}+={0,2}|[A-Za-z0-9+/_-]{14,15}={1,2})")
+"""Ten bytes are enough: with its padding, base64 of a phone number has 16 characters."""
 _HEX = re.compile("(?:0x)?((?:[0-9a-fA-F]{2}){8,})")
 
 
