@@ -191,7 +191,7 @@ def asked() -> st.SearchStrategy[Asked]:
         max_cost=st.sampled_from([None, 0, 10_000_000, 50_000_000]),
         shadowed=st.booleans(),
         class_=st.sampled_from(["public", "internal", "confidential", "restricted"]),
-        speaker=st.sampled_from(["openai.chat", "anthropic.messages"]),
+        speaker=st.sampled_from(sorted(SPEAKERS)),
         stream=st.booleans(),
     )
 

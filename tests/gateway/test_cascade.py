@@ -158,7 +158,8 @@ def test_a_bad_one_is_escalated(tmp_path: Path, streams: bool) -> None:
             assert steps(made) == [("near", "serve", "ok"), ("far", "escalate", "ok")]
             first, second = made.entries()
             assert (second.parent, second.cost, first.request) == (first.attempt, COST, second.request)
-            assert made.counted("nearfar_deviations_total")
+            assert 'kind="cascade"' in made.counted("nearfar_deviations_total")[0]
+            assert 'target="far"' in made.counted("nearfar_route_decisions_total")[0]
 
     run(scenario())
 

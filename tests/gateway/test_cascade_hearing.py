@@ -73,6 +73,10 @@ def test_calls(pieces: list[str], well: bool) -> None:
     assert heard(*(ToolCallDelta(call=0, arguments=piece) for piece in pieces))[0].calls is well
 
 
+def test_the_older_form_of_calls() -> None:
+    assert heard(Finish("function_call"))[0].calls is True
+
+
 def test_what_is_too_long_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade_hearing, "MOST", 10)
     hearing = Hearing()

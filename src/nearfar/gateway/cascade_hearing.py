@@ -83,6 +83,8 @@ class Hearing:
     @property
     def calls(self) -> bool | None:
         """Whether the tools that it calls get arguments that can be read; None where it calls none."""
+        if self._finish == "function_call":
+            return True  # the older form, which has no events: whoever speaks it reads it
         return all(map(_is_object, self._calls.values())) if self._calls else None
 
     def answer(self) -> Answer:

@@ -217,7 +217,9 @@ class Pipeline:
                     # Told once another try follows: what failed last was followed by nobody.
                     self._follow(exchange, deployment.name, ranked.candidate.deployment.name, error.code)
             else:
-                self._metrics.decision(deployment.name, decision.strategy)
+                # Who was asked first need not be who answered: a hedge or an escalation may have.
+                answered = exchange.ranked or ranked
+                self._metrics.decision(answered.candidate.deployment.name, decision.strategy)
                 return cost
         assert turns is not None
         raise _last(turns.errors)
