@@ -243,3 +243,19 @@ def test_tickets_are_counted_where_they_wait() -> None:
     load.line.busy = 1
     load.line.waiting.append(Ticket((load,), tokens=1, limit=1, since=0.0))
     assert office.loads.expected(Candidate(deployment=known), 1, 1).queued == 1
+
+
+def test_what_was_predicted_badly_is_not_believed_to_be_fast() -> None:
+    office = Office()
+    steady, moody = deployment("steady"), deployment("moody")
+    for number in range(40):
+        office.attempt(steady, 100, 10, 0.4, 0.6)
+        office.attempt(moody, 100, 10, 0.2 if number % 2 else 0.6, 0.8)
+    paces = [office.pace(known) for known in (steady, moody)]
+    assert paces[0].error is not None
+    assert paces[1].error is not None
+    assert paces[0].error < 0.05 < 0.3 < paces[1].error
+    candidates = [Candidate(deployment=known) for known in (steady, moody)]
+    told = office.loads.outlooks(candidates, tokens=100, limit=None, stream=True)
+    assert told["moody"].seconds > told["steady"].seconds * 1.2
+    assert office.loads.expected(candidates[1], 100, None).first < told["moody"].seconds

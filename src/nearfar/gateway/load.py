@@ -270,8 +270,10 @@ class Loads:
                     queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
                     seconds += queue.mean
                     wait += queue.sure
-            # As ``pace.begin``, written out: this is done for each candidate of each request.
-            seconds += (pace.first + pace.prefill * tokens) * pace.crowded[others if others < CROWDS else CROWDS - 1]
+            # As ``pace.begin``, written out: this is done for each candidate of each request. What was predicted badly
+            # lately is not believed to be fast.
+            begin = (pace.first + pace.prefill * tokens) * pace.crowded[others if others < CROWDS else CROWDS - 1]
+            seconds += begin if pace.error is None else begin * (1 + min(pace.error, 1.0))
             if not stream:
                 seconds += pace.token(others) * pace.answers.mean(limit)
             price = UNKNOWN
