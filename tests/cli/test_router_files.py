@@ -22,6 +22,7 @@ def test_names() -> None:
 def test_answers_are_there_or_not() -> None:
     assert answered(made.labels(4, answers=True))
     assert not answered(made.labels(4))
+    assert answered([*made.labels(4, answers=True), *made.labels(1, seed=1)])
 
 
 def test_what_a_router_was_fitted_on_is_left_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

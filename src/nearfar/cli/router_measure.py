@@ -148,7 +148,7 @@ def judge(found: list[Label], wanted: list[str], learned: list[str] | None) -> t
     from nearfar.tuning.answers import chosen
 
     if not answered(found):
-        raise UsageError("Some lines have no local.answer.", hint="The cascade judges answers; `eval` needs none.")
+        raise UsageError("Most lines have no local.answer.", hint="The cascade judges answers; `eval` needs none.")
     if learned is not None and wanted and wanted != learned:
         raise UsageError(f"The router learned with opinions of {', '.join(learned) or 'nobody'}, in this order.")
     models = learned if learned is not None else chosen(found, wanted)
