@@ -254,7 +254,8 @@ def test_what_was_predicted_badly_is_not_believed_to_be_fast() -> None:
     paces = [office.pace(known) for known in (steady, moody)]
     assert paces[0].error is not None
     assert paces[1].error is not None
-    assert paces[0].error < 0.05 < 0.3 < paces[1].error
+    assert paces[0].error < 0.05
+    assert paces[1].error > 0.3
     candidates = [Candidate(deployment=known) for known in (steady, moody)]
     told = office.loads.outlooks(candidates, tokens=100, limit=None, stream=True)
     assert told["moody"].seconds > told["steady"].seconds * 1.2
