@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from tests import postgres, quiet, running
 from tests import stand_in as stand_ins
 
 quiet.refuse_the_network()
+# How long an example takes says something of the machine only; the first one of a test also pays for what is loaded.
+settings.register_profile("nearfar", deadline=None)
+settings.load_profile("nearfar")
 
 
 @pytest.fixture(scope="session")
