@@ -178,6 +178,10 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "DetectorSetting": "在規則與內建姓名之外，由你選擇的偵測器，用你裝好的函式庫與模型在這裡執行。"
         "什麼都不下載；只要它出任何問題，請求就留在近處或被拒絕。",
         "PriceSetting": "每百萬詞元的美元價格。",
+        "BranchSetting": "路由的一個部署，分得一部分流量。",
+        "CascadeSetting": "策略 `cascade` 如何評判近端答案，以及另外問誰。",
+        "Queue": "同時只能回答固定數量請求的部署（`slots`）前面的佇列。",
+        "Shadow": "暗中另外詢問的上限，用戶端看不到（`routes.NAME.shadow`）。",
         "RouteSetting": "用戶端在 `model` 裡寫的名稱。",
     }
 )
