@@ -121,24 +121,24 @@ def _answer_kernel(one: Floats, other: Floats) -> Floats:
     return found
 
 
-def _solved(kernel: Floats, wanted: Floats, ridge: float) -> Floats:
-    """Weights of the remembered prompts; in parts where there are many."""
-    count = len(wanted)
-    parts = max(1, -(-count // CHUNK))
+def _parts(count: int) -> list[NDArray[np.intp]]:
+    """Which labels are solved together."""
     order = np.random.default_rng(0).permutation(count)
-    alpha = np.zeros(count, np.float32)
-    for part in np.array_split(order, parts):
-        square = kernel[np.ix_(part, part)]
-        square[np.diag_indices_from(square)] += np.float32(ridge)
-        alpha[part] = np.linalg.solve(square, wanted[part]) / parts
-    return alpha
+    return np.array_split(order, max(1, -(-count // CHUNK)))
 
 
-def _lonely(index: words.Words, embeddings: Floats | None, alike: Floats) -> float:
+def _solved(kernel: Floats, wanted: Floats, ridge: float) -> Floats:
+    """Weights of the remembered prompts."""
+    square = kernel.copy()
+    square[np.diag_indices_from(square)] += np.float32(ridge)
+    found: Floats = np.linalg.solve(square, wanted)
+    return found
+
+
+def _lonely(table: Floats) -> float:
     """The likeness below which the most unlike of the remembered prompts lie, each without itself."""
-    table = alike.copy() if embeddings is None else embeddings @ embeddings.T
     np.fill_diagonal(table, -np.inf)
-    nearest = min(_NEAREST, index.count - 1)
+    nearest = min(_NEAREST, len(table) - 1)
     top = np.partition(table, -nearest, axis=1)[:, -nearest:]
     return float(np.quantile(top.mean(1), _NOVEL))
 
@@ -167,33 +167,43 @@ def fit(
     rows = [structure.described(text) for text in prompts]
     scale = structure.scale(rows)
     ranks = scale.ranks(rows)
-    alike = words.gram(index)
     lengths = squares(ranks)
-    kernel = _prompt_kernel(alike, ranks, ranks, lengths)
     mean = float(wanted.mean())
     vectors = None if embeddings is None else _unit(np.asarray(embeddings, np.float32))
-    lonely = _lonely(index, vectors, alike)
-    del alike
-    answers = None
-    if judged is not None:
-        doubt = 1 - np.array([item.confidence for item in judged])
-        base = _base(doubt, wanted.astype(float))
-        seen = np.asarray([numbers(item) for item in judged], np.float32)
-        both = _answer_kernel(seen, seen) * (1 + kernel)
-        left = wanted - base(doubt).astype(np.float32)
-        answers = Answers(models=list(models), signals=seen, alpha=_solved(both, left, _ANSWER_RIDGE), base=base)
-        del both
+    alpha, after = np.zeros(len(wanted), np.float32), np.zeros(len(wanted), np.float32)
+    base, seen, left = _untrained(judged, wanted)
+    lonely = []
+    parts = _parts(len(wanted))
+    for part in parts:
+        alike = words.gram(index, part)
+        kernel = _prompt_kernel(alike, ranks[part], ranks[part], lengths[part])
+        alpha[part] = _solved(kernel, wanted[part] - np.float32(mean), _RIDGE) / len(parts)
+        lonely.append(_lonely(alike if vectors is None else vectors[part] @ vectors[part].T))
+        if base is not None:
+            kernel = _answer_kernel(seen[part], seen[part]) * (1 + kernel)
+            after[part] = _solved(kernel, left[part], _ANSWER_RIDGE) / len(parts)
+    answers = None if base is None else Answers(models=list(models), signals=seen, alpha=after, base=base)
     return Router(
         index=index,
         scale=scale,
         ranks=ranks,
         squares=lengths,
-        alpha=_solved(kernel, wanted - np.float32(mean), _RIDGE),
+        alpha=alpha,
         mean=mean,
-        lonely=lonely,
+        lonely=sum(lonely) / len(lonely),
         embedded=None if vectors is None else _embedded(vectors, wanted),
         answers=answers,
     )
+
+
+def _untrained(judged: Sequence[Seen] | None, gap: Floats) -> tuple[Steps | None, Floats, Floats]:
+    """What the untrained confidence says of the gap, the numbers of the answers, and the gap that is left."""
+    if judged is None:
+        return None, gap, gap
+    doubt = 1 - np.array([item.confidence for item in judged])
+    base = _base(doubt, gap.astype(float))
+    seen = np.asarray([numbers(item) for item in judged], np.float32)
+    return base, seen, (gap - base(doubt)).astype(np.float32)
 
 
 def _base(doubt: Array, gap: Array) -> Steps:

@@ -118,14 +118,15 @@ def remember(texts: Sequence[str]) -> Words:
     )
 
 
-def gram(index: Words) -> Floats:
-    """Cosines between all remembered prompts."""
-    table = np.zeros((index.count, index.count), np.float32)
+def gram(index: Words, part: NDArray[np.intp] | None = None) -> Floats:
+    """Cosines between all remembered prompts, or between some of them."""
+    chosen = np.arange(index.count) if part is None else part
+    table = np.zeros((len(chosen), len(chosen)), np.float32)
     positions = np.repeat(np.arange(len(index.buckets)), np.diff(index.begins))
     order = np.argsort(index.rows, kind="stable")
     ends = np.cumsum(np.bincount(index.rows, minlength=index.count))
-    for row in range(index.count):
+    for at, row in enumerate(chosen.tolist()):
         mine = order[(ends[row - 1] if row else 0) : ends[row]]
         if len(mine):
-            table[row] = _gathered(index, positions[mine], index.weights[mine])
+            table[at] = _gathered(index, positions[mine], index.weights[mine])[chosen]
     return table
