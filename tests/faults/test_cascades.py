@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 import pytest
 import uvloop
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests import running
 from tests.faults.rig import DEADLINES, Rig, rig
@@ -31,10 +31,10 @@ from nearfar.standin.behaviour import Behaviour
 from nearfar.standin.server import StandIn
 
 T = TypeVar("T")
-PLACES = {"device": Place.DEVICE, "lan": Place.LAN, "cloud": Place.CLOUD}
+PLACES = {"device": Place.DEVICE, "lan": Place.LAN, "private-cloud": Place.PRIVATE_CLOUD, "cloud": Place.CLOUD}
 POLICIES = {
     "open": {"public": "cloud", "internal": "cloud", "confidential": "cloud", "restricted": "cloud"},
-    "steps": {"public": "cloud", "internal": "cloud", "confidential": "lan", "restricted": "device"},
+    "steps": {"public": "cloud", "internal": "cloud", "confidential": "private-cloud", "restricted": "device"},
 }
 ANSWERS = ("The answer is 42.", "42", "I say 41.", "I'm sorry, I cannot help with that.", "2 + 2 = 5, so 5", "", "{")
 MODES = (*("ok",) * 14, "500", "429", "reset", "cut", "empty", "invalid-json")
@@ -184,7 +184,15 @@ def asked() -> st.SearchStrategy[Asked]:
     return st.builds(
         Asked,
         plays=st.fixed_dictionaries(dict.fromkeys(PLACES, plays)),
-        routed=st.sampled_from([("device", "cloud"), ("device", "lan", "cloud"), ("cloud", "lan"), ("device",)]),
+        routed=st.sampled_from(
+            [
+                ("device", "cloud"),
+                ("device", "lan", "cloud"),
+                ("device", "cloud", "private-cloud"),
+                ("cloud", "lan"),
+                ("device",),
+            ]
+        ),
         opinions=st.lists(names, max_size=2, unique=True).map(tuple),
         answers=st.sampled_from(["text", "number", "json", "choice"]),
         buffers=st.sampled_from([True, True, False]),
@@ -212,6 +220,22 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert all(by_name[entry.parent].request == entry.request for entry in further)
 
 
+FURTHER = Asked(
+    plays=dict.fromkeys(PLACES, Plays("The answer is 42.", "ok", -0.25)),
+    routed=("device", "private-cloud"),
+    opinions=("cloud",),
+    answers="number",
+    buffers=True,
+    max_cost=None,
+    shadowed=False,
+    class_="confidential",
+    speaker="openai.chat",
+    stream=False,
+)
+"""An opinion further away than the class may go, although an escalation may leave."""
+
+
+@example(example=FURTHER)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(example=asked())
 def test_whatever_models_say(stage: Stage, example: Asked) -> None:
