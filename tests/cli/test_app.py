@@ -19,6 +19,8 @@ COMMANDS = [
     "models rm",
     "models load",
     "models unload",
+    "models pull",
+    "models verify",
     "models search",
     "models show",
     "models licence",

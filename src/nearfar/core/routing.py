@@ -94,7 +94,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a request may be expected to wait, or wait, for one side before the other one answers; None: for
     ever."""
     balance: str = "listed"
-    """Within one side: ``listed`` in the order of ``deployments``, ``wait`` the one that is expected to answer first."""
+    """Within one side: ``listed`` in the order of ``deployments``, ``wait`` the one expected to answer first."""
     affinity: bool = False
     """Whether a conversation prefers one deployment, which may still have its prompt in a cache."""
     weights: dict[str, float] = {}
@@ -147,7 +147,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     able: Treatment = Treatment.CLEAR
     """The most that can be done to the content of this request before it leaves."""
     draw: float = 0.0
-    """A number from 0 up to 1 that stands for the request, or for its conversation where conversations stay together."""
+    """A number from 0 up to 1 that stands for the request, or where they stay together for its conversation."""
     conversation: int = 0
     """A keyed hash of how the conversation begins; 0 where nobody needs it."""
 
