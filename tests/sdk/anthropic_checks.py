@@ -323,7 +323,8 @@ def check_errors_of_upstreams(setting: Setting) -> None:
                 assert error.body["request_id"] == error.response.headers["request-id"]
                 assert "sk-secret" not in str(error), "an upstream's words about our key are not ours to tell"
                 if status == 429:
-                    assert error.response.headers["retry-after"] == "7"
+                    # Whoever asked before may have been told already: what is left of the seven seconds is told then.
+                    assert 0 < int(error.response.headers["retry-after"]) <= 7
                     assert error.response.headers["x-should-retry"] == "true"
 
 

@@ -248,7 +248,8 @@ def check_a_rate_limit_is_one(client: openai.OpenAI, other: openai.OpenAI) -> No
     for stream in (False, True):
         ask: Any = {"model": "limited", "input": "Hello.", "stream": stream}
         error = refused(openai.RateLimitError, functools.partial(client.responses.create, **ask))
-        assert error.response.headers["retry-after"] == "7"
+        # Whoever asked before may have been told already: what is left of the seven seconds is told then.
+        assert 0 < int(error.response.headers["retry-after"]) <= 7
 
 
 def check_images(client: openai.OpenAI, other: openai.OpenAI) -> None:
