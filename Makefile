@@ -65,6 +65,8 @@ test-quick: $(DEV) $(SDKS)
 
 test: lint test-quick ## Style, types, layers and every quick test (minutes)
 
+# More examples of each property than the quick tests take.
+test-all: export NEARFAR_EXAMPLES := 100
 test-all: lint test-quick $(NODE) $(STAGE)/.installed ## All of `make test` and the slow tests: faults, soak and chaos in short form, bench, wheel
 	$(BIN)/python -m pytest -m "slow and not torch" --durations 10 $(ARGS)
 	@$(MAKE) --no-print-directory test-torch

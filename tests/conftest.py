@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from tests import stand_in as stand_ins
 
 quiet.refuse_the_network()
 # How long an example takes says something of the machine only; the first one of a test also pays for what is loaded.
-settings.register_profile("nearfar", deadline=None)
+settings.register_profile("nearfar", deadline=None, max_examples=int(os.environ.get("NEARFAR_EXAMPLES", "40")))
 settings.load_profile("nearfar")
 
 
