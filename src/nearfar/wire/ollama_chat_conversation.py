@@ -23,6 +23,7 @@ from nearfar.core.conversation import (
     ToolCall,
     ToolResult,
 )
+from nearfar.core.errors import BadRequestError
 from nearfar.wire.deviations import says_something
 from nearfar.wire.ollama_common import left_out, media, settings_of
 
@@ -45,7 +46,7 @@ def conversation(request: Request) -> Conversation:
         _message(message, f"messages[{at}]", calls, dropped) for at, message in enumerate(values.get("messages") or [])
     ]
     raw_tools = request.fields.get("tools")
-    tools = msgspec.json.decode(raw_tools, type=list[_Tool] | None) if raw_tools is not None else None
+    tools = _functions(raw_tools) if raw_tools is not None else None
     dropped += left_out(request.fields, _KNOWN | _OWN)
     return Conversation(
         messages=messages,
@@ -66,6 +67,19 @@ class _Tool(msgspec.Struct):
     """What ``parse`` has let through as a tool; further members of it say nothing that a model reads."""
 
     function: _Function
+
+
+def _functions(raw: msgspec.Raw) -> list[_Tool] | None:
+    try:
+        return msgspec.json.decode(raw, type=list[_Tool] | None)
+    except msgspec.ValidationError as error:
+        # ``parse`` lets tools through that a provider would run; in a Conversation they mean nothing.
+        raise BadRequestError(
+            "Only functions can be translated for this deployment.",
+            code="unsupported",
+            param="tools",
+            hint="Ask for the provider that runs the tool.",
+        ) from error
 
 
 def _tool(tool: _Tool) -> Tool:
