@@ -106,8 +106,13 @@ class Supervisor:
                 if entry.starting is None:
                     entry.starting = self._task(self._start(entry))
                 starting = entry.starting
+                leaving = starting.cancelling() > 0
                 await asyncio.wait({starting})
                 if starting.cancelled():
+                    if entry.starting is starting:  # it was cancelled before it ran at all, and could not say so itself
+                        entry.starting = None
+                    if leaving:  # it was unloaded before this caller came, who wants it started anew
+                        continue
                     raise EngineError(f"{model} was unloaded while it was being loaded.", code="engine_unloaded")
                 starting.result()
             entry.holders[owner] = entry.holders.get(owner, 0) + 1
