@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -220,3 +221,19 @@ def test_a_worker_that_dies_before_it_was_told_anything_is_just_replaced(
         assert not started.is_set()
 
     uvloop.run(scenario())
+
+
+def test_what_the_first_requests_left_behind_is_taken_out_of_collections_a_few_times() -> None:
+    settling = run_module._Settling()
+    before = gc.get_freeze_count()
+    try:
+        settling("start", {"generation": 1})
+        settling("stop", {"generation": 0})
+        assert gc.get_freeze_count() == before
+        for _ in range(20):
+            settling("stop", {"generation": 1})
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+    settling("stop", {"generation": 1})
+    assert gc.get_freeze_count() == 0
