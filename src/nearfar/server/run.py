@@ -123,10 +123,11 @@ async def run_edge(
     listening = await loop.create_server(edge.connection, sock=listener, ssl=tls(server), backlog=2048)
     edge.start()
     gateway.start()
-    # What lives from here on is looked at seldom: requests leave few cycles, and a collection visits the whole heap.
+    # What lives from here on is looked at seldom: an answered request leaves no cycle, one that fails or is left some
+    # forty objects. The young are collected two thousand at a time, because twenty thousand dead hold the loop for 40 ms.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(2_000, 20, 50)
     gc.callbacks.append(_Settling())
     # The ledger's thread may hold the interpreter this long while requests wait; the default of 5 ms shows in the p99.
     sys.setswitchinterval(0.0005)
