@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -226,22 +225,6 @@ def test_a_folder_that_cannot_hold_sockets(house: House, tmp_path: Path) -> None
     blocked = asyncio.run(scenario(tmp_path / "file"))
     assert (long.code, blocked.code) == ("engine_runtime_dir", "engine_runtime_dir")
     assert "state_dir" in long.hint
-
-
-def test_stale_sockets_are_cleared_and_living_ones_kept(house: House) -> None:
-    async def scenario() -> None:
-        house.run.mkdir()
-        with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as living:
-            stale.bind(str(house.run / "engine-stale.sock"))
-            living.bind(str(house.run / "engine-living.sock"))
-            living.listen()
-            supervisor = Supervisor(house.library, SMALL, house.run, memory=lambda: PLENTY)
-            await supervisor.acquire("a")
-            assert not (house.run / "engine-stale.sock").exists()
-            assert (house.run / "engine-living.sock").exists()
-            await supervisor.close()
-
-    asyncio.run(scenario())
 
 
 # ---------------------------------------------------------------- crashes
@@ -508,6 +491,31 @@ def test_whoever_comes_just_after_an_unloading_was_decided_gets_a_living_child(h
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("steps", range(4))
+def test_a_start_that_is_cancelled_at_any_step_does_not_stand_in_the_way(house: House, steps: int) -> None:
+    """At step 0 it has not run at all."""
+
+    async def scenario() -> None:
+        async with house.open() as supervisor:
+            before = asyncio.create_task(supervisor.acquire("a"))
+            while "a" not in supervisor._entries:
+                await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            unloading = [asyncio.create_task(supervisor.unload("a")) for _ in range(2)]
+            await asyncio.sleep(0)
+            after = asyncio.create_task(answers(supervisor))  # while the first one is still being ended
+            unloading[0].cancel()
+            with pytest.raises(EngineError) as caught:
+                await before
+            assert caught.value.code == "engine_unloaded"
+            assert await after
+            assert await unloading[1]
+            assert await answers(supervisor)
+
+    asyncio.run(scenario())
+
+
 def test_unload_ends_the_child_even_if_its_caller_is_gone(house: House) -> None:
     async def scenario() -> None:
         async with house.open() as supervisor:
@@ -664,7 +672,7 @@ def test_chaos_leaves_no_process_no_descriptor_and_no_count(
     house: House, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Callers ask, stream, hang up and are cancelled while children are killed, unloaded and squeezed by the budget."""
-    monkeypatch.setattr("nearfar.engine.supervisor._LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("nearfar.engine.entry._LONGEST_PAUSE", 0.0)
     house.add("b", "c")
     chance = random.Random(seed)
     outcomes: collections.Counter[str] = collections.Counter()

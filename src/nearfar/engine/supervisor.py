@@ -7,17 +7,14 @@ decisions are made between two awaits, on one event loop, so it needs no locks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import secrets
-import socket
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError, NotFoundError
-from nearfar.engine import machine
+from nearfar.engine import machine, sockets
 from nearfar.engine.admission import Tenant, admit
+from nearfar.engine.entry import Entry
 from nearfar.engine.estimate import Plan, plan
 from nearfar.engine.header import Header
 from nearfar.engine.library import Library
@@ -26,44 +23,8 @@ from nearfar.engine.process import Child, new_key, spawn
 from nearfar.engine.runtimes import check, runtime
 from nearfar.settings.model import Engine
 
-_SOCKET_PATH_LIMIT = 103  # bytes of a Unix socket's path on the strictest system
-_STABLE_SECONDS = 10.0  # a child that lived this long did not fail at its start
 _FREE_CRASHES = 2
-_LONGEST_PAUSE = 30.0
 _HEALTH_SECONDS = 5.0
-
-
-class _Entry:
-    """A model that was asked for: its child if it has one, and who uses it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.child: Child | None = None
-        self.endpoint: Endpoint | None = None
-        self.starting: asyncio.Task[None] | None = None
-        self.holders: dict[str, int] = {}
-        """Requests in flight by owner. They outlive a child: each is given back by its own release."""
-        self.waiting = 0
-        """Callers of acquire that wait for the child."""
-        self.reserved = 0
-        """Bytes of the budget that its child, also a starting one, was admitted with."""
-        self.used_at = 0.0
-        self.ready_at = 0.0
-        self.restarts = 0
-        self.crashed = False
-        self.failures = 0
-        """Failed starts and early crashes in a row."""
-        self.retry_at = 0.0
-        self.error = ""
-        self.timer: asyncio.TimerHandle | None = None
-
-    @property
-    def in_flight(self) -> int:
-        return sum(self.holders.values())
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.waiting or self.holders)
 
 
 class Supervisor:
@@ -83,7 +44,7 @@ class Supervisor:
         self._runtime_dir = runtime_dir
         self._environ = dict(environ or {})
         self._memory = memory
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._prepared = False
@@ -96,25 +57,20 @@ class Supervisor:
         """
         entry = self._entries.get(model)
         if entry is None:
-            entry = self._entries[model] = _Entry(model)
+            entry = self._entries[model] = Entry(model)
         entry.waiting += 1
         self._rearm(entry)
         try:
             while self._closed or entry.child is None or entry.endpoint is None or not entry.child.alive:
                 if self._closed:
                     raise EngineError("The embedded engine is shutting down.", code="engine_closed")
-                if entry.starting is None:
-                    entry.starting = self._task(self._start(entry))
-                starting = entry.starting
+                starting = entry.starting or self._begin(entry)
                 leaving = starting.cancelling() > 0
                 await asyncio.wait({starting})
-                if starting.cancelled():
-                    if entry.starting is starting:  # it was cancelled before it ran at all, and could not say so itself
-                        entry.starting = None
-                    if leaving:  # it was unloaded before this caller came, who wants it started anew
-                        continue
+                if not starting.cancelled():
+                    starting.result()
+                elif not leaving:  # else it was unloaded before this caller came, who wants it started anew
                     raise EngineError(f"{model} was unloaded while it was being loaded.", code="engine_unloaded")
-                starting.result()
             entry.holders[owner] = entry.holders.get(owner, 0) + 1
             return entry.endpoint
         finally:
@@ -153,7 +109,8 @@ class Supervisor:
         if entry is None or (entry.child is None and entry.starting is None):
             return False
         if entry.starting is not None:
-            entry.starting.cancel()
+            if not entry.starting.cancelling():  # once: it still waits for the end of the process that it had begun
+                entry.starting.cancel()
             await asyncio.wait({entry.starting})
         await self._stop(entry)
         return True
@@ -179,32 +136,42 @@ class Supervisor:
         self._closed = True
         await asyncio.gather(*(self.unload(name) for name in list(self._entries)))
         for entry in self._entries.values():
-            self._disarm(entry)
+            entry.disarm()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     # ------------------------------------------------------------------ starting
 
-    async def _start(self, entry: _Entry) -> None:
-        """Load ``entry``'s model. On return it has a child that answers."""
-        try:
-            if entry.child is not None:  # it died, and its watcher has not been told yet
-                dying = entry.child
-                self._mourn(entry, dying, await dying.gone())
-            self._check_pause(entry)
-            header, path = await self._usable(entry)
-            while self._stopping:  # until they are dead, they hold the memory that is asked about below
-                await asyncio.wait(set(self._stopping))
-            planned, leaving = admit(entry.name, header, self._settings, self._tenants(entry), self._memory())
-            entry.reserved = planned.estimate.total  # before the first await, so that nobody else counts on it
-            await asyncio.gather(*[self._stop(self._entries[name]) for name in leaving])
-            await self._spawn(entry, path, header, planned)
-        finally:
+    def _begin(self, entry: Entry) -> asyncio.Task[None]:
+        """Start ``entry``'s model. When whoever waits for it wakes, it stands as over, however it ended.
+
+        A callback, because a task that is cancelled before it has run at all could not clear up after itself.
+        """
+
+        def over(_: asyncio.Task[None]) -> None:
             entry.starting = None
             if entry.child is None:
                 entry.reserved = 0
 
-    async def _usable(self, entry: _Entry) -> tuple[Header, Path]:
+        entry.starting = self._task(self._start(entry))
+        entry.starting.add_done_callback(over)
+        return entry.starting
+
+    async def _start(self, entry: Entry) -> None:
+        """Load ``entry``'s model. On return it has a child that answers."""
+        if entry.child is not None:  # it died, and its watcher has not been told yet
+            dying = entry.child
+            self._mourn(entry, dying, await dying.gone())
+        entry.check_pause(_now())
+        header, path = await self._usable(entry)
+        while self._stopping:  # until they are dead, they hold the memory that is asked about below
+            await asyncio.wait(set(self._stopping))
+        planned, leaving = admit(entry.name, header, self._settings, self._tenants(entry), self._memory())
+        entry.reserved = planned.estimate.total  # before the first await, so that nobody else counts on it
+        await asyncio.gather(*[self._stop(self._entries[name]) for name in leaving])
+        await self._spawn(entry, path, header, planned)
+
+    async def _usable(self, entry: Entry) -> tuple[Header, Path]:
         """Header and path of the model; EngineError if there is none, or no engine to run it."""
         try:
             # A big vocabulary takes tens of milliseconds to walk over: not on the event loop.
@@ -216,13 +183,15 @@ class Supervisor:
         check(runtime(model.header.engine))
         return model.header, model.path
 
-    async def _spawn(self, entry: _Entry, path: Path, header: Header, planned: Plan) -> None:
-        self._prepare()
+    async def _spawn(self, entry: Entry, path: Path, header: Header, planned: Plan) -> None:
+        if not self._prepared:
+            sockets.prepare(self._runtime_dir)
+            self._prepared = True
         config = Config(
             name=entry.name,
             path=str(path),
             files=_files(path),
-            socket=str(self._runtime_dir / f"engine-{secrets.token_hex(4)}.sock"),
+            socket=str(sockets.new(self._runtime_dir)),
             key=new_key(),
             context=planned.context,
             slots=planned.slots,
@@ -242,7 +211,7 @@ class Supervisor:
                 runtime=runtime(header.engine),
             )
         except EngineError as exc:
-            self._note_failure(entry, exc.message, free=0)
+            entry.failed(exc.message, _now(), free=0)
             raise
         entry.child = child
         entry.endpoint = Endpoint(address=f"unix:{child.socket}", key=child.key, context=planned.context)
@@ -253,62 +222,20 @@ class Supervisor:
         self._rearm(entry)  # perhaps nobody waits for it any more
         self._task(self._watch(entry, child))
 
-    def _prepare(self) -> None:
-        """Once: make the folder of the sockets ours alone, and clear sockets that nobody answers on."""
-        if self._prepared:
-            return
-        if len(os.fsencode(self._runtime_dir / "engine-01234567.sock")) > _SOCKET_PATH_LIMIT:
-            raise EngineError(
-                f"The folder for sockets has too long a path: {self._runtime_dir}.",
-                code="engine_runtime_dir",
-                hint="Choose a shorter state_dir.",
-            )
-        try:
-            self._runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._runtime_dir.chmod(0o700)
-        except OSError as exc:
-            raise EngineError(
-                f"The folder for sockets cannot be used: {self._runtime_dir}: {exc.strerror}.",
-                code="engine_runtime_dir",
-                hint="Choose another state_dir.",
-            ) from exc
-        for path in self._runtime_dir.glob("engine-*.sock"):
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(path)) != 0:
-                    path.unlink()
-        self._prepared = True
-
     # ------------------------------------------------------------------ ending
 
-    async def _watch(self, entry: _Entry, child: Child) -> None:
+    async def _watch(self, entry: Entry, child: Child) -> None:
         """Notice that a child has ended by itself."""
         self._mourn(entry, child, await child.gone())
 
-    def _mourn(self, entry: _Entry, child: Child, how: str) -> None:
+    def _mourn(self, entry: Entry, child: Child, how: str) -> None:
         if entry.child is not child:  # we ended it ourselves, or know already
             return
         self._detach(entry)
         entry.crashed = True
-        self._note_failure(entry, f"{entry.name} crashed: {how}.", free=_FREE_CRASHES)
+        entry.failed(f"{entry.name} crashed: {how}.", _now(), free=_FREE_CRASHES)
 
-    def _note_failure(self, entry: _Entry, error: str, *, free: int) -> None:
-        """Count a failure; from the one after ``free`` on, the next start has to wait, each time twice as long."""
-        entry.error = error
-        entry.failures += 1
-        if entry.failures > free:
-            entry.retry_at = _now() + min(_LONGEST_PAUSE, 2.0 ** (entry.failures - free - 1))
-
-    def _check_pause(self, entry: _Entry) -> None:
-        left = entry.retry_at - _now()
-        if left > 0:
-            raise EngineError(
-                f"{entry.name} failed {entry.failures} times in a row, the last time so: {entry.error}",
-                code="engine_paused",
-                hint=f"It will be tried again in {left:.0f} s.",
-                retry_after=left,
-            )
-
-    def _stop(self, entry: _Entry) -> asyncio.Future[None]:
+    def _stop(self, entry: Entry) -> asyncio.Future[None]:
         """Take the child away, if there is one, and end it; done when it is gone.
 
         It is taken away at once: whoever asks for the model before the child is dead gets a new one. Whoever waits for
@@ -325,37 +252,27 @@ class Supervisor:
         stopping.add_done_callback(self._stopping.discard)
         return asyncio.shield(stopping)
 
-    def _detach(self, entry: _Entry) -> None:
-        entry.child = None
-        entry.endpoint = None
-        entry.reserved = 0
-        if _now() - entry.ready_at >= _STABLE_SECONDS:
-            entry.failures = 0
-        self._disarm(entry)
+    def _detach(self, entry: Entry) -> None:
+        entry.detach(_now())
 
     # ------------------------------------------------------------------ idling
 
-    def _rearm(self, entry: _Entry) -> None:
+    def _rearm(self, entry: Entry) -> None:
         """Note a use; a model that nobody uses is unloaded after a while."""
-        self._disarm(entry)
+        entry.disarm()
         entry.used_at = _now()
         if entry.child is not None and not entry.busy and self._settings.idle_unload > 0 and not self._closed:
             loop = asyncio.get_running_loop()
             entry.timer = loop.call_later(self._settings.idle_unload, self._unload_idle, entry)
 
-    def _unload_idle(self, entry: _Entry) -> None:
+    def _unload_idle(self, entry: Entry) -> None:
         if not entry.busy:
             self._stop(entry)
-
-    def _disarm(self, entry: _Entry) -> None:
-        if entry.timer is not None:
-            entry.timer.cancel()
-            entry.timer = None
 
     # ------------------------------------------------------------------ the rest
 
     def _status(self, name: str, header: Header | None, error: str) -> EngineStatus:
-        entry = self._entries.get(name) or _Entry(name)
+        entry = self._entries.get(name) or Entry(name)
         planned = plan(header, self._settings) if header is not None else None
         if entry.starting is not None:
             state = "loading"
@@ -378,7 +295,7 @@ class Supervisor:
             error=error or ("" if child else entry.error),
         )
 
-    def _tenants(self, apart: _Entry) -> list[Tenant]:
+    def _tenants(self, apart: Entry) -> list[Tenant]:
         """Whoever has memory reserved, ``apart`` from one."""
         return [
             Tenant(
