@@ -72,13 +72,17 @@ def write_chat(
     eos_bias: float = 0.0,
     quantization: str = "F16",
     seed: int = 0,
+    tensors_per_part: int = 0,
 ) -> Path:
-    """A qwen2 chat model (ChatML, tools) of about 0.2 MB; ``width`` is a multiple of 32, a quarter per head."""
+    """A qwen2 chat model (ChatML, tools) of about 0.2 MB; ``width`` is a multiple of 32, a quarter per head.
+
+    With ``tensors_per_part`` it is split over files beside ``path``, the first of which is returned.
+    """
     rng = np.random.default_rng(seed)
     tokens = [*_SPECIAL, *_byte_tokens(), *_MERGED, *(f"unused{i}" for i in range(extra_tokens))]
     heads, kv_heads = 4, 2
     head = width // heads
-    writer: Any = gguf.GGUFWriter(str(path), "qwen2")
+    writer: Any = gguf.GGUFWriter(str(path), "qwen2", split_max_tensors=tensors_per_part)
     writer.add_name(name)
     writer.add_context_length(context)
     writer.add_embedding_length(width)

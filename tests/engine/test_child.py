@@ -319,3 +319,16 @@ def test_the_prompt_cache_is_bounded(tmp_path: Path) -> None:
         before = resident(started.process.pid)
         asyncio.run(fill(15, 60))
         assert resident(started.process.pid) - before < 16 * 1024 * 1024
+
+
+def test_a_model_in_parts_answers(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny.parts"
+    folder.mkdir()
+    write_chat(folder / "tiny.gguf", tensors_per_part=10)
+    names = tuple(sorted(path.name for path in folder.iterdir()))
+    assert len(names) > 2
+    with running(folder, tmp_path, files=names) as started:
+        assert started.ready.ok, started.ready.error
+        status, told = asyncio.run(ask(started.endpoint, CHAT, {"messages": HELLO, "max_tokens": 3}))
+    assert status == 200
+    assert told["choices"][0]["message"]["content"]

@@ -236,3 +236,47 @@ def test_a_folder_that_cannot_be_written_is_said(
     with pytest.raises(EngineError, match=r"cannot be written: .*models: Permission denied") as refused:
         library.add(source, "m")
     assert refused.value.code == "models_folder_unwritable"
+
+
+def test_a_model_in_parts_is_one_model(library: Library, tmp_path: Path) -> None:
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    write_chat(downloads / "Tiny-F16.gguf", tensors_per_part=10)
+    parts = sorted(downloads.iterdir())
+    (downloads / "notes.txt").write_text("not ours")
+    added = library.add(parts[1])
+    assert added.name == "tiny-f16"
+    assert added.header is not None
+    assert added.header.parts == len(parts)
+    assert sorted(path.name for path in added.path.iterdir()) == [path.name for path in parts]
+    assert names(library) == ["tiny-f16"]
+    assert library.get("tiny-f16") == added
+    assert library.add(parts[0]) == added, "the same again changes nothing"
+    assert not library.rm("tiny-f16")
+    assert names(library) == []
+    assert all(path.exists() for path in parts)
+
+
+def test_a_folder_of_parts_can_be_named_whole(library: Library, tmp_path: Path) -> None:
+    downloads = tmp_path / "My-Model"
+    downloads.mkdir()
+    write_chat(downloads / "Tiny-F16.gguf", tensors_per_part=10)
+    assert library.add(downloads).name == "my-model"
+
+
+def test_parts_that_are_links_are_followed(library: Library, tmp_path: Path) -> None:
+    blobs, links = tmp_path / "blobs", tmp_path / "snapshot"
+    blobs.mkdir()
+    links.mkdir()
+    write_chat(blobs / "Tiny-F16.gguf", tensors_per_part=10)
+    for number, part in enumerate(sorted(blobs.iterdir())):
+        blob = part.rename(blobs / f"blob{number}")
+        (links / part.name).symlink_to(blob)
+    added = library.add(min(links.iterdir()))
+    assert added.header is not None
+    assert not any(path.is_symlink() for path in added.path.iterdir())
+    # A part that goes makes the model unusable, and the list says which.
+    max(added.path.iterdir()).unlink()
+    (listed,) = library.ls()
+    assert "is not beside it" in listed.error
+    assert listed.name == "tiny-f16"

@@ -63,7 +63,8 @@ def _not_importable(exc: ImportError) -> Ready:
 def _parameters(xllamacpp: Any, config: Config) -> Any:
     """The engine's parameters. Each line that departs from its defaults says why."""
     values = xllamacpp.CommonParams()
-    values.model.path = config.path
+    # Of a model in parts, the first one: the engine finds the others by its name.
+    values.model.path = f"{config.path}/{config.files[0]}" if config.files else config.path
     values.model_alias = {config.name}  # else replies carry the path of the file
     values.hostnames = [config.socket]
     values.port = 0

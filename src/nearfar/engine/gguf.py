@@ -42,7 +42,7 @@ _STRING = 8
 _ARRAY = 9
 
 _TEXTS = frozenset({"general.architecture", "general.name", "general.type", "tokenizer.ggml.model"})
-_NUMBERS = frozenset({"general.alignment", "general.file_type", "split.count"})
+_NUMBERS = frozenset({"general.alignment", "general.file_type", "split.count", "split.no", "split.tensors.count"})
 _OF_ARCHITECTURE = frozenset(
     {
         "attention.head_count",
@@ -67,7 +67,7 @@ _TEMPLATE = "tokenizer.chat_template"
 Value = int | str | tuple[int, ...]
 
 
-class _Tensors(msgspec.Struct, frozen=True):
+class TensorSums(msgspec.Struct, frozen=True):
     """Sums over the tensor table."""
 
     end: int
@@ -80,8 +80,25 @@ class _Tensors(msgspec.Struct, frozen=True):
     """Parameters of tensors that hold all experts of a layer."""
 
 
+class Walked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file says, before it is understood as a model: the later parts of a split model name no architecture."""
+
+    path: Path
+    version: int
+    values: dict[str, Value]
+    tensors: TensorSums
+    tensor_count: int
+    has_template: bool
+    file_bytes: int
+
+
 def read_header(path: Path) -> Header:
     """The header of the GGUF file at ``path``. Raises ModelFileError and nothing else."""
+    return header_of(walk(path))
+
+
+def walk(path: Path) -> Walked:
+    """Walk over the header of the GGUF file at ``path``. Raises ModelFileError and nothing else."""
     try:
         # Not blocking: opening a named pipe must not wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -99,8 +116,8 @@ def read_header(path: Path) -> Header:
         os.close(descriptor)
 
 
-def _read(cursor: Cursor) -> Header:
-    """The recipe: preamble, metadata, tensor table, extents, header."""
+def _read(cursor: Cursor) -> Walked:
+    """The recipe: preamble, metadata, tensor table, extents."""
     version, tensor_count, value_count = _preamble(cursor)
     values, has_template = _metadata(cursor, value_count)
     tensors = _tensor_table(cursor, tensor_count)
@@ -115,7 +132,15 @@ def _read(cursor: Cursor) -> Header:
         )
     if tensors.bytes > cursor.size - data_start and tensor_count:
         raise cursor.malformed("its tensors overlap")
-    return _header(cursor, version, values, tensors, tensor_count=tensor_count, has_template=has_template)
+    return Walked(
+        path=cursor.path,
+        version=version,
+        values=values,
+        tensors=tensors,
+        tensor_count=tensor_count,
+        has_template=has_template,
+        file_bytes=cursor.size,
+    )
 
 
 def _preamble(cursor: Cursor) -> tuple[int, int, int]:
@@ -224,7 +249,7 @@ def _alignment(cursor: Cursor, values: dict[str, Value]) -> int:
     return alignment
 
 
-def _tensor_table(cursor: Cursor, count: int) -> _Tensors:
+def _tensor_table(cursor: Cursor, count: int) -> TensorSums:
     """Walk the tensor table: sizes, extents, and which type holds most bytes."""
     end = total = repacked = parameters = vocabulary = experts = 0
     by_type: dict[int, int] = {}
@@ -255,15 +280,21 @@ def _tensor_table(cursor: Cursor, count: int) -> _Tensors:
         if name == "token_embd.weight" and dimension_count == 2:
             vocabulary = dimensions[1]
     commonest = TENSOR_TYPES[max(by_type, key=lambda kind: by_type[kind])].name if by_type else ""
-    return _Tensors(end, total, repacked, parameters, commonest, vocabulary, experts)
+    return TensorSums(end, total, repacked, parameters, commonest, vocabulary, experts)
 
 
-def _header(
-    cursor: Cursor, version: int, values: dict[str, Value], tensors: _Tensors, *, tensor_count: int, has_template: bool
-) -> Header:
+def damaged(path: Path, what: str) -> ModelFileError:
+    """The error for a file whose content cannot be right."""
+    hint = "Fetch the file again and compare its checksum."
+    return ModelFileError(f"{path} is damaged: {what}.", code="gguf_malformed", hint=hint)
+
+
+def header_of(walked: Walked) -> Header:
+    """What the walked file says about its model. Raises ModelFileError."""
+    values, tensors = walked.values, walked.tensors
     architecture = values.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
-        raise cursor.malformed("it names no architecture")
+        raise damaged(walked.path, "it names no architecture")
 
     def numbers(key: str) -> tuple[int, ...]:
         value = values.get(f"{architecture}.{key}", ())
@@ -287,12 +318,12 @@ def _header(
         architecture=architecture,
         name=text("general.name"),
         kind=text("general.type") or "model",
-        version=version,
+        version=walked.version,
         parts=max(1, parts) if isinstance(parts, int) else 1,
-        file_bytes=cursor.size,
+        file_bytes=walked.file_bytes,
         tensor_bytes=tensors.bytes,
         repacked_bytes=tensors.repacked,
-        tensors=tensor_count,
+        tensors=walked.tensor_count,
         parameters=tensors.parameters,
         quantization=label or tensors.commonest,
         context_length=number("context_length"),
@@ -312,5 +343,5 @@ def _header(
         tokenizer=text("tokenizer.ggml.model"),
         pooling=pooling,
         embedding=architecture in EMBEDDING_ARCHITECTURES or pooling in {"mean", "cls", "last"},
-        has_chat_template=has_template,
+        has_chat_template=walked.has_template,
     )

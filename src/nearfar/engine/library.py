@@ -1,8 +1,8 @@
 """The models this machine has: a folder of GGUF files and model folders, and the demo model of the package.
 
-The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, so is a folder ``NAME.transformers`` or
-``NAME.onnx``, and no index can fall out of step with it. It knows headers, not engines; it reads no settings and no
-environment.
+The folder is the whole truth: ``NAME.gguf`` in it is the model NAME, so is a folder ``NAME.parts`` (a GGUF model in
+several files), ``NAME.transformers`` or ``NAME.onnx``, and no index can fall out of step with it. It knows headers, not
+engines; it reads no settings and no environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ DEMO_PATH = Path(__file__).with_name("data") / "demo-tiny.gguf"
 RESERVED = frozenset({"auto", "local", "cloud"})
 """Names that clients use for choices, not for models."""
 _SUFFIX = ".gguf"
-_SUFFIXES = (_SUFFIX, *SUFFIXES.values())
+_PARTS = ".parts"
+_SUFFIXES = (_SUFFIX, _PARTS, *SUFFIXES.values())
 _MAX_NAME = 96
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -65,17 +66,16 @@ class Library:
         Raises ModelFileError for what is not a usable model, BadRequestError for a bad name, ConflictError for one
         that is taken, EngineError if the folder cannot be used.
         """
-        from nearfar.engine import folders  # what reads model folders is needed by few starts
+        from nearfar.engine import folders, gguf_parts  # what reads model folders is needed by few starts
 
         source = Path(os.path.realpath(path.expanduser()))
-        files: tuple[str, ...] = ()
-        if source.is_dir():
-            found = folders.read_folder(source)
-            header, files = found.header, found.files
-        else:
-            header = _usable(source)
+        if gguf_parts.numbered(path.name):  # the names tell which parts belong together, whatever they link to
+            source = path.expanduser().absolute()
+        header, files = _taken_in(source)
         if name is None:
             name = derived_name(source)
+        if files and not source.is_dir():
+            source = source.parent
         _check_name(name)
         taken = {known.casefold(): file for known, file in self._files().items()}.get(name.casefold())
         if taken is not None:
@@ -86,7 +86,7 @@ class Library:
                 f"There is a model {name} already.",
                 hint=f"Choose another name with --name, or remove it first: nearfar models rm {name}",
             )
-        target = self.folder / f"{name}{SUFFIXES.get(header.engine, _SUFFIX)}"
+        target = self.folder / f"{name}{SUFFIXES.get(header.engine, _PARTS if files else _SUFFIX)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if files:
@@ -191,7 +191,7 @@ class Library:
 
 def derived_name(path: Path) -> str:
     """A safe name from a file's: lower case, runs of anything unusual become one hyphen."""
-    stem = _stem(path).lower()
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", _stem(path).lower())
     name = re.sub(r"[^a-z0-9._]+", "-", stem).strip("-._")[:_MAX_NAME].rstrip("-._")
     return name or "model"
 
@@ -210,8 +210,28 @@ def _check_name(name: str) -> None:
         raise BadRequestError(f"{name!r} is a reserved name.", hint="Choose another one with --name.")
 
 
+def _taken_in(source: Path) -> tuple[Header, tuple[str, ...]]:
+    """What lies at ``source``; and of a folder, or of a part of a split model, the names of the files in its folder."""
+    from nearfar.engine import folders, gguf_parts
+
+    if source.is_dir():
+        if not gguf_parts.holds(source):
+            found = folders.read_folder(source)
+            return found.header, found.files
+        header, files = gguf_parts.read_folder(source)
+        return check_whole(header, source), files
+    if gguf_parts.numbered(source.name) is None:
+        return _usable(source), ()
+    files = gguf_parts.siblings(source)
+    return check_whole(gguf_parts.read_parts([source.parent / name for name in files]), source), files
+
+
 def _usable(path: Path) -> Header:
     """The header of a whole model that an engine can run; raises ModelFileError for the rest."""
+    if path.suffix == _PARTS:
+        from nearfar.engine import gguf_parts
+
+        return check_whole(gguf_parts.read_folder(path)[0], path)
     engine = next((engine for engine, suffix in SUFFIXES.items() if path.suffix == suffix), "")
     if engine:
         from nearfar.engine import folders
@@ -225,8 +245,14 @@ def _usable(path: Path) -> Header:
         raise ModelFileError(
             f"{path} is one of {header.parts} parts of a split model.",
             code="model_split",
-            hint="Merge the parts first: llama-gguf-split --merge FIRST-PART MODEL.gguf",
+            hint="Put all parts into one folder under the names they had (MODEL-00001-of-00003.gguf), and name the "
+            "first: nearfar models add FIRST-PART",
         )
+    return check_whole(header, path)
+
+
+def check_whole(header: Header, path: Path) -> Header:
+    """``header``, if it is of a whole model that nearfar serves; else raises ModelFileError."""
     if header.kind != "model" or header.architecture == "clip" or header.tensors == 0 or header.layers == 0:
         kind = header.kind if header.kind != "model" else f"only a {header.architecture} file"
         raise ModelFileError(f"{path} is not a whole model ({kind}).", code="model_incomplete")
