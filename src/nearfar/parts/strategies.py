@@ -1,0 +1,51 @@
+"""What routes want beyond one attempt after the other: hedges, continuing, cascades, shadows.
+
+It knows which routes want what, and no request. Each is imported only where a route wants it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.gateway.attempt import Attempts
+from nearfar.gateway.decider import Decider
+from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.slots import Slots
+from nearfar.parts.basis import Basis
+from nearfar.settings.model import Settings
+
+if TYPE_CHECKING:
+    from nearfar.gateway.hedge import Runs
+    from nearfar.gateway.shadow import Shadows
+
+
+def around(settings: Settings, base: Basis, attempts: Attempts, decider: Decider, slots: Slots) -> Runs:
+    """``attempts`` inside everything that some route wants; where none does, ``attempts`` as it is."""
+    routes = settings.routes.values()
+    running: Runs = attempts
+    if any(route.hedge_after is not None for route in routes):  # a second attempt beside a slow one
+        from nearfar.gateway.hedge import Hedge
+
+        running = Hedge(running, fleet=base.fleet, health=base.health, metrics=base.metrics)
+    if any(route.continues for route in routes):  # another deployment for the rest of a stream that broke off
+        from nearfar.gateway.continuing import Continuing
+
+        running = Continuing(running, fleet=base.fleet, health=base.health, metrics=base.metrics)
+    if any(route.strategy == "cascade" for route in routes):  # near answers that are judged
+        from nearfar.gateway.cascade import Cascades
+
+        running = Cascades(
+            attempts, straight=running, decider=decider, fleet=base.fleet, metrics=base.metrics, slots=slots
+        )
+    return running
+
+
+def shadows(settings: Settings, attempts: Attempts, metrics: Metrics) -> Shadows | None:
+    """Who is asked after the reply; None where no route wants that."""
+    if all(route.shadow is None for route in settings.routes.values()):
+        return None
+    from nearfar.core.money import NANO
+    from nearfar.gateway.shadow import Shadows
+
+    daily = round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers))
+    return Shadows(attempts, metrics, most=settings.shadow.most, daily=daily)
