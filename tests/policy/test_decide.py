@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.places import Class, Place, Treatment
-from nearfar.core.routing import Branch, Candidate, Capability, Decision, Deployment, Facts, Reason, Route
+from nearfar.core.routing import Branch, Candidate, Capability, Decision, Deployment, Facts, Lean, Reason, Route
 from nearfar.policy.decide import decide, summary
 from nearfar.policy.rules import Rules
 from nearfar.policy.strategies import Outlook
@@ -414,3 +414,63 @@ def test_reasons_tell_what_a_strategy_went_by() -> None:
     assert decision.ranked[0].reason == (
         "local-first: cloud is the first allowed place (near: about 0.5 s to wait, more than 0.2 s)"
     )
+
+
+LEANS = st.builds(
+    Lean,
+    side=st.sampled_from(["near", "far", ""]),
+    follows=st.booleans(),
+    mode=st.sampled_from(["observe", "canary", "on"]),
+    gap=st.none() | st.floats(-1, 1),
+    threshold=st.none() | st.floats(-1, 1),
+)
+
+
+@given(
+    LEANS,
+    st.sampled_from(list(Class)),
+    st.sampled_from(["local-first", "cloud-first", "cheapest", "fastest", "quality", "shadow", "cascade"]),
+    st.dictionaries(st.sampled_from(["near", "lan", "far"]), st.just(3.0)),
+    st.booleans(),
+)
+def test_whatever_a_router_says_it_only_orders_who_is_allowed_anyway(
+    lean: Lean, class_: Class, strategy: str, cooling: dict[str, float], guarded: bool
+) -> None:
+    more: dict[str, Any] = {"class_": class_, "guard": "a detector failed" if guarded else ""}
+    with_it = run(strategy, cooling=cooling, lean=lean, **more)
+    without = run(strategy, cooling=cooling, **more)
+    assert sorted(names(with_it)) == sorted(names(without))
+    assert (with_it.rejected, with_it.furthest) == (without.rejected, without.furthest)
+    for item in with_it.ranked:
+        assert item.candidate.deployment.place <= RULES.reach(class_)
+        assert not guarded or item.candidate.deployment.place.near
+    assert with_it.learned == lean.gap
+    if not lean.follows:
+        assert names(with_it) == names(without)
+    elif with_it.ranked and not with_it.ranked[0].candidate.cooling and lean.side:
+        well = [item.candidate.deployment.place.near for item in with_it.ranked if not item.candidate.cooling]
+        assert well == sorted(well, reverse=lean.side == "near")
+
+
+def test_a_router_that_is_followed_says_so() -> None:
+    lean = Lean(side="far", follows=True, mode="on", gap=0.31, threshold=0.2)
+    found = run(lean=lean)
+    assert names(found) == ["far", "near", "lan"]
+    assert found.ranked[0].reason == "local-first: cloud goes first (router: far first, gap +0.31 > 0.20)"
+    assert (found.learned, found.lean) == (0.31, lean)
+
+
+def test_a_router_that_is_observed_changes_nothing_and_is_told() -> None:
+    lean = Lean(side="far", follows=False, mode="observe", gap=0.31, threshold=0.2, why="observed only")
+    found = run(lean=lean)
+    assert names(found) == names(run())
+    told = "local-first: device is the first allowed place (router: far first, gap +0.31 > 0.20; observed only)"
+    assert found.ranked[0].reason == told
+
+
+def test_who_rests_goes_last_whatever_a_router_says() -> None:
+    lean = Lean(side="far", follows=True, mode="on", gap=0.31, threshold=0.2)
+    found = run(lean=lean, cooling={"far": 5.0})
+    assert names(found)[-1] == "far"
+    assert "router: far first" in found.ranked[0].reason
+    assert "far: cooling down" in found.ranked[0].reason

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.places import Class, Place
-from nearfar.core.routing import Branch, Candidate, Deployment, Facts, Route
+from nearfar.core.routing import Branch, Candidate, Deployment, Facts, Lean, Route
 from nearfar.policy import strategies
 from nearfar.policy.strategies import NOTHING, STRATEGIES, Outlook, arrange
 from nearfar.settings import model
@@ -43,11 +43,17 @@ def order(
     *,
     draw: float = 0.0,
     conversation: int = 0,
+    lean: Lean | None = None,
     **route: Any,
 ) -> list[str]:
     known = Route(name="r", strategy=strategy, deployments=tuple(c.deployment.name for c in allowed), **route)
     facts = Facts(
-        **{**{f: getattr(FACTS, f) for f in FACTS.__struct_fields__}, "draw": draw, "conversation": conversation}
+        **{
+            **{f: getattr(FACTS, f) for f in FACTS.__struct_fields__},
+            "draw": draw,
+            "conversation": conversation,
+            "lean": lean,
+        }
     )
     return [c.deployment.name for c in arrange(facts, known, allowed, outlooks or {})]
 
@@ -194,3 +200,25 @@ def test_which_routes_look_at_the_moment_and_which_decide_each_request_anew() ->
 def test_one_candidate_needs_no_order() -> None:
     assert order("fastest", (FAR,)) == ["far"]
     assert NOTHING.price == strategies.UNKNOWN
+
+
+FAR_FIRST = Lean(side="far", follows=True, mode="on", gap=0.5, threshold=0.1)
+NEAR_FIRST = Lean(side="near", follows=True, mode="on", gap=0.0, threshold=0.1)
+
+
+def test_a_router_says_which_side_goes_first_and_the_strategy_orders_within() -> None:
+    assert order("local-first", lean=FAR_FIRST) == ["far", "near", "lan"]
+    assert order("cloud-first", lean=NEAR_FIRST) == ["lan", "near", "far"]
+    dear = seconds(far=0.1, lan=0.2, near=0.3)
+    assert order("fastest", outlooks=dear, lean=NEAR_FIRST) == ["lan", "near", "far"]
+
+
+def test_a_router_does_not_keep_anybody_waiting_longer_than_the_route_has_patience_for() -> None:
+    busy = {"near": Outlook(wait=9.0, seconds=9.0), "lan": Outlook(wait=9.0, seconds=9.0)}
+    assert order("local-first", outlooks=busy, lean=NEAR_FIRST, spill_after=2.0)[0] == "far"
+
+
+def test_a_conversation_is_at_home_on_the_side_that_its_router_leans_to() -> None:
+    others = (candidate("far-2"), FAR, NEAR, LAN)
+    homes = {order("local-first", others, lean=FAR_FIRST, conversation=n, affinity=True)[0] for n in range(1, 40)}
+    assert homes == {"far", "far-2"}

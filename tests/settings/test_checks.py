@@ -14,6 +14,7 @@ from nearfar.settings.model import (
     DeploymentSetting,
     Policy,
     Responses,
+    RouterSetting,
     RouteSetting,
     Server,
     Settings,
@@ -173,3 +174,30 @@ def test_cascades(fields: dict[str, Any], wrong: str) -> None:
 def test_a_cascade_belongs_to_its_strategy() -> None:
     assert routed("local-first", cascade=CascadeSetting()) == ["routes.r.cascade"]
     assert routed("cascade") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"threshold": 0.1}, None),
+        ({"certificate": "/c.json", "mode": "canary", "share": 0.2, "embedder": "b"}, None),
+        ({}, ""),
+        ({"threshold": 0.1, "certificate": "/c.json"}, ".threshold"),
+        ({"threshold": 1.5}, ".threshold"),
+        ({"threshold": 0.1, "share": 2.0}, ".share"),
+        ({"threshold": 0.1, "embedder": "c"}, ".embedder"),
+        ({"threshold": 0.1, "file": ""}, ".file"),
+        ({"certificate": "/c\0"}, ".certificate"),
+    ],
+)
+def test_routers(fields: dict[str, Any], wrong: str | None) -> None:
+    found = routed("local-first", router=RouterSetting(**({"file": "/r.npz"} | fields)))
+    assert found == ([] if wrong is None else [f"routes.r.router{wrong}"])
+
+
+@pytest.mark.parametrize("strategy", ["local-only", "cloud-only", "weighted"])
+def test_a_router_needs_a_strategy_that_leaves_it_a_choice(strategy: str) -> None:
+    assert routed(strategy, router=RouterSetting(file="/r.npz", threshold=0.1)) == ["routes.r.router"]
+    alone = RouteSetting(deployments=("a",), router=RouterSetting(file="/r.npz", threshold=0.1))
+    far = DeploymentSetting(provider="openai", model="m")
+    assert keys(Settings(deployments={"a": far}, routes={"r": alone})) == ["routes.r.router"]

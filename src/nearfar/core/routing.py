@@ -127,6 +127,25 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.source}: {self.detail}" if self.detail else self.source
 
 
+class Lean(msgspec.Struct, frozen=True, kw_only=True):
+    """What a learned router said about one request, and whether the order follows it."""
+
+    side: str
+    """``near`` or ``far``: which it would have go first; empty where it cannot tell."""
+    follows: bool
+    """Whether the order follows it."""
+    mode: str
+    """``observe``, ``canary`` or ``on``."""
+    share: float = 1.0
+    """How likely it was that the order would follow, 0 to 1."""
+    gap: float | None = None
+    """Expected quality far less quality near, -1 to 1; None where that cannot be trusted."""
+    threshold: float | None = None
+    """The gap up to which near goes first; None: nothing may stay near."""
+    why: str = ""
+    """Why it is not followed."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision may know about a request. Pure values: the same facts give the same decision."""
 
@@ -150,6 +169,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """A number from 0 up to 1 that stands for the request, or where they stay together for its conversation."""
     conversation: int = 0
     """A keyed hash of how the conversation begins; 0 where nobody needs it."""
+    lean: Lean | None = None
+    """What a learned router says; None where none was asked."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,3 +261,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Whether whichever of the first candidates of one side has a free slot may answer."""
     shadow: Ranked | None = None
     """Who is asked besides, without the client seeing it; None: nobody."""
+    learned: float | None = None
+    """The gap that a learned router expected, far less near; None where it was not asked, or not to be trusted."""
+    lean: Lean | None = None
+    """What the router said, and whether the order follows it."""

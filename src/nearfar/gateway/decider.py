@@ -13,7 +13,7 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.places import Class, Place, Treatment
-from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Reason, Route
+from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Lean, Reason, Route
 from nearfar.gateway import references
 from nearfar.gateway.beginnings import beginning
 from nearfar.gateway.fleet import Fleet, Snapshot
@@ -81,8 +81,11 @@ class Decider:
         self._rewrites = masks and rules.rewrites
         self._memos: dict[tuple[object, ...], _Memo] = {}
 
-    def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Snapshot]:
-        """The decision for ``request`` now, and the snapshot whose targets it speaks of."""
+    def decide(self, request: Request, route: Route, said: Said, lean: Lean | None = None) -> tuple[Decision, Snapshot]:
+        """The decision for ``request`` now, and the snapshot whose targets it speaks of.
+
+        ``lean``: what a learned router says about who goes first.
+        """
         snapshot = self._fleet.snapshot
         class_, reason, reasons = self._judged(request, route, said)
         key = (
@@ -101,7 +104,7 @@ class Decider:
         memo = self._memos.get(key)
         sifted: Sifted | None = None
         if memo is not None and quiet and memo.snapshot is snapshot and size <= memo.room:
-            if memo.decision is not None:
+            if lean is None and memo.decision is not None:
                 return msgspec.structs.replace(memo.decision, id=f"dec-{request.id[4:]}"), snapshot
             sifted = memo.sifted
         varies = strategies.varies(route)
@@ -121,6 +124,7 @@ class Decider:
             able=self._able(request, snapshot),
             conversation=conversation,
             draw=self._draw(request, conversation) if varies else 0.0,
+            lean=lean,
         )
         if sifted is not None:
             return self._rank(facts, route, sifted, snapshot, request), snapshot
@@ -133,7 +137,7 @@ class Decider:
         if quiet and size <= room:
             if len(self._memos) >= REMEMBERED:
                 self._memos.clear()
-            self._memos[key] = _Memo(None if varies else decision, sifted, snapshot, room)
+            self._memos[key] = _Memo(None if varies or lean is not None else decision, sifted, snapshot, room)
         return decision, snapshot
 
     def reach(self, request: Request, route: Route, said: Said) -> Place:

@@ -13,7 +13,7 @@ import msgspec
 
 from nearfar.core.places import Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
-from nearfar.policy import strategies
+from nearfar.policy import lean, strategies
 from nearfar.policy.decide_steps import STEPS, fitting
 from nearfar.policy.rules import Rules
 from nearfar.policy.strategies import LONG, NOTHING, Outlook, Strategy, is_passed_over, order
@@ -117,7 +117,7 @@ def rank(
     ranked = [sifted.behind[number] for number in places]
     if ranked and not ranked[0].candidate.cooling:
         first = ranked[0]
-        why = _first(route, sifted, first.candidate, outlooks)
+        why = _first(facts, route, sifted, first.candidate, outlooks)
         ranked[0] = Ranked(candidate=first.candidate, reason=_treated(why, first.treatment), treatment=first.treatment)
     limits = rules.limits(facts.class_, facts.purpose, facts.operation)
     furthest = limits.furthest(facts.able)
@@ -139,6 +139,8 @@ def rank(
         patience=_patience(route, how, ranked, outlooks),
         shared=how.shared,
         shadow=_shadow(facts, route, ranked, rules) if how.branch == "shadow" else None,
+        learned=None if facts.lean is None else facts.lean.gap,
+        lean=facts.lean,
     )
 
 
@@ -238,11 +240,16 @@ _FIRST = {
 """Strategy → why its first candidate is the first; the others go by place."""
 
 
-def _first(route: Route, sifted: Sifted, first: Candidate, outlooks: Mapping[str, Outlook]) -> str:
+def _first(facts: Facts, route: Route, sifted: Sifted, first: Candidate, outlooks: Mapping[str, Outlook]) -> str:
+    passed = _passed_over(route, sifted, first, outlooks)
+    if facts.lean is not None:
+        if facts.lean.follows and (facts.lean.side == "near") is first.deployment.place.near:
+            return f"{route.strategy}: {first.deployment.place.label} goes first ({lean.told(facts.lean)}){passed}"
+        passed = f"{passed} ({lean.told(facts.lean)})"
     why = _FIRST.get(route.strategy, "is the first allowed place")
     if route.strategy == "fastest" and (outlook := outlooks.get(first.deployment.name)) is not None:
         why = f"{why}, in about {outlook.seconds:.1f} s"
-    return f"{route.strategy}: {first.deployment.place.label} {why}{_passed_over(route, sifted, first, outlooks)}"
+    return f"{route.strategy}: {first.deployment.place.label} {why}{passed}"
 
 
 def summary(decision: Decision) -> str:

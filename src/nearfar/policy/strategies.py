@@ -134,6 +134,10 @@ def order(
     if route.spill_after is not None:
         # What would begin later than the route has patience for goes behind.
         columns.append([outlook.wait > route.spill_after for outlook in expected])
+    lean = facts.lean
+    if lean is not None and lean.follows:
+        # Above the strategy, below who can answer at all: a router chooses among those that are well.
+        columns.append([c.deployment.place.near is not (lean.side == "near") for c in allowed])
     at_home = _home(facts, route, allowed) if route.affinity and facts.conversation else -1
     if at_home >= 0:
         # It is left only for one that answers in less than half the time, its cache counted.
@@ -231,6 +235,10 @@ def _home(facts: Facts, route: Route, allowed: Sequence[Candidate]) -> int:
     well = [number for number, c in enumerate(allowed) if not c.cooling and not is_passed_over(route, c)]
     if not well:
         return -1
+    lean = facts.lean
+    if lean is not None and lean.follows:
+        near = lean.side == "near"
+        well = [number for number in well if allowed[number].deployment.place.near is near] or well
     if of(route).order[0] in {"near", "far"}:
         sign = -1 if far_first(route) else 1
         first = min(sign * allowed[number].deployment.place for number in well)

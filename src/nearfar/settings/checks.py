@@ -17,7 +17,7 @@ import msgspec
 
 from nearfar.core.places import Place
 from nearfar.settings.errors import Problem
-from nearfar.settings.model import CascadeSetting, DeploymentSetting, RouteSetting, Settings
+from nearfar.settings.model import CascadeSetting, DeploymentSetting, RouterSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
 from nearfar.settings.shape import Path, did_you_mean, dotted
 
@@ -274,6 +274,8 @@ def _routes(settings: Settings, targets: Collection[str]) -> Found:
         yield from _shares(path, item)
         if item.cascade is not None:
             yield from _cascade((*path, "cascade"), item, item.cascade, targets)
+        if item.router is not None:
+            yield from _router((*path, "router"), item, item.router, targets)
 
 
 def _shares(path: Path, item: RouteSetting) -> Found:
@@ -317,6 +319,32 @@ def _cascade(path: Path, item: RouteSetting, cascade: CascadeSetting, targets: C
     yield from _range((*path, "threshold"), cascade.threshold, 0, 1)
     if cascade.max_cost is not None:
         yield from _range((*path, "max_cost"), cascade.max_cost, 0)
+
+
+_DECIDED = frozenset({"local-only", "cloud-only", "weighted", "canary"})
+"""Strategies that leave a router nothing to say: one side is excluded, or who goes first is drawn."""
+
+
+def _router(path: Path, item: RouteSetting, router: RouterSetting, targets: Collection[str]) -> Found:
+    if item.strategy in _DECIDED:
+        yield path, f"means nothing to the strategy {item.strategy}", 'Set strategy = "local-first", or another one.'
+    elif len(item.deployments) < 2:
+        yield path, "has nothing to choose from: the route has one deployment", "List a near and a far one."
+    for field in ("file", "certificate"):
+        text = getattr(router, field)
+        if (field == "file" and not text) or "\0" in text:
+            yield (*path, field), "is not a path", "nearfar router fit writes a router."
+    if router.certificate and router.threshold is not None:
+        yield (*path, "threshold"), "stands beside a certificate, which has its own", "Leave one of them out."
+    elif not router.certificate and router.threshold is None:
+        hint = "Name a certificate (nearfar router certify --out), or set a threshold, which promises nothing."
+        yield path, "has neither a certificate nor a threshold", hint
+    if router.threshold is not None:
+        yield from _range((*path, "threshold"), router.threshold, -1, 1)
+    yield from _range((*path, "share"), router.share, 0, 1)
+    if router.embedder and router.embedder not in targets:
+        hint = did_you_mean(router.embedder, targets) or "Add a [deployments.NAME] table."
+        yield (*path, "embedder"), f"there is no deployment {router.embedder!r}", hint
 
 
 def _targets(path: Path, item: RouteSetting, targets: Collection[str]) -> Found:

@@ -17,6 +17,7 @@ from pathlib import Path as FilePath
 import msgspec
 
 from nearfar.settings import checks, shape, sources
+from nearfar.settings.anchor import anchored
 from nearfar.settings.environ import Environ
 from nearfar.settings.errors import Problem, SettingsError, refuse
 from nearfar.settings.model import Settings
@@ -124,7 +125,8 @@ def examine(
         # What was said about a setting, or about a table it lies in, is not said again in other words.
         if not any(problem.key == key or problem.key.startswith(f"{key}.") for key in told):
             problems.append(problem)
-    settings = _sound(merged, problems)
+    settings, adrift = anchored(_sound(merged, problems), origin)
+    problems += adrift
     loaded = Loaded(
         settings=settings,
         origins={dotted(path): origin(path) for path, _ in shape.leaves_of(settings)},

@@ -286,6 +286,24 @@ class CascadeSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     could cost more is not made, and that is told. Unset: no bound of its own."""
 
 
+class RouterSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A router that ``nearfar router fit`` learned: it says which prompts are worth sending far. It needs NumPy."""
+
+    file: str
+    """The router; a relative path counts from the folder of the configuration file that names it."""
+    certificate: str = ""
+    """What ``nearfar router certify --out`` wrote for this very router: its threshold, and the promise that is watched.
+    """
+    threshold: float | None = None
+    """Instead of a certificate: the expected gap, -1 to 1, up to which near goes first. Nothing is promised then."""
+    mode: Literal["observe", "canary", "on"] = "observe"
+    """``observe`` only tells what it would do, ``canary`` decides ``share`` of the conversations, ``on`` all."""
+    share: float = 0.05
+    """For ``canary``, from 0 to 1."""
+    embedder: str = ""
+    """A near deployment that embeds prompts, for a router that was fitted with embeddings of the same model."""
+
+
 class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients name as ``model``."""
 
@@ -327,6 +345,8 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     content first answers, the other one is cancelled, and both are paid for. Unset: never."""
     cascade: CascadeSetting | None = None
     """For ``strategy = "cascade"``: how near answers are judged."""
+    router: RouterSetting | None = None
+    """A learned router that says which side goes first, where both are allowed."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
