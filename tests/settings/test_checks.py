@@ -12,6 +12,7 @@ from nearfar.settings.model import (
     BranchSetting,
     CascadeSetting,
     DeploymentSetting,
+    Learning,
     Policy,
     Responses,
     RouterSetting,
@@ -201,3 +202,22 @@ def test_a_router_needs_a_strategy_that_leaves_it_a_choice(strategy: str) -> Non
     alone = RouteSetting(deployments=("a",), router=RouterSetting(file="/r.npz", threshold=0.1))
     far = DeploymentSetting(provider="openai", model="m")
     assert keys(Settings(deployments={"a": far}, routes={"r": alone})) == ["routes.r.router"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"keep": ("public", "internal"), "judge": "a"}, []),
+        ({"keep": ("internal", "confidential")}, ["learning.keep"]),
+        ({"keep": ("restricted",)}, ["learning.keep"]),
+        ({"judge": "nobody"}, ["learning.judge"]),
+        ({"anchors": "pairs.jsonl"}, ["learning.anchors"]),
+        ({"share_judged": 1.5, "agreement": -0.1, "retention_days": 0}, ["learning"] * 3),
+        ({"key": "7f" * 32}, ["learning.key"]),
+    ],
+    ids=str,
+)
+def test_what_is_learned_from(fields: dict[str, Any], wrong: list[str]) -> None:
+    found = keys(msgspec.structs.replace(deployed(), learning=Learning(**fields)))
+    assert len(found) == len(wrong)
+    assert all(key.startswith(start) for key, start in zip(found, wrong, strict=True))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nearfar.core.places import Place
+from nearfar.core.places import Class, Place
 from nearfar.settings.errors import Problem
 from nearfar.settings.model import CascadeSetting, DeploymentSetting, RouterSetting, RouteSetting, Settings
 from nearfar.settings.secrets import is_reference
@@ -66,6 +66,9 @@ _RANGES: tuple[tuple[Path, float, float | None], ...] = (
     (("responses", "most_mb_per_caller"), 0, None),
     (("queue", "longest"), 0, 100_000),
     (("queue", "seconds"), 0.1, 86_400),
+    (("learning", "retention_days"), 0.01, 366),
+    (("learning", "share_judged"), 0, 1),
+    (("learning", "agreement"), 0, 1),
     (("discovery", "refresh_seconds"), 0.1, None),
 )
 
@@ -77,7 +80,7 @@ def check(settings: Settings, origin: Callable[[Path], str], named: Iterable[str
     """
     found: list[Problem] = []
     targets = frozenset(settings.deployments).union(named)
-    routes = _routes(settings, targets)
+    routes = itertools.chain(_routes(settings, targets), _learning(settings, targets))
     parts = (_ranges, _folders, _server, _network, _policy, _ledger, _responses, _deployments)
     for path, message, hint in itertools.chain(*(part(settings) for part in parts), routes):
         found.append(Problem(key=dotted(path), origin=origin(path), message=message, hint=hint))
@@ -213,6 +216,28 @@ def _responses(settings: Settings) -> Found:
     key = settings.responses.key
     if key and not is_reference(key):
         yield ("responses", "key"), "is no reference (its value is not repeated here)", _REFERENCE
+
+
+def _learning(settings: Settings, targets: Collection[str]) -> Found:
+    learning = settings.learning
+    for name in learning.keep:
+        if Class.parse(name) > Class.INTERNAL:
+            yield (
+                ("learning", "keep"),
+                f"{name} content is never kept to be learned from",
+                "Name public, internal, or both.",
+            )
+    if learning.judge and learning.judge not in targets and learning.judge not in settings.routes:
+        hint = did_you_mean(learning.judge, [*targets, *settings.routes]) or "Add a [deployments.NAME] table."
+        yield ("learning", "judge"), f"there is no deployment or route {learning.judge!r}", hint
+    if learning.anchors and (not learning.anchors.startswith("/") or "\0" in learning.anchors):
+        yield (
+            ("learning", "anchors"),
+            "is no absolute path",
+            "Write the whole path: the current folder may not decide.",
+        )
+    if learning.key and not is_reference(learning.key):
+        yield ("learning", "key"), "is no reference (its value is not repeated here)", _REFERENCE
 
 
 def _deployments(settings: Settings) -> Found:

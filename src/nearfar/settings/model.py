@@ -368,6 +368,30 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     out. Workers share it equally."""
 
 
+class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether pairs of near and far answers are kept, encrypted, and judged, so that a router can be learned from them.
+    They come from shadows and cascades. Nothing is kept unless ``keep`` says so.
+    """
+
+    keep: tuple[ClassName, ...] = ()
+    """Classes whose prompts and answers are kept: ``public``, ``internal``, or both; never a higher one. Empty: no."""
+    retention_days: float = 30.0
+    """How long they are kept."""
+    judge: str = ""
+    """A deployment or a route that says which answer is better, where comparing them does not. It gets no more than the
+    request's class lets go there for the purpose ``judge``. Empty: only what comparing decides is kept."""
+    share_judged: float = 1.0
+    """The share of such pairs that it is asked about, from 0 to 1; the others are not kept."""
+    anchors: str = ""
+    """Absolute path of prompts with a better and a worse answer each, one JSON object for each line, that the judge is
+    tried on at first and every day; unset: those that come with nearfar."""
+    agreement: float = 0.8
+    """The share of them on which it must agree; below that its labels are not trusted, and not used."""
+    key: str = ""
+    """Where the key (32 bytes, as 64 hexadecimal digits) is: ``env:NAME`` or ``file:PATH``; empty: ``learning.key`` in
+    the state folder. Gateways that share a database need the same."""
+
+
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is looked for besides the configuration."""
 
@@ -411,6 +435,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     responses: Responses = Responses()
     queue: Queue = Queue()
     shadow: Shadow = Shadow()
+    learning: Learning = Learning()
     discovery: Discovery = Discovery()
     log: Log = Log()
     deployments: dict[str, DeploymentSetting] = {}
