@@ -23,6 +23,7 @@ from nearfar.policy.seal import Look
 from nearfar.wire.base import ClientWire, Renderer
 
 if TYPE_CHECKING:
+    from nearfar.gateway.learning_notes import Notes
     from nearfar.gateway.lines import Line
     from nearfar.gateway.masking import Masked
     from nearfar.privacy.restore_events import Restorer
@@ -91,6 +92,7 @@ class Exchange:
         "like",
         "line",
         "lost",
+        "notes",
         "prepared",
         "ranked",
         "request",
@@ -139,6 +141,8 @@ class Exchange:
         self.heads_sent = False
         self.ear: Ear | None = None
         """Who hears the reply before anything of it goes out; None: it goes out as it comes."""
+        self.notes: Notes | None = None
+        """Who hears, as it goes out, what may be learned from; None: nobody."""
         self.line: Line | None = None
         """Where it holds a slot; None: nowhere, or no longer."""
         self.last_look: Look | None = None
@@ -174,6 +178,9 @@ class Exchange:
             # It hears events, so they are read in any case; the bytes still go out as they came, if it changes none.
             self.like = False
             like = like and not self.ear.changes
+        elif self.notes is not None:
+            self.like = False
+            self.notes.begin(self.ranked.candidate.deployment, goes_on=self.committed)
         self.attempts += 1
         self._held = []
         self._held_bytes = 0
@@ -221,6 +228,8 @@ class Exchange:
                     chunk.events = await asyncio.to_thread(self._restorer.feed, chunk.events)
                 else:
                     chunk.events = self._restorer.feed(chunk.events)
+        if self.notes is not None:
+            self.notes.hear(chunks)
         if not self.committed:
             self._held.extend(chunks)
             if self.ear is not None:
