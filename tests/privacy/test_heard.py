@@ -39,11 +39,10 @@ def heard(text: str) -> Heard:
         ("postcard 123", 0, 0.0),
         ("identity 123", 2, 0.0),
         ("card of somebody in the house 123", 0, 0.0),
-        ("card of an order 123", 0, -1.0),
     ],
 )
 def test_how_near_a_word_stands_before(text: str, index: int, near: float) -> None:
-    assert heard(text).before(index, text.index("123"), 20, 20) == pytest.approx(near)
+    assert heard(text).before(index, text.index("123"), 20) == pytest.approx(near)
 
 
 def test_how_near_a_word_stands_behind() -> None:
@@ -58,5 +57,22 @@ def test_where_rules_that_need_words_may_begin() -> None:
     assert windows == {0: [(2, 2 + 4 + 20)], 2: [(11, 11 + 2 + 20)]}
 
 
+@pytest.mark.parametrize(
+    ("text", "refuted"),
+    [
+        ("order 123", True),
+        ("card of an order 123", True),
+        ("order: 0000 123", True),  # its first letter is the twelfth before
+        ("order: 00000 123", False),
+        ("123 order", False),
+        ("card 123", False),
+    ],
+)
+def test_a_word_shortly_before_speaks_against_it(text: str, refuted: bool) -> None:
+    words = heard(text)
+    assert words.refutes(0, text.index("123")) is refuted
+    assert not words.refutes(1, text.index("123"))
+
+
 def test_only_the_zones_are_listened_to() -> None:
-    assert WORDS.heard("card 123 card", [(5, 13)]).found[0][0] == 13
+    assert WORDS.heard("card 123 card", [(5, 13)]).windows() == {0: [(9, 13 + 20)]}

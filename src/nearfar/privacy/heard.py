@@ -7,7 +7,7 @@ it is not (健保卡號 is no 卡號). What is asked later is whether a word of 
 from __future__ import annotations
 
 import bisect
-import operator
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,69 +42,88 @@ class Words:
 
     def heard(self, lower: str, zones: Iterable[Span]) -> Heard:
         """What is said in these zones, which are in order and do not overlap."""
-        found: list[tuple[int, int, Speaker]] = []
-        said = self._said
+        found: dict[str, list[int]] = {}
         for words in (self._latin, None if lower.isascii() else self._other):
             if words is None:
                 continue
+            hits = words.finditer
             for start, end in zones:
-                for hit in words.finditer(lower, start, end):
-                    at = hit.start()
-                    found += [(at + one, at + other, each) for one, other, each in said[hit[0]]]
-        found.sort(key=operator.itemgetter(0))
-        return Heard(found)
+                for hit in hits(lower, start, end):
+                    word = hit[0]
+                    if word in found:
+                        found[word].append(hit.start())
+                    else:
+                        found[word] = [hit.start()]
+        return Heard([(places, said) for word, places in found.items() for said in self._said[word]])
 
 
 class Heard:
-    """The words of one text, in the order of their ends."""
+    """The words of one text. What a rule asks for is put in order when it first asks."""
 
-    def __init__(self, found: list[tuple[int, int, Speaker]]) -> None:
-        self.found = found
-        self._ends = [each[0] for each in found]
-        behind = sorted([(start, each.behind) for _, start, each in found if each.behind], key=operator.itemgetter(0))
-        self._behind = [rules for _, rules in behind]
-        self._starts = [start for start, _ in behind]
+    def __init__(self, said: Sequence[tuple[list[int], tuple[int, int, Speaker]]]) -> None:
+        """``said``: the places where a word begins, in order; and of a word inside it the end, the begin, the rules."""
+        self._said = said
+        self._ahead: dict[int, list[list[int]]] = {}
+        self._behind: dict[int, list[list[int]]] = {}
+        self._against: dict[int, list[tuple[list[int], int]]] = {}
+        self._ends: dict[int, list[int]] = {}
+        self._starts: dict[int, list[int]] = {}
+        for places, (end, begin, speaker) in said:
+            if speaker.ahead:
+                ends = [at + end for at in places]
+                for rule in speaker.ahead:
+                    self._ahead.setdefault(rule, []).append(ends)
+            if speaker.behind or speaker.against:
+                starts = [at + begin for at in places] if begin else places
+                for rule in speaker.behind:
+                    self._behind.setdefault(rule, []).append(starts)
+                for rule in speaker.against:
+                    self._against.setdefault(rule, []).append((starts, end - begin))
 
     def windows(self) -> dict[int, list[Span]]:
         """For each rule that needs words: where a match may begin, because one of its words is near."""
         windows: dict[int, list[Span]] = {}
-        for _, at, speaker in self.found:
+        for places, (_, begin, speaker) in self._said:
             for index, before, after in speaker.opens:
-                known = windows.get(index)
-                if known is None:
-                    windows[index] = [(at + before, at + after)]
-                else:
-                    known.append((at + before, at + after))
+                first, last = begin + before, begin + after
+                windows.setdefault(index, []).extend([(at + first, at + last) for at in places])
         return windows
 
-    def before(self, rule: int, at: int, before: int, reach: int) -> float:
-        """How near the nearest word of ``rule`` ends before ``at``: 1 at once, 0 for none within ``before`` characters,
-        -1 where a word speaks against it. ``reach``: characters in which to look.
-        """
-        ends, found = self._ends, self.found
-        nearness = 0.0
-        index = bisect.bisect_right(ends, at) - 1
-        while index >= 0:
-            far = at - ends[index]
-            if far > reach:
-                break
-            _, start, speaker = found[index]
-            if rule in speaker.against and at - start <= AGAINST_REACH:
-                return -1.0
-            if far <= before and not nearness and rule in speaker.ahead:
-                nearness = 1 - far / (before + 1)
-            index -= 1
-        return nearness
+    def refutes(self, rule: int, at: int) -> bool:
+        """Whether a word that speaks against ``rule`` stands shortly before ``at``."""
+        for starts, size in self._against.get(rule, ()):
+            index = bisect.bisect_left(starts, at - AGAINST_REACH)
+            if index < len(starts) and starts[index] <= at - size:
+                return True
+        return False
+
+    def before(self, rule: int, at: int, reach: int) -> float:
+        """How near the nearest word of ``rule`` ends before ``at``: 1 at once, 0 for none within ``reach``."""
+        ends = self._ends.get(rule)
+        if ends is None:
+            ends = self._ends[rule] = _joined(self._ahead.get(rule, ()))
+        index = bisect.bisect_right(ends, at)
+        if not index:
+            return 0.0
+        far = at - ends[index - 1]
+        return 1 - far / (reach + 1) if far <= reach else 0.0
 
     def behind(self, rule: int, at: int, reach: int) -> float:
         """How near the nearest word of ``rule`` begins after ``at``."""
-        for index in range(bisect.bisect_left(self._starts, at), len(self._starts)):
-            far = self._starts[index] - at
-            if far > reach:
-                break
-            if rule in self._behind[index]:
-                return 1 - far / (reach + 1)
-        return 0.0
+        starts = self._starts.get(rule)
+        if starts is None:
+            starts = self._starts[rule] = _joined(self._behind.get(rule, ()))
+        index = bisect.bisect_left(starts, at)
+        if index == len(starts):
+            return 0.0
+        far = starts[index] - at
+        return 1 - far / (reach + 1) if far <= reach else 0.0
+
+
+def _joined(lists: Sequence[list[int]]) -> list[int]:
+    if len(lists) == 1:
+        return lists[0]
+    return sorted(itertools.chain.from_iterable(lists))
 
 
 def _all(rule: Rule) -> list[str]:

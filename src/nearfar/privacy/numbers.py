@@ -6,12 +6,12 @@ It knows nothing of readings and of what overlaps: it tells every match, with it
 from __future__ import annotations
 
 import re
+import string
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from nearfar.privacy import rules as rulebook
 from nearfar.privacy.heard import Heard, Words
 from nearfar.privacy.normal import Normal
 from nearfar.privacy.patterns import WIDEST
@@ -24,6 +24,9 @@ FAR = 24
 """Characters before it in which a rule that needs words may begin: it may hold the name of a month."""
 AHEAD, BEHIND = 64, 40
 """Characters before and after it in which the words that explain it are looked for."""
+
+_GOES_ON = frozenset(f"{string.ascii_letters}{string.digits}#轉分")
+"""What may stand behind a number, a space between or not, where it goes on: with an extension, with letters."""
 
 Span = tuple[int, int]
 Window = tuple[int, int, int]
@@ -38,18 +41,16 @@ class _Rule(msgspec.Struct, frozen=True):
     index: int
     search: Callable[[str, int, int], re.Match[str] | None]
     match: Callable[[str, int], re.Match[str] | None]
-    holds: Callable[[str, int, int], re.Match[str] | None] | None
     check: Callable[[str], bool] | None
     group: str | int
     need: bool
-    listens: bool
-    """Whether words before it matter, as far as ``reach``."""
-    reach: int
+    refutable: bool
+    """Whether words before it speak against it."""
+    context: bool
     before: int
     trailing: bool
     after: int
-    least: int
-    lead: int
+    digits: int
     score: float
     sure: float
     most: float
@@ -66,86 +67,146 @@ class Numbers:
         needy = [rule for rule in these if rule.row.need]
         # The surest first: what they find need not be looked at again.
         plain = sorted((rule for rule in these if not rule.row.need), key=lambda rule: -rule.most)
-        ordered = [*needy, *plain]
-        self._rules = [_ready(index, rule) for index, rule in enumerate(ordered)]
-        self._first = len(needy)
+        self._needy = [_ready(index, rule) for index, rule in enumerate(needy)]
+        self._plain = [
+            (_lead(rule), rule.most, rule.regex.search, tuple(rule.row.has), _ready(len(needy) + index, rule))
+            for index, rule in enumerate(plain)
+        ]
         self._shapes = Shapes(plain)
-        self._words = Words(ordered)
+        self._words = Words([*needy, *plain])
 
     def find(self, text: Normal, out: list[Spot]) -> None:
         """Every match in ``text`` goes to ``out``; of several at the very same place perhaps only the surest."""
-        clusters, places = self._shapes.places(text.text)
-        if not clusters:
+        whole = text.text
+        places = self._shapes.places(whole)
+        if not places:
             return
         heard = self._words.heard(
-            text.lower, merged([(a - AHEAD if a > AHEAD else 0, b + BEHIND) for a, b in clusters])
+            text.lower, merged([(a - AHEAD if a > AHEAD else 0, b + BEHIND) for a, b, _ in places])
         )
         best: dict[Span, float] = {}
-        for rule, these in zip(self._rules[self._first :], places, strict=True):
-            if these:
-                lead, most = rule.lead, rule.most
-                # A place that is known as a whole, and more surely than this rule can tell, is not looked at again.
-                left = [(a - lead if a > lead else 0, b + EDGE) for a, b in these if best.get((a, b), 0.0) <= most]
-                self._try(rule, text.text, [(a, b, b) for a, b in merged(left)], heard, best, out)
-        ends = [end for _, end in clusters]
+        known = self._known(whole, places, heard, best, out)
         for index, windows in heard.windows().items():
-            self._try(self._rules[index], text.text, _beside(merged(sorted(windows)), clusters, ends), heard, best, out)
+            rule = self._needy[index]
+            for at, stop, last in _beside(merged(sorted(windows)), places, known, rule):
+                match = rule.search(whole, at, stop)
+                if match is not None:
+                    self._matched(rule, whole, match, stop, last, heard, best, out)
 
-    def _try(
-        self, rule: _Rule, whole: str, windows: Sequence[Window], heard: Heard, best: dict[Span, float], out: list[Spot]
-    ) -> None:
-        size, floor = len(whole), self._floor
-        search, holds, least, most = rule.search, rule.holds, rule.least, rule.most
-        group, check, listens = rule.group, rule.check, rule.listens
-        for at, stop, last in windows:
-            if holds is not None and holds(whole, at, stop) is None:
-                continue
-            stop = min(stop, size)  # noqa: PLW2901 - texts end
-            while at <= last and stop - at >= least and (match := search(whole, at, stop)) is not None:
-                begun, done = match.span()
-                if begun > last:
-                    break
-                at = begun + 1  # noqa: PLW2901 - the window is used up from its beginning
-                if done == stop < size:
-                    # The window may have cut it, or what it must not be followed by.
-                    match = rule.match(whole, begun)
-                    if match is None:
+    def _known(
+        self,
+        whole: str,
+        places: Sequence[tuple[int, int, tuple[int, ...]]],
+        heard: Heard,
+        best: dict[Span, float],
+        out: list[Spot],
+    ) -> list[float]:
+        """Try the rules that need no words. How surely each place is known then as a whole, 0 for not at all."""
+        plain = self._plain
+        used = [0] * len(plain)  # how far each rule has come
+        known = []
+        for start, end, fits in places:
+            top = 0.0
+            stop = end + EDGE
+            for index in fits:
+                lead, most, search, has, rule = plain[index]
+                if top > most:
+                    break  # the surest come first: none of the others could win
+                at = start - lead
+                at = max(at, used[index])
+                if has:
+                    piece = whole[at:stop]
+                    for each in has:
+                        if each in piece:
+                            break
+                    else:
                         continue
-                    done = match.end()
-                span = match.span(group)
-                if span in best and best[span] > most:
-                    at = done  # noqa: PLW2901 - as above
+                match = search(whole, at, stop)
+                if match is None:
                     continue
-                nearness = heard.before(rule.index, begun, rule.before, rule.reach) if listens else 0.0
-                if rule.trailing and nearness >= 0:
-                    nearness = max(nearness, heard.behind(rule.index, done, rule.after))
-                if nearness <= 0 and (rule.need or nearness < 0):
+                before = len(out)
+                came = self._matched(rule, whole, match, stop, end, heard, best, out)
+                used[index] = max(used[index], came)
+                for spot in out[before:]:
+                    if spot[3] <= start and spot[4] >= end and -spot[2] > top and not spot[0]:
+                        top = -spot[2]
+            if top and whole[end : end + 2].lstrip(" ")[:1] in _GOES_ON:
+                top = 0.0  # a rule that tells less surely may tell more of it
+            known.append(top)
+        return known
+
+    def _matched(
+        self,
+        rule: _Rule,
+        whole: str,
+        match: re.Match[str] | None,
+        stop: int,
+        last: int,
+        heard: Heard,
+        best: dict[Span, float],
+        out: list[Spot],
+    ) -> int:
+        """Judge this match and those behind it, up to ``stop``; how far that came."""
+        size = len(whole)
+        at = 0
+        while match is not None:
+            begun, done = match.span()
+            if begun > last:
+                break
+            at = begun + 1
+            if done == stop < size:
+                # The window may have cut it, or what it must not be followed by.
+                match = rule.match(whole, begun)
+                if match is None:
+                    match = rule.search(whole, at, stop)
                     continue
-                if check is not None and not check(match[group]):
-                    continue
-                if done > at:  # noqa: PLR1730 - a call costs more
-                    at = done  # noqa: PLW2901 - as above
-                score = round(min(1.0, rule.sure + CLOSER * nearness), 3) if nearness else rule.score
-                if score >= floor:
-                    out.append((rule.yields, span[0] - span[1], -score, *span, rule.kind, rule.name))
-                    if not rule.yields and score > best.get(span, 0.0):
-                        best[span] = score
+                done = match.end()
+            span = match.span(rule.group)
+            if span in best and best[span] > rule.most:
+                at = done
+            else:
+                score = self._score(rule, match, begun, done, heard)
+                if score:
+                    at = max(at, done)
+                    if score >= self._floor:
+                        out.append((rule.yields, span[0] - span[1], -score, *span, rule.kind, rule.name))
+                        if not rule.yields and score > best.get(span, 0.0):
+                            best[span] = score
+            match = rule.search(whole, at, stop) if at < stop and at <= last else None
+        return at
+
+    def _score(self, rule: _Rule, match: re.Match[str], begun: int, done: int, heard: Heard) -> float:
+        """How sure a match is, 0 for none: the words against it, the words that explain it, its check."""
+        if rule.refutable and heard.refutes(rule.index, begun):
+            return 0.0
+        nearness = heard.before(rule.index, begun, rule.before) if rule.context else 0.0
+        if rule.trailing:
+            nearness = max(nearness, heard.behind(rule.index, done, rule.after))
+        if (rule.need and not nearness) or (rule.check is not None and not rule.check(match[rule.group])):
+            return 0.0
+        return round(min(1.0, rule.sure + CLOSER * nearness), 3) if nearness else rule.score
 
 
-def _beside(windows: Sequence[Span], clusters: Sequence[Span], ends: Sequence[int]) -> list[Window]:
-    """Of the windows in which a match may begin the parts that have digits."""
+def _beside(
+    windows: Sequence[Span], places: Sequence[tuple[int, int, tuple[int, ...]]], known: Sequence[float], rule: _Rule
+) -> list[Window]:
+    """Of the windows in which a match may begin the parts that have digits, but what is known more surely."""
     found: list[Window] = []
-    count = len(clusters)
+    ends = [end for _, end, _ in places]
+    count = len(places)
+    most, digits = rule.most, rule.digits
     for start, last in windows:
         index = bisect_right(ends, start)
         first = len(found)
-        while index < count and clusters[index][0] - FAR <= last:
-            at, end = clusters[index]
-            at = max(at - FAR, start)
-            if len(found) > first and at <= found[-1][1]:
-                found[-1] = (found[-1][0], end + EDGE, last)
-            else:
-                found.append((at, end + EDGE, last))
+        far = last + FAR
+        while index < count and places[index][0] <= far:
+            at, end, _ = places[index]
+            if known[index] <= most and end - at >= digits:
+                at = max(at - FAR, start)
+                if len(found) > first and at <= found[-1][1]:
+                    found[-1] = (found[-1][0], end + EDGE, last)
+                else:
+                    found.append((at, end + EDGE, last))
             index += 1
     return found
 
@@ -165,23 +226,25 @@ def merged(spans: Sequence[Span]) -> list[Span]:
     return joined
 
 
+def _lead(rule: Rule) -> int:
+    return max(EDGE, rule.row.lead if rule.row.lead < WIDEST else 0)
+
+
 def _ready(index: int, rule: Rule) -> _Rule:
     row = rule.row
     return _Rule(
         index=index,
         search=rule.regex.search,
         match=rule.regex.match,
-        holds=rule.holds.search if rule.holds is not None and not row.need else None,
         check=rule.check,
         group=rule.group,
         need=row.need,
-        listens=bool(row.context or row.against),
-        reach=max(row.before if row.context else 0, rulebook.AGAINST_REACH if row.against else 0),
+        refutable=bool(row.against),
+        context=bool(row.context),
         before=row.before,
         trailing=bool(row.trailing),
         after=row.after,
-        least=rule.least,
-        lead=max(EDGE, row.lead if row.lead < WIDEST else 0),
+        digits=row.digits,
         score=row.score,
         sure=max(row.score, row.sure),
         most=rule.most,

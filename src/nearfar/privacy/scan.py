@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import itertools
+import operator
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -17,17 +18,16 @@ import msgspec
 
 from nearfar.core.errors import GuardError
 from nearfar.privacy import rules as rulebook
+from nearfar.privacy.calls import Literals, Tokens, WholeWords, Window, around
 from nearfar.privacy.findings import Detector, Finding, Unknown
 from nearfar.privacy.normal import Normal
-from nearfar.privacy.numbers import Numbers, Span, Spot, merged
+from nearfar.privacy.numbers import Numbers, Span, Spot
 from nearfar.privacy.rules import Rule
 from nearfar.privacy.unwrap import Reading, readings
 
 ENTRIES = 65_536
 """Texts that a memo remembers."""
-_MANY = 8
-"""From this many literals on, one expression is cheaper than one search each."""
-_LETTERS = bytes(code if chr(code).isascii() and chr(code).islower() else 32 for code in range(256))
+_START = operator.itemgetter(3)
 _BARE = re.compile(r"[\s()./\-_:,#]+")
 
 
@@ -96,12 +96,11 @@ class Scanner:
         seen = [rulebook.version(chosen), *(f"{each.name} {each.version}" for each in self.detectors)]
         self.version = hashlib.sha256("\n".join([*seen, str(floor), *sorted(self.harmless)]).encode()).hexdigest()[:16]
         """Changes whenever the same text may give other findings."""
+        near = [rule for rule in chosen if rule.row.near and not rule.row.token]
+        self._near = Literals(rule for rule in near if not rule.row.whole)
         # The surest first: what they find need not be looked at again.
-        near = sorted((rule for rule in chosen if rule.row.near and not rule.row.token), key=lambda rule: -rule.most)
-        self._near = _by_literal(rule for rule in near if not rule.row.whole)
-        self._whole = WholeWords([rule for rule in near if rule.row.whole])
-        self._tokens = _by_literal(rule for rule in chosen if rule.row.near and rule.row.token)
-        self._long = [rule for rule in chosen if rule.row.token and not rule.row.near]
+        self._whole = WholeWords(sorted((rule for rule in near if rule.row.whole), key=lambda rule: -rule.most))
+        self._tokens = Tokens(rule for rule in chosen if rule.row.token)
         self._numbers = Numbers([rule for rule in chosen if not (rule.row.near or rule.row.token)], floor)
 
     def scan(self, text: str) -> Scanned:
@@ -133,7 +132,10 @@ class Scanner:
                 if any(one[4] > other[3] for one, other in itertools.pairwise(chosen)):
                     chosen = _resolved(chosen)  # parts of what one character stands for
         else:
-            chosen = _resolved([_placed(spot, way) for way, spots in found for spot in spots])
+            placed: list[Spot] = []
+            for way, spots in found:
+                placed += spots if way.straight else [_placed(spot, way) for spot in spots]
+            chosen = _resolved(placed)
         kept = chosen
         if self.harmless:
             kept = [each for each in chosen if bare(text[each[3] : each[4]]) not in self.harmless]
@@ -142,26 +144,21 @@ class Scanner:
 
     def _ruled(self, text: Normal, tokens: Sequence[Span], out: list[Spot]) -> None:
         lower = text.lower
-        for rule in (*_called(self._near, lower), *self._whole.called(lower)):
-            self._tried(rule, text, _around(rule, lower, out), out)
+        for rule, places in (*self._near.called(lower), *self._whole.called(lower)):
+            self._tried(rule, text, around(rule, places, lower, out), out)
         if tokens:
-            long = [(start - 2, end + 2, lower[start:end]) for start, end in tokens]
-            for rule in _called(self._tokens, "\n".join([token for _, _, token in long])):
-                literals = rule.row.near
-                windows = [(a, b) for a, b, token in long if any(each in token for each in literals)]
+            for rule, windows in self._tokens.called(lower, tokens):
                 self._tried(rule, text, windows, out)
-            for rule in self._long:
-                self._tried(rule, text, [(a, b) for a, b, _ in long], out)
         self._numbers.find(text, out)
 
-    def _tried(self, rule: Rule, text: Normal, windows: Iterable[Span], out: list[Spot]) -> None:
+    def _tried(self, rule: Rule, text: Normal, windows: Iterable[Window], out: list[Spot]) -> None:
         """Try a rule that literals or long tokens called."""
         search, whole, size = rule.regex.search, text.text, len(text.text)
         extra = rule.width if rule.row.need else 0
-        for start, end in windows:
+        for start, end, last in windows:
             at = max(0, start)
             stop = min(size, end + extra)
-            while stop - at >= rule.least and (match := search(whole, at, stop)) is not None:
+            while at < last and stop - at >= rule.least and (match := search(whole, at, stop)) is not None:
                 at = match.start() + 1
                 if match.end() == stop < size:
                     match = rule.regex.match(whole, match.start())
@@ -221,85 +218,26 @@ def bare(value: str) -> str:
     return _BARE.sub("", Normal.of(value).lower)
 
 
-class WholeWords:
-    """Rules by the words that call them: for Latin letters one look at the set of the text's words is enough."""
-
-    def __init__(self, these: Sequence[Rule]) -> None:
-        self._rules = tuple(these)
-        self._latin: dict[bytes, set[int]] = {}
-        self._other: dict[str, set[int]] = {}
-        literals = [(literal, index) for index, rule in enumerate(these) for literal in rule.row.near]
-        for literal, index in literals:
-            if literal.isascii():
-                # The longest of its words is the rarest, mostly.
-                longest = max(literal.encode().translate(_LETTERS).split(), key=len)
-                self._latin.setdefault(longest, set()).add(index)
-            else:
-                self._other.setdefault(literal, set()).add(index)
-        self._vocabulary = frozenset(self._latin)
-        self._search = rulebook.any_of(self._other).search if self._other else None
-
-    def called(self, lower: str) -> list[Rule]:
-        """The rules that a word of the text calls."""
-        words = set(lower.encode("ascii", "replace").translate(_LETTERS).split())
-        called: set[int] = set()
-        for word in self._vocabulary.intersection(words):
-            called |= self._latin[word]
-        if self._search is not None and not lower.isascii():
-            hit = self._search(lower)
-            while hit is not None and len(called) < len(self._rules):
-                called.update(*(rules for literal, rules in self._other.items() if literal in hit[0]))
-                hit = self._search(lower, hit.start() + 1)
-        these = [self._rules[index] for index in sorted(called)]
-        return [rule for rule in these if rule.holds is None or rule.holds.search(lower)]
-
-
-def _by_literal(these: Iterable[Rule]) -> list[tuple[str, re.Pattern[str] | None, list[Rule]]]:
-    """(Literal, or an expression for many of them; the rules that are tried where it stands)."""
-    single: dict[str, list[Rule]] = {}
-    many: list[tuple[str, re.Pattern[str] | None, list[Rule]]] = []
-    for rule in these:
-        if len(rule.row.near) > _MANY:
-            many.append(("", rulebook.any_of(rule.row.near), [rule]))
-            continue
-        for literal in rule.row.near:
-            single.setdefault(literal, []).append(rule)
-    return [*((literal, None, those) for literal, those in single.items()), *many]
-
-
-def _called(table: Sequence[tuple[str, re.Pattern[str] | None, list[Rule]]], lower: str) -> list[Rule]:
-    """The rules of which a literal stands in the text, each once."""
-    called: dict[str, Rule] = {}
-    for literal, many, those in table:
-        if literal in lower if many is None else many.search(lower):
-            called.update((rule.name, rule) for rule in those)
-    if not called:
-        return []
-    held = [rule for rule in called.values() if not rule.row.has or any(each in lower for each in rule.row.has)]
-    return sorted(held, key=lambda rule: -rule.most)
-
-
-def _around(rule: Rule, lower: str, known: Sequence[Spot]) -> list[Span]:
-    """Where a rule with literals may match: around each of them, but where more is known of the same kind already."""
-    if rule.places is None:
-        return []
-    lead, tail = min(rule.row.lead, rule.width), min(rule.row.tail, rule.width)
-    places = [match.end() for match in rule.places.finditer(lower)]
-    better = sorted(
-        each[3:5]
-        for each in known
-        # A letter that is no ASCII one, and no ideograph, may go on with it to the left: jörg@.
-        if each[5] == rule.kind and -each[2] > rule.most and not "\x7f" < lower[each[3] - 1 : each[3]] < "\u2e80"
-    )
-    if better:
-        starts = [start for start, _ in better]
-        # Its literal stands at a place, so the first that begins before its end is the one that may hold it.
-        places = [at for at in places if better[bisect.bisect_left(starts, at) - 1][1] < at or starts[0] >= at]
-    return merged([(at - lead, at + tail) for at in places])
-
-
 def _resolved(spots: list[Spot]) -> list[Spot]:
     """One for each place, in order: the longer, then the surer one, then by name; a link only where nothing else is."""
+    spots.sort(key=_START)
+    chosen: list[Spot] = []
+    group: list[Spot] = []
+    done = -1
+    for spot in spots:
+        if spot[3] >= done:
+            chosen += group if len(group) < 2 else _best(group)
+            group = [spot]
+            done = spot[4]
+        else:
+            group.append(spot)
+            done = max(done, spot[4])
+    chosen += group if len(group) < 2 else _best(group)
+    return chosen
+
+
+def _best(spots: list[Spot]) -> list[Spot]:
+    """Of spots that overlap in a row those that stay, in order."""
     chosen: list[Spot] = []
     starts: list[int] = []
     spots.sort()

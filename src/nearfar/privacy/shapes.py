@@ -20,7 +20,7 @@ LONGEST = 64
 """Places longer than this are shapes of their own, which nobody remembers."""
 ENTRIES = 16_384
 """Shapes remembered."""
-_SHAPE = bytes.maketrans(
+SHAPE = bytes.maketrans(
     (string.digits + string.ascii_letters).encode(), b"0" * len(string.digits) + b"A" * len(string.ascii_letters)
 )
 
@@ -32,22 +32,19 @@ class Shapes:
         self._these = these
         self._known: dict[bytes, tuple[int, ...]] = {}
 
-    def places(self, text: str) -> tuple[list[tuple[int, int]], list[list[tuple[int, int]]]]:
-        """(The places with digits; for each rule those of them at which it could match.)"""
+    def places(self, text: str) -> list[tuple[int, int, tuple[int, ...]]]:
+        """(Start, end, the rules that could match there by their index) of each place with digits."""
         clusters = [match.span() for match in CLUSTER.finditer(text)]
-        chosen: list[list[tuple[int, int]]] = [[] for _ in self._these]
         if not clusters:
-            return clusters, chosen
-        shape = b" " * AHEAD + text.encode("ascii", "replace").translate(_SHAPE) + b" " * AFTER
-        known = self._known
-        for place in clusters:
-            key = shape[place[0] : place[1] + AHEAD + AFTER]
-            fits = known.get(key)
-            if fits is None:
-                fits = self._fits(key)
-            for index in fits:
-                chosen[index].append(place)
-        return clusters, chosen
+            return []
+        shape = b" " * AHEAD + text.encode("ascii", "replace").translate(SHAPE) + b" " * AFTER
+        known = self._known.get
+        found = []
+        for start, end in clusters:
+            key = shape[start : end + AHEAD + AFTER]
+            fits = known(key)
+            found.append((start, end, self._fits(key) if fits is None else fits))
+        return found
 
     def _fits(self, key: bytes) -> tuple[int, ...]:
         long = len(key) - AHEAD - AFTER
