@@ -20,6 +20,7 @@ from nearfar.parts.basis import Basis, basis
 from nearfar.parts.content import NOT_ENFORCED, further_detectors, guard, rules_from
 from nearfar.parts.keys import Keys, has_keys, is_loopback
 from nearfar.parts.models import library, supervisor
+from nearfar.parts.routers import routers
 from nearfar.parts.running import Check, Gateway
 from nearfar.parts.state import findings, ledger_places
 from nearfar.settings.load import Loaded
@@ -53,12 +54,13 @@ def gateway(
     publish: Callable[[CoolDown], None] | None = None,
     other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None = None,
     probed: Callable[[], Sequence[Finding]] | None = None,
+    promised: str = "",
 ) -> Gateway:
     """Everything one process needs to answer requests.
 
     ``engines``: the parent's engines in a worker; unset, this process runs its own. ``publish`` tells other workers
     of cool-downs; ``other_metrics`` asks what they have counted. ``probed``: what earlier probes found out; unset, what
-    the state database knows of it.
+    the state database knows of it. ``promised``: the database that knows how routers' promises stand; unset, its own.
     """
     settings = loaded.settings
     base = basis(loaded, engines=engines, publish=publish, probed=probed)
@@ -73,6 +75,7 @@ def gateway(
     attempts = _attempts(loaded, base, decider, slots, witness, masking)
     observer, told = content.trying_out(loaded, base)
     shadows = strategies.shadows(settings, attempts, base.metrics)
+    learned = routers(loaded, base, decider, promised)
     pipeline = Pipeline(
         fleet=base.fleet,
         decider=decider,
@@ -85,6 +88,7 @@ def gateway(
         patience=Patience(base.health, base.limits, settings.retries),
         slots=slots,
         shadows=shadows,
+        routers=learned,
     )
     return Gateway(
         loaded,
@@ -94,6 +98,7 @@ def gateway(
         audit=told or audit,
         observer=observer,
         shadows=shadows,
+        routers=learned,
         other_metrics=other_metrics,
     )
 

@@ -28,7 +28,7 @@ async def gateway(loaded: Loaded) -> AsyncIterator[build.Gateway]:
             settings=replace(loaded.settings, ledger=Ledger()),
             folders=replace(loaded.folders, state=root, runtime=root / "run"),
         )
-        built = build.gateway(elsewhere, probed=build.findings(loaded))
+        built = build.gateway(elsewhere, probed=build.findings(loaded), promised=loaded.ledger_url)
         try:
             yield built
         finally:

@@ -14,7 +14,10 @@ from nearfar.gateway.exposition import Counter, Gauge, Histogram, Registry, Snap
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
-GAUGES = ("nearfar_backend_inflight", "nearfar_backend_up", "nearfar_queue_depth")
+GAUGES = (
+    *("nearfar_backend_inflight", "nearfar_backend_up", "nearfar_queue_depth"),
+    *("nearfar_router_evidence", "nearfar_router_alarms"),
+)
 """What ends with its process, unlike counts."""
 _ATTEMPT = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _REQUEST = ("gen_ai_operation_name", "gen_ai_original_model")
@@ -85,6 +88,29 @@ class Metrics:
                 ("policy", "class", "outcome"),
             )
         )
+        self._leans = add(
+            Counter(
+                "nearfar_router_leans",
+                "Which side learned routers would have go first: followed, observed only, or resting (no canary).",
+                ("route", "lean"),
+            )
+        )
+        self._evidence = add(
+            Gauge(
+                "nearfar_router_evidence",
+                "E-value against the promise of a route's router since its last alarm; 20 is an alarm.",
+                ("route",),
+                over_workers=max,
+            )
+        )
+        self._alarms = add(
+            Gauge(
+                "nearfar_router_alarms",
+                "How often the threshold of a route's router was tightened because it lost more than was promised.",
+                ("route",),
+                over_workers=max,
+            )
+        )
         self._inflight = add(
             Gauge("nearfar_backend_inflight", "Attempts under way at a deployment.", ("deployment",), over_workers=sum)
         )
@@ -142,6 +168,15 @@ class Metrics:
     def observed(self, policy: str, class_: str, outcome: str) -> None:
         """A policy that is only observed would have done ``outcome``."""
         self._observed.inc((policy, class_, outcome))
+
+    def leaned(self, route: str, lean: str) -> None:
+        """A learned router was asked: ``near``, ``far``, ``…_observed``, ``…_resting`` or ``fallback``."""
+        self._leans.inc((route, lean))
+
+    def promised(self, route: str, evidence: float, alarms: int) -> None:
+        """How the promise of a router stands: asked when somebody looks."""
+        self._evidence.set((route,), evidence)
+        self._alarms.set((route,), alarms)
 
     def started(self, deployment: str) -> None:
         """An attempt is under way."""

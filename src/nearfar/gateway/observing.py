@@ -12,7 +12,7 @@ import msgspec
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import EgressDenied
-from nearfar.core.routing import Decision, Route
+from nearfar.core.routing import Decision, Lean, Route
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.guard import Guard
@@ -36,17 +36,19 @@ class Observer:
         self._guard = guard
         self._audit = audit
 
-    async def decide(self, request: Request, route: Route, said: Said) -> tuple[Decision, Said]:
-        """What would be decided, and all that it would rest on."""
+    async def decide(
+        self, request: Request, route: Route, said: Said, lean: Lean | None = None
+    ) -> tuple[Decision, Said]:
+        """What would be decided, and all that it would rest on. ``lean``: what a learned router said."""
         if self._guard is not None:
             look = await self._guard.look(request, route.name)
             said = msgspec.structs.replace(said, seen=look.seen, guard=look.guard)
-        return self._decider.decide(request, route, said)[0], said
+        return self._decider.decide(request, route, said, lean)[0], said
 
     async def note(self, exchange: Exchange, route: Route, said: Said, done: Decision) -> None:
         """Tell beside ``exchange`` what would be otherwise than ``done``."""
         request = exchange.request
-        would, said = await self.decide(request, route, said)
+        would, said = await self.decide(request, route, said, done.lean)
         exchange.would = told(would, done)
         self._metrics.observed(would.policy, would.class_.label, outcome(would, done))
         if self._audit is None or not would.audit:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     # Its rules are only loaded where a policy wants content looked at.
     from nearfar.gateway.guard import Guard
     from nearfar.gateway.observing import Observer
+    from nearfar.gateway.routers import Routers
     from nearfar.gateway.shadow import Follow, Shadows
 
 PATIENCE = 5.0
@@ -73,10 +74,12 @@ class Pipeline:
         slots: Slots | None = None,
         observer: Observer | None = None,
         shadows: Shadows | None = None,
+        routers: Routers | None = None,
     ) -> None:
         """``guard`` looks at what requests say; None where the policy does not want that.
 
-        ``observer`` tries a policy out. ``shadows`` asks others too, after the reply.
+        ``observer`` tries a policy out. ``shadows`` asks others too, after the reply. ``routers`` have learned which
+        side should go first.
         """
         self._fleet = fleet
         self._decider = decider
@@ -89,6 +92,7 @@ class Pipeline:
         self._patience = patience or Patience()
         self._slots = slots
         self._shadows = shadows
+        self._routers = routers
 
     async def decide(self, request: Request, said: Said, *, operation: str = "") -> Decided:
         """Steps 1 to 3 of the path: the route, the class, the decision. Nothing has left for a model then.
@@ -107,6 +111,8 @@ class Pipeline:
         own, request.operation = request.operation, operation or request.operation
         try:
             decision, snapshot = self._decider.decide(request, route, said)
+            if self._routers is not None:
+                decision, snapshot = await self._routers.decide(request, route, said, decision, snapshot)
         finally:
             request.operation = own
         return Decided(route, said, decision, snapshot)

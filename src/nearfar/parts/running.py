@@ -20,6 +20,7 @@ from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:
     from nearfar.gateway.observing import Observer
+    from nearfar.gateway.routers import Routers
     from nearfar.gateway.shadow import Shadows
     from nearfar.ledger.audit import Audit
 
@@ -47,6 +48,7 @@ class Gateway:
         audit: Audit | None,
         observer: Observer | None,
         shadows: Shadows | None,
+        routers: Routers | None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = loaded.settings
@@ -69,6 +71,8 @@ class Gateway:
         self._audit = audit
         self.observer = observer
         """Tries out the policy that is only observed; None where the chosen one holds."""
+        self.routers = routers
+        """What has learned which side should go first; None where no route has a router."""
         self.burst = basis.burst
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
@@ -92,6 +96,8 @@ class Gateway:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
         if self._shadows is not None:
             await self._shadows.close()
+        if self.routers is not None:
+            await self.routers.close()
         await self.lives.close()
         await self._transport.close()
         if self.engines is not None:
@@ -113,6 +119,7 @@ class Gateway:
         return [
             *policy,
             *self._audit_check(),
+            *self._routers_check(),
             Check(name="ledger", ok=ledger.accepting, detail=ledger.reason),
             Check(
                 name="deployments",
@@ -135,6 +142,15 @@ class Gateway:
         told = f"no record can be written, so what is {audit.demanded} or higher "
         return [Check(name="audit", ok=False, detail=told + ("stays near" if near else "is refused"), partly=near)]
 
+    def _routers_check(self) -> list[Check]:
+        """Whether a router has lost more than was promised; its threshold was tightened then, so all are answered."""
+        if self.routers is None:
+            return []
+        alarmed = sum(standing.alarms > 0 for standing in self.routers.standings())
+        # Anybody may ask: which route it is, the log and `nearfar router status` say.
+        told = f"{alarmed} lost more than promised and keep less near: see `nearfar router status`" if alarmed else ""
+        return [Check(name="routers", ok=True, detail=told)]
+
     async def metrics_text(self) -> bytes:
         """Prometheus exposition over all workers."""
         others = [] if self._other_metrics is None else await self._other_metrics()
@@ -147,6 +163,8 @@ class Gateway:
         return self.metrics.snapshot()
 
     def _look_up(self) -> None:
+        if self.routers is not None:
+            self.routers.count()
         for name in self.fleet.snapshot.targets:
             self.metrics.up(name, cooling=bool(self.health.cooling(name)[0]))
             load = self.loads.find(name)
