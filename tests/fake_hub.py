@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+STATES_CHECKSUMS = True
+"""Whether the list of files tells anything beside names and sizes."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -35,10 +37,26 @@ class FakeHub:
         """Bytes of the next file that are sent before the connection breaks."""
         self.lie: dict[str, bytes] = {}
         """File → other bytes than were promised."""
+        self.lie_later: dict[str, bytes] = {}
+        """The same, for whoever asks for the whole file; its beginning is as it was promised."""
+        self.small: set[str] = set()
+        """Files that are kept in git itself: the Hub tells git's name of them and no SHA-256."""
+        self.sizes: dict[str, int] = {}
+        """File → another size than it has."""
+        self.elsewhere = ""
+        """Where files are instead: each is answered with a redirect there."""
+        self.busy = 0
+        """How many of the next requests for files are refused for being too many."""
+        self.ranges = True
+        """Whether it knows ranges."""
+        self.tokens: list[str] = []
+        """The Authorization of each request."""
 
     def fetched(self) -> int:
-        """Bytes of files that were asked for, by GET without a range from the middle."""
-        return sum(1 for method, path, _ in self.asked if method == "GET" and "/resolve/" in path)
+        """How many files were asked for whole, or from some byte to their end."""
+        return sum(
+            1 for method, path, span in self.asked if method == "GET" and "/resolve/" in path and span[-1:] in {"", "-"}
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -57,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
+        self.hub.tokens.append(self.headers.get("Authorization", ""))
         if path.startswith("/api/models/"):
             repo, _, _ = path.removeprefix("/api/models/").partition("/revision/")
             self._info(repo)
@@ -77,15 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         if repo not in self.hub.repos:
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
             return
-        files = [
-            {
-                "rfilename": name,
-                "size": len(data),
-                "blobId": hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-                "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130},
-            }
-            for name, data in self.hub.repos[repo].items()
-        ]
+        files = [self._listed(name, data) for name, data in self.hub.repos[repo].items()]
         body = {
             "_id": "1",
             "id": repo,
@@ -103,8 +114,26 @@ class _Handler(BaseHTTPRequestHandler):
         }
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
+    def _listed(self, name: str, data: bytes) -> dict[str, Any]:
+        size = self.hub.sizes.get(name, len(data))
+        git = hashlib.sha1(f"blob {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
+        listed: dict[str, Any] = {"rfilename": name, "size": size}
+        if not STATES_CHECKSUMS:
+            return listed
+        listed["blobId"] = git
+        if name not in self.hub.small:
+            listed["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": size, "pointerSize": 130}
+        return listed
+
     def _file(self, repo: str, name: str) -> None:
         if self._refused(repo):
+            return
+        if self.hub.elsewhere:
+            self._send(302, b"", {"Location": f"{self.hub.elsewhere}{self.path}"})
+            return
+        if self.hub.busy:
+            self.hub.busy -= 1
+            self._send(503, b"", {"Retry-After": "0"})
             return
         data = self.hub.repos[repo].get(name)
         if data is None:
@@ -112,12 +141,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         tag = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(data).hexdigest()}"', "Accept-Ranges": "bytes"}
         data = self.hub.lie.get(name, data)
-        asked = self.headers.get("Range", "")
+        asked = self.headers.get("Range", "") if self.hub.ranges else ""
+        if not asked.endswith(tuple("0123456789")):
+            data = self.hub.lie_later.get(name, data)
         if not asked:
             self._send(200, data, tag)
             return
         first, _, last = asked.removeprefix("bytes=").partition("-")
         start, end = int(first), int(last) if last else len(data) - 1
+        if start >= len(data):
+            self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
+            return
         part = data[start : end + 1]
         self._send(206, part, {**tag, "Content-Range": f"bytes {start}-{start + len(part) - 1}/{len(data)}"})
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import typer
 
 from nearfar.cli import output
+from nearfar.cli.origins import Origins
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 from nearfar.core.errors import NearfarError, NotFoundError
 from nearfar.settings.load import Loaded
@@ -125,6 +126,7 @@ def rm(
 
     loaded = of(ctx).load(config, sets)
     gone = Library(loaded.folders.models).rm(name)
+    Origins(loaded.folders.models).forget(name)
     if json:
         output.json({"removed": name, "data_deleted": gone})
     elif not quiet:

@@ -5,48 +5,48 @@ These are the only commands that fetch anything from a network beyond the config
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from nearfar.cli import output
 from nearfar.cli.errors import UsageError
+from nearfar.cli.origins import Origin, Origins
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
-from nearfar.core.errors import BadRequestError, EngineError, NotFoundError
+from nearfar.core.errors import ConflictError, EngineError
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the rooms are only needed when a command runs
-    from nearfar.engine.hub import Hub, Remote, RemoteFile
+    from nearfar.cli.pull_choice import Chosen, Room
+    from nearfar.engine.hub import Hub, Looked, Remote
+    from nearfar.engine.hub_web import Told
+    from nearfar.engine.library import Library, LocalModel
 
 _SPARE = 512 * 1024 * 1024
 """Bytes of the disk that are left free."""
-_ROOM = 1.1
-"""Bytes of memory for a byte of weights: a cache for a few thousand tokens, intermediate values. See `nearfar fit`."""
-
-
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model came from; kept beside it."""
-
-    repo: str
-    commit: str
-    file: str
-    sha256: str
-    licence: str
-    endpoint: str
-    fetched: dt.date
 
 
 def pull(
     ctx: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="REPO[:TYPE]", help="Qwen/Qwen3-8B-GGUF, or …:Q4_K_M for one type.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="REPO[:TYPE]",
+            help="Qwen/Qwen3-8B-GGUF, or …:Q4_K_M for one type, …:safetensors, …:FILE for one of several.",
+        ),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What clients call it [from the file's name].")] = None,
     revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
-    mirror: Annotated[str, typer.Option("--mirror", metavar="URL", help="Another endpoint [env HF_ENDPOINT].")] = "",
+    mirror: Annotated[
+        str,
+        typer.Option("--mirror", metavar="URL", help="Another endpoint [env HF_ENDPOINT]. HF_TOKEN is not sent there."),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="I have read the licence and keep to it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
     config: ConfigFile = None,
@@ -54,41 +54,40 @@ def pull(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch a model: the best type that fits this machine, its licence first, resumed where it broke off."""
-    from nearfar.engine.library import Library, derived_name
+    """Fetch a model: GGUF in one file or in parts, safetensors, or ONNX; the best type that fits this machine.
+
+    Its headers are read and its licence is shown first; what breaks off is gone on with; checksums are compared.
+    """
+    from nearfar.cli.pull_choice import choose
+    from nearfar.engine.library import Library
 
     state = of(ctx)
     loaded = state.load(config, sets)
     repo, _, wanted = what.partition(":")
-    endpoint = mirror or state.environ.get("HF_ENDPOINT") or ""
-    hub = _hub(loaded, endpoint, state.environ.get("HF_TOKEN", ""))
+    configured = state.environ.get("HF_ENDPOINT") or ""
+    # A token is for the endpoint that it was configured with, not for one that a command line names.
+    token = state.environ.get("HF_TOKEN", "") if not mirror or mirror == configured else ""
+    hub = _hub(loaded, mirror or configured, token)
     remote = hub.look(repo, revision)
-    file = _choose(loaded, remote, wanted)
-    there = _fetched(loaded, file)
+    chosen = choose(remote, wanted, lambda choice: hub.inspect(remote, choice), _room(loaded))
+    library, origins = Library(loaded.folders.models), Origins(loaded.folders.models)
+    there = _fetched(library, origins, chosen.looked)
     if there and not dry_run:
         output.json({"name": there, "there": True}) if json else output.line(there)
         return
-    told = _told(remote, file, hub)
+    told = _told(remote, chosen)
     if dry_run:
         output.json(told) if json else _plan(told)
         return
     if not (json or quiet):
         _plan(told)
+    called = _called(library, chosen, name)
     _licence(remote, yes=yes)
-    _disk(loaded, file)
-    path = hub.fetch(remote, file)
-    # The cache calls files by their checksums.
-    model = Library(loaded.folders.models).add(path, name or derived_name(Path(file.name)))
-    origin = Origin(
-        repo=remote.repo,
-        commit=remote.commit,
-        file=file.name,
-        sha256=file.sha256,
-        licence=remote.licence,
-        endpoint=hub.endpoint,
-        fetched=dt.datetime.now(dt.UTC).date(),
-    )
-    _keep(loaded, model.name, origin)
+    _disk(loaded, hub.missing(remote, chosen.looked), chosen)
+    with _bar(chosen.looked.bytes, shown=not (json or quiet)) as heard:
+        path = hub.fetch(remote, chosen.looked, heard)
+    model = _take(library, path, called, chosen.looked)
+    origins.keep(model.name, _origin(remote, chosen, hub, model))
     hub.forget(remote)
     if json:
         output.json({**told, "name": model.name, "path": str(model.path)})
@@ -105,25 +104,35 @@ def verify(
     sets: Sets = None,
     json: Json = False,
 ) -> None:
-    """Compare a fetched model with the checksum that its repository stated."""
-    from nearfar.engine.hub import checksum
+    """Compare every file of a fetched model with the checksum that its repository stated."""
     from nearfar.engine.library import Library
 
     loaded = of(ctx).load(config, sets)
-    model = Library(loaded.folders.models).get(name)
-    origin = _origin(loaded, name)
-    found = checksum(model.path)
-    same = found == origin.sha256
+    folder = Library(loaded.folders.models).where(name)
+    origin = Origins(loaded.folders.models).of(name)
+    found = {file: _checksum(folder / file if folder.is_dir() else folder) for file in origin.files}
+    wrong = [file for file, stated in origin.files.items() if found[file] != stated]
     if json:
-        output.json({"name": name, "same": same, "sha256": found, "origin": origin})
+        output.json({"name": name, "same": not wrong, "sha256": found, "differing": wrong, "origin": origin})
     else:
-        output.line(f"{name}: {'as it was stated' if same else 'NOT what was stated'} ({origin.repo}, {origin.file})")
-    if not same:
+        many = f", {len(found)} files" if len(found) > 1 else ""
+        said = "NOT what was stated" if wrong else "as it was stated"
+        output.line(f"{name}: {said} ({origin.repo}, {origin.file}{many})")
+    if wrong:
+        first = wrong[0]
         raise EngineError(
-            f"{name} has the checksum {found}, and {origin.endpoint} stated {origin.sha256}.",
+            f"{first} of {name} has the checksum {found[first] or '(it is missing)'}, and {origin.endpoint} stated "
+            f"{origin.files[first]}." + (f" So it is with {len(wrong) - 1} more." if len(wrong) > 1 else ""),
             code="checksum_mismatch",
             hint=f"Remove it and fetch it again: nearfar models rm {name}",
         )
+
+
+def _checksum(path: Path) -> str:
+    """Empty where there is no such file."""
+    from nearfar.engine.hub_web import checksum
+
+    return checksum(path) if path.is_file() else ""
 
 
 def _hub(loaded: Loaded, endpoint: str, token: str) -> Hub:
@@ -133,71 +142,90 @@ def _hub(loaded: Loaded, endpoint: str, token: str) -> Hub:
     return Hub(endpoint or PUBLIC, cache=cache, token=token, offline=loaded.settings.offline)
 
 
-def _choose(loaded: Loaded, remote: Remote, wanted: str) -> RemoteFile:
-    """The file of the wanted type; without one the largest that fits this machine's memory."""
-    from nearfar.catalog.names import split_quant
+def _room(loaded: Loaded) -> Room:
+    from nearfar.cli.pull_choice import Room
+    from nearfar.engine import machine
 
-    weights = remote.weights()
-    if not weights:
-        raise BadRequestError(
-            f"{remote.repo} holds no GGUF file.",
-            code="no_gguf",
-            hint="Look for a repository whose name ends in -GGUF; for safetensors see the page on Transformers.",
+    return Room(engine=loaded.settings.engine, memory=machine.memory())
+
+
+def _called(library: Library, chosen: Chosen, name: str | None) -> str:
+    """What the model will be called. That a name is taken must not be found out after forty gigabytes."""
+    from nearfar.engine.hub_choices import GGUF
+    from nearfar.engine.library import check_name, derived_name
+
+    choice = chosen.choice
+    called = name or derived_name(Path(choice.files[0].base if choice.kind == GGUF else choice.stem))
+    check_name(called)
+    if called.casefold() in {model.name.casefold() for model in library.ls()}:
+        raise ConflictError(
+            f"There is a model {called} already.",
+            hint=f"Choose another name with --name, or remove it first: nearfar models rm {called}",
         )
-    whole = {name: parts[0] for name, parts in weights.items() if len(parts) == 1}
-    types = {(split_quant(name)[1] or name.upper()): file for name, file in whole.items()}
-    if wanted:
-        found = types.get(wanted.upper()) or whole.get(wanted)
-        if found is None:
-            split = any(wanted.upper() in name.upper() for name in weights if name not in whole)
-            raise NotFoundError(
-                f"{remote.repo} has {wanted} only in parts." if split else f"{remote.repo} has no {wanted}.",
-                code="type_not_found",
-                hint="Join parts with llama-gguf-split --merge, then: nearfar models add PATH"
-                if split
-                else f"It has {', '.join(sorted(types))}.",
-            )
-        return found
-    room = _memory(loaded)
-    fitting = [file for file in types.values() if file.size * _ROOM <= room]
-    if not fitting:
-        smallest = min((file.size for file in types.values()), default=0)
+    return called
+
+
+def _take(library: Library, path: Path, name: str, looked: Looked) -> LocalModel:
+    """The model in the library, if it is what was shown before it came."""
+    model = library.add(path, name)
+    if looked.header is not None and model.header != looked.header:
+        library.rm(model.name)
         raise EngineError(
-            f"Nothing of {remote.repo} fits {room / 1e9:.1f} GB of memory: its smallest has {smallest / 1e9:.1f} GB.",
-            code="does_not_fit",
-            hint=f"`nearfar fit` says what would make it fit; {remote.repo}:TYPE fetches it all the same.",
+            f"What came of {name} has another header than was shown before: it was not taken in.",
+            code="model_changed",
+            hint="Say it again; if it happens twice, the mirror is not to be trusted.",
         )
-    return max(fitting, key=lambda file: file.size)
+    return model
 
 
-def _memory(loaded: Loaded) -> float:
-    from nearfar.cli.machine_here import rig
+def _told(remote: Remote, chosen: Chosen) -> dict[str, object]:
+    from nearfar.engine.runtimes import lacking
 
-    return rig(loaded, "").usable
-
-
-def _told(remote: Remote, file: RemoteFile, hub: Hub) -> dict[str, object]:
-    header = hub.header(remote, file)
-    return {
+    looked, header = chosen.looked, chosen.looked.header
+    told: dict[str, object] = {
         "repo": remote.repo,
         "commit": remote.commit,
-        "file": file.name,
-        "bytes": file.size,
-        "sha256": file.sha256,
+        "format": chosen.choice.kind,
+        "type": chosen.choice.label,
+        "file": chosen.choice.name if header is None or header.engine != "llama.cpp" else looked.files[0].name,
+        "files": [{"name": file.name, "bytes": file.size, "sha256": file.sha256} for file in looked.files],
+        "bytes": looked.bytes,
+        "sha256": looked.files[0].sha256,
         "licence": remote.licence or "not stated",
         "base": remote.base,
         "gated": remote.gated,
-        "architecture": header.architecture,
-        "context": header.context_length,
-        "parameters": header.parameters,
+        "why": chosen.why,
+        "fits": chosen.fits,
+        "memory_bytes": chosen.need or None,
     }
+    if header is not None:
+        told |= {
+            "engine": header.engine,
+            "missing": lacking(header.engine),
+            "architecture": header.architecture,
+            "context": header.context_length,
+            "parameters": header.parameters,
+            "quantization": header.quantization,
+        }
+    return told
 
 
 def _plan(told: dict[str, object]) -> None:
-    size = told["bytes"]
+    size, files = told["bytes"], told["files"]
     assert isinstance(size, int)
-    output.line(f"{told['repo']} at {str(told['commit'])[:12]}: {told['file']}, {size / 1e9:.2f} GB")
-    output.line(f"architecture {told['architecture']}, {told['context']} tokens of context, licence {told['licence']}")
+    assert isinstance(files, list)
+    many = f" in {len(files)} files" if len(files) > 1 else ""
+    output.line(f"{told['repo']} at {str(told['commit'])[:12]}: {told['file']}, {size / 1e9:.2f} GB{many}")
+    if "engine" in told:
+        output.line(
+            f"architecture {told['architecture']}, weights {told['quantization']}, "
+            f"{told['context']} tokens of context, licence {told['licence']}"
+        )
+    else:
+        output.line(f"licence {told['licence']}")
+    output.line(str(told["why"]))
+    if told.get("missing"):
+        output.note(f"It runs in {told['engine']}. {told['missing']}")
 
 
 _FREE = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "unlicense"})
@@ -218,43 +246,60 @@ def _licence(remote: Remote, *, yes: bool) -> None:
         raise UsageError("Nothing was fetched.", hint="Choose another model: nearfar models search --commercial --osi")
 
 
-def _disk(loaded: Loaded, file: RemoteFile) -> None:
+def _disk(loaded: Loaded, missing: int, chosen: Chosen) -> None:
     folder = loaded.folders.models
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if free < file.size + _SPARE:
+    if free < missing + _SPARE:
         raise EngineError(
-            f"{file.name} has {file.size / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free at {folder}.",
+            f"{missing / 1e9:.2f} GB of {chosen.choice.name} have to come, and {free / 1e9:.2f} GB "
+            f"are free at {folder}.",
             code="disk_full",
             hint="Make room, or choose another models_dir.",
         )
 
 
-def _fetched(loaded: Loaded, file: RemoteFile) -> str:
-    """The name under which these very bytes are here already; empty if they are not."""
-    from nearfar.engine.library import Library
+@contextlib.contextmanager
+def _bar(total: int, *, shown: bool) -> Iterator[Told]:
+    """A bar for people; and what to say when they end it."""
+    from nearfar.engine.hub_web import nobody
 
-    here = {model.name for model in Library(loaded.folders.models).ls()}
-    for path in sorted(_beside(loaded, "x").parent.glob("*.json")):
-        if path.stem in here and file.sha256 and _origin(loaded, path.stem).sha256 == file.sha256:
-            return path.stem
+    try:
+        if not (shown and output.is_terminal(sys.stderr)):
+            yield nobody
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda count: progress.advance(task, count)
+    except KeyboardInterrupt:
+        output.note("What was fetched is kept: the same command goes on with it.")
+        raise
+
+
+def _fetched(library: Library, origins: Origins, looked: Looked) -> str:
+    """The name under which these very bytes are here already; empty if they are not."""
+    stated = {file.place: file.sha256 for file in looked.files if file.sha256}
+    for model in library.ls():
+        origin = origins.known(model.name)
+        if stated and origin is not None and stated.items() <= origin.files.items():
+            return model.name
     return ""
 
 
-def _keep(loaded: Loaded, name: str, origin: Origin) -> None:
-    path = _beside(loaded, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.encode(origin))
-
-
-def _origin(loaded: Loaded, name: str) -> Origin:
-    try:
-        return msgspec.json.decode(_beside(loaded, name).read_bytes(), type=Origin)
-    except (OSError, msgspec.DecodeError) as error:
-        raise NotFoundError(
-            f"Nobody stated a checksum for {name}: it was not fetched with `nearfar models pull`.", code="no_origin"
-        ) from error
-
-
-def _beside(loaded: Loaded, name: str) -> Path:
-    return loaded.folders.models / ".hub" / "origins" / f"{name}.json"
+def _origin(remote: Remote, chosen: Chosen, hub: Hub, model: LocalModel) -> Origin:
+    """Small files have no checksum of their own at the Hub: what came was compared otherwise, and is kept as it is."""
+    there = {file: model.path / file.place if model.path.is_dir() else model.path for file in chosen.looked.files}
+    files = {file.place: file.sha256 or _checksum(path) for file, path in there.items()}
+    return Origin(
+        repo=remote.repo,
+        commit=remote.commit,
+        file=chosen.choice.name,
+        files=files,
+        licence=remote.licence,
+        endpoint=hub.endpoint,
+        fetched=dt.datetime.now(dt.UTC).date(),
+    )

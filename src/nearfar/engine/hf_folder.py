@@ -26,7 +26,8 @@ from nearfar.engine.header import TRANSFORMERS, Header
 from nearfar.engine.safetensors import BITS, Tensors, common_type, read_tensors
 
 CONFIG = "config.json"
-_SMALL = (
+TOKENIZER = "tokenizer.json"
+SMALL = (
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -39,8 +40,10 @@ _SMALL = (
 )
 POOLING = "1_Pooling/config.json"
 """Where sentence-transformers writes how token vectors become one."""
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MAX_INDEX = 64 * 1024 * 1024
+"""Bytes of an index."""
 _MAX_PARTS = 512
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".msgpack", ".h5")
 _CHAT = ("ForCausalLM", "LMHeadModel")
@@ -90,7 +93,7 @@ def read_folder(folder: Path) -> Folder:
         hint = "Take the original weights, or a GGUF file for a smaller model."
         raise refused(folder, "holds weights that are quantized for another engine", hint=hint)
     weights, tensors = _weights(folder)
-    files = [CONFIG, tokenizer(folder), *weights, *(name for name in _SMALL if present(folder / name))]
+    files = [CONFIG, tokenizer(folder), *weights, *(name for name in SMALL if present(folder / name))]
     pooling = object_or_none(folder / POOLING) if embedding else None
     if pooling is not None:
         files.append(POOLING)
@@ -126,19 +129,16 @@ def _architecture(config: dict[str, Any]) -> str:
 
 def _weights(folder: Path) -> tuple[list[str], list[Tensors]]:
     """The files of the weights, and what is in them."""
-    if present(folder / _INDEX):
-        mapped = read_json(folder / _INDEX, _Index, limit=64 * 1024 * 1024).weight_map
-        parts = sorted(set(mapped.values()))
-        if not 0 < len(parts) <= _MAX_PARTS or not all(plain_name(p) and p.endswith(".safetensors") for p in parts):
-            raise refused(folder / _INDEX, "names files that are no weights", code="model_file_invalid")
+    if present(folder / INDEX):
+        mapped, parts = indexed(folder)
         found = [read_tensors(folder / part) for part in parts]
         lost = mapped.keys() - frozenset().union(*(tensors.names for tensors in found))
         if lost:
             what = f"lacks {len(lost)} tensors that its index names, such as {min(lost)[:80]}"
             raise refused(folder, what, code="model_incomplete", hint="Fetch the folder again.")
-        return [_INDEX, *parts], found
-    if present(folder / _WEIGHTS):
-        return [_WEIGHTS], [read_tensors(folder / _WEIGHTS)]
+        return [INDEX, *parts], found
+    if present(folder / WEIGHTS):
+        return [WEIGHTS], [read_tensors(folder / WEIGHTS)]
     pickles = sorted(entry.name for entry in folder.iterdir() if entry.suffix in _PICKLES)
     if pickles:
         raise refused(
@@ -147,7 +147,16 @@ def _weights(folder: Path) -> tuple[list[str], list[Tensors]]:
             code="model_pickle",
             hint="Take a version with safetensors, or convert it on a machine that you can lose.",
         )
-    raise refused(folder, f"has no {_WEIGHTS}", code="model_incomplete", hint="Fetch the folder again.")
+    raise refused(folder, f"has no {WEIGHTS}", code="model_incomplete", hint="Fetch the folder again.")
+
+
+def indexed(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """What the index in ``folder`` says: tensor → file, and all those files. Raises ModelFileError."""
+    mapped = read_json(folder / INDEX, _Index, limit=MAX_INDEX).weight_map
+    parts = sorted(set(mapped.values()))
+    if not 0 < len(parts) <= _MAX_PARTS or not all(plain_name(p) and p.endswith(".safetensors") for p in parts):
+        raise refused(folder / INDEX, "names files that are no weights", code="model_file_invalid")
+    return mapped, parts
 
 
 def _has_template(folder: Path, settings: dict[str, Any]) -> bool:

@@ -76,7 +76,7 @@ class Library:
             name = derived_name(source)
         if files and not source.is_dir():
             source = source.parent
-        _check_name(name)
+        check_name(name)
         taken = {known.casefold(): file for known, file in self._files().items()}.get(name.casefold())
         if taken is not None:
             same = folders.same(taken, source, files) if files else taken.exists() and taken.samefile(source)
@@ -129,17 +129,20 @@ class Library:
 
     def get(self, name: str) -> LocalModel:
         """The usable model ``name``. Raises NotFoundError, or EngineError if its file or the folder cannot be used."""
+        path = self.where(name)
+        return LocalModel(name=name, path=path, builtin=path == self._demo, header=self._headers.of(path))
+
+    def where(self, name: str) -> Path:
+        """The file or folder of the model ``name``, usable or not. Raises NotFoundError, EngineError."""
         if name == DEMO_NAME and self._demo.is_file():
-            path, builtin = self._demo, True
-        else:
-            files = self._files()
-            if name not in files:
-                names = [*files, *([DEMO_NAME] if self._demo.is_file() else [])]
-                near = difflib.get_close_matches(name, names, n=3)
-                hint = f"Did you mean {' or '.join(near)}?" if near else "See: nearfar models ls"
-                raise NotFoundError(f"There is no local model {name!r}.", code="model_not_found", hint=hint)
-            path, builtin = files[name], False
-        return LocalModel(name=name, path=path, builtin=builtin, header=self._headers.of(path))
+            return self._demo
+        files = self._files()
+        if name not in files:
+            names = [*files, *([DEMO_NAME] if self._demo.is_file() else [])]
+            near = difflib.get_close_matches(name, names, n=3)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "See: nearfar models ls"
+            raise NotFoundError(f"There is no local model {name!r}.", code="model_not_found", hint=hint)
+        return files[name]
 
     def rm(self, name: str) -> bool:
         """Remove ``name`` from the folder; True if its data went with it, because no other link to it was left."""
@@ -200,7 +203,8 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(path.suffix) if path.suffix in _SUFFIXES else path.name
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise BadRequestError for what cannot be a model's name."""
     if not _SAFE.fullmatch(name) or len(name) > _MAX_NAME:
         raise BadRequestError(
             f"{name!r} cannot be the name of a model.",

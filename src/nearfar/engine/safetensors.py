@@ -71,14 +71,7 @@ def read_tensors(path: Path) -> Tensors:
     """What the file at ``path`` holds. Raises ModelFileError and nothing else."""
     descriptor, size = open_file(path)
     try:
-        head = os.pread(descriptor, 8, 0)
-        length = _LENGTH.unpack(head)[0] if len(head) == 8 else 0
-        if not 2 <= length <= min(MAX_HEADER, size - 8):
-            raise ModelFileError(
-                f"{path} is no safetensors file, or truncated: it announces a header of {length} bytes and has {size}.",
-                code="safetensors_truncated",
-                hint="Fetch the file again and compare its checksum.",
-            )
+        length = _announced(path, descriptor, size)
         data = os.pread(descriptor, length, 8)
     except OSError as exc:
         raise ModelFileError(f"{path} cannot be read: {exc.strerror}.", code="model_file_unreadable") from exc
@@ -87,6 +80,27 @@ def read_tensors(path: Path) -> Tensors:
     if len(data) < length:
         raise ModelFileError(f"{path} changed while it was read.", code="safetensors_truncated")
     return _sum(path, data, size, size - 8 - length)
+
+
+def header_bytes(path: Path) -> int:
+    """Where the tensors of the file at ``path`` begin. Raises ModelFileError."""
+    descriptor, size = open_file(path)
+    try:
+        return 8 + _announced(path, descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _announced(path: Path, descriptor: int, size: int) -> int:
+    head = os.pread(descriptor, 8, 0)
+    length: int = _LENGTH.unpack(head)[0] if len(head) == 8 else 0
+    if not 2 <= length <= min(MAX_HEADER, size - 8):
+        raise ModelFileError(
+            f"{path} is no safetensors file, or truncated: it announces a header of {length} bytes and has {size}.",
+            code="safetensors_truncated",
+            hint="Fetch the file again and compare its checksum.",
+        )
+    return length
 
 
 def _sum(path: Path, data: bytes, size: int, room: int) -> Tensors:
