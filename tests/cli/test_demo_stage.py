@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from nearfar.cli import demo_stage
-from nearfar.cli.demo_stage import Cloud, children, configuration, end
+from nearfar.cli.demo_stage import Cloud, children, configuration
 from nearfar.settings.load import load
 
 
@@ -19,17 +19,6 @@ def test_children_by_either_way() -> None:
         assert (child.pid in demo_stage._children_by_ps(os.getpid())) is (shutil.which("ps") is not None)
         child.communicate(b"\n")
     assert child.pid not in children(os.getpid())
-
-
-def test_a_process_that_does_not_want_to_end_is_ended() -> None:
-    code = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    end(process, patience=0.05)
-    assert process.returncode == -9
 
 
 def test_the_configuration_is_one(tmp_path: Path) -> None:

@@ -8,36 +8,14 @@ import socket
 import msgspec
 import pytest
 from tests.cli.conftest import Cli
+from tests.cli.drilled import FAR, NEAR, ROUTE
 
 from nearfar.cli import drill
 from nearfar.cli.drill import Scenario, judged, struck, who, wrong
 from nearfar.cli.drill_stage import Reply
-from nearfar.core.money import NANO, Price
-from nearfar.core.places import Place
-from nearfar.core.routing import Capability, Deployment, Route
 
 ANSWERED = Reply(class_="public", stream=True, status=200, text="x", whole=True, deployment="near", place="device")
 REFUSED = Reply(class_="public", stream=True, status=503, error="overloaded")
-ROUTE = Route(name="main", strategy="local-first", deployments=("near", "far"))
-
-
-def deployment(name: str, place: Place) -> Deployment:
-    return Deployment(
-        name=name,
-        provider="openai",
-        model="their-model",
-        wire="openai.chat",
-        base_url="https://cloud.example/v1",
-        key="env:SECRET",
-        place=place,
-        capabilities={"tools": Capability(can=True), "audio": Capability()},
-        context=8192,
-        price=Price(id="p", input=2 * NANO, output=8 * NANO),
-        headers={"authorization": "Bearer secret"},
-    )
-
-
-NEAR, FAR = deployment("near", Place.DEVICE), deployment("far", Place.CLOUD)
 
 CONFIG = """
 [discovery]

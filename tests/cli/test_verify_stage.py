@@ -5,37 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from nearfar.cli import verify_stage
-from nearfar.cli.verify_stage import FAILURES, Clouds, ask, configuration
+from nearfar.cli.beside import on_a_loop
+from nearfar.cli.verify_stage import FAILURES, ask, clouds, configuration
 from nearfar.settings.load import load
 from nearfar.settings.model import Policy
 
 
 def test_the_tap_keeps_every_byte_and_answers_like_the_stand_in() -> None:
-    with Clouds() as clouds:
+    with on_a_loop("The clouds", clouds) as made:
         body = b'{"messages":[{"role":"user","content":"a \\u738b value"}]}'
-        reply = ask(clouds.tap.url, "/v1/chat/completions", body, {"x-note": "seen"})
+        reply = ask(made.tap.url, "/v1/chat/completions", body, {"x-note": "seen"})
         assert reply.status == 200
-        sent = clouds.tap.take()
+        sent = made.tap.take()
         assert body in sent
         assert sent.startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
         assert b"x-note: seen" in sent
-        assert clouds.tap.take() == b""
-        ask(clouds.near, "/v1/chat/completions", body)
-        assert clouds.tap.take() == b"", "what stays near is no business of the tap"
+        assert made.tap.take() == b""
+        ask(made.near, "/v1/chat/completions", body)
+        assert made.tap.take() == b"", "what stays near is no business of the tap"
 
 
 def test_a_cut_is_passed_on() -> None:
-    with Clouds() as clouds:
+    with on_a_loop("The clouds", clouds) as made:
         body = b'{"stream":true,"messages":[],"stand_in":{"mode":"cut","after":1}}'
-        reply = ask(clouds.tap.url, "/v1/chat/completions", body)
+        reply = ask(made.tap.url, "/v1/chat/completions", body)
         assert b"[DONE]" not in reply.body
 
 
 def test_the_configuration_is_one_and_holds_the_policy(tmp_path: Path) -> None:
-    with Clouds() as clouds:
+    with on_a_loop("The clouds", clouds) as made:
         file = tmp_path / "config.toml"
         policy = Policy(preset="team", harmless=("02-2345-6789",), default_class="confidential", detect=False)
-        file.write_text(configuration(tmp_path, clouds, policy), encoding="utf-8")
+        file.write_text(configuration(tmp_path, made, policy), encoding="utf-8")
         settings = load(config=file, environ={"HOME": str(tmp_path), "VERIFY_KEY": "x"}).settings
     assert settings.policy == policy
     assert len(settings.routes) == 3 + len(FAILURES)

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,19 +21,16 @@ from typing import Any, Self
 
 import msgspec
 
+from nearfar.cli import beside
 from nearfar.cli.answer import Answer
+from nearfar.cli.beside import WAIT
 from nearfar.cli.client import Gateway
 from nearfar.core.errors import InternalServerError, NearfarError
 from nearfar.ledger import query
 from nearfar.ledger.query import Entry
 from nearfar.standin.program import READY
 
-WAIT = 20.0
-"""Seconds after which something that has to happen counts as failed."""
-LONGEST_FOLDER = 40
-"""Bytes of the path of the temporary folder: sockets lie deep below it, and their paths are limited."""
 NEAR, FAR, STAND_IN = "near", "far", "stand-in"
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _FOR_A_CLOUD = ("SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
 
 
@@ -77,11 +73,8 @@ class Stage:
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
-        folder = self._environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder below gets a random name
-        if len(os.fsencode(folder)) > LONGEST_FOLDER:
-            folder = "/tmp"  # noqa: S108
         with contextlib.ExitStack() as ends:
-            self._root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="nearfar-demo-", dir=folder)))
+            self._root = ends.enter_context(beside.folder(self._environ, "nearfar-demo"))
             url = ends.enter_context(self._start_stand_in())
             self._stand_in = Gateway(url)
             self._gateway = Gateway(ends.enter_context(self._start_gateway(url)))
@@ -188,11 +181,12 @@ class Stage:
     @contextlib.contextmanager
     def _start_stand_in(self) -> Iterator[str]:
         command = [sys.executable, "-P", "-m", "nearfar.standin", "--until-eof"]
-        with self._child(command, self._root / "stand-in.log", stdin=subprocess.PIPE) as process:
+        log = self._root / "stand-in.log"
+        with beside.program(command, self._surroundings(), log, stdin=subprocess.PIPE) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line.startswith(READY):
-                raise InternalServerError("The stand-in for a cloud did not start.", hint=self._tail("stand-in.log"))
+                raise InternalServerError("The stand-in for a cloud did not start.", hint=beside.tail(log))
             yield line.removeprefix(READY).strip()
 
     @contextlib.contextmanager
@@ -203,55 +197,16 @@ class Stage:
             (models / f"{self._engine_model}.gguf").symlink_to(self._model.resolve())
         config = self._root / "demo.toml"
         config.write_text(configuration(self._root, stand_in, self._cloud, self._engine_model), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "nearfar", "serve", "--json", "--port", "0", "--config", str(config)]
-        with self._child(command, self._root / "gateway.log") as process:
+        log = self._root / "gateway.log"
+        with beside.gateway(config, self._surroundings(), log, name="demo's gateway") as (url, process):
             self._process = process
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise InternalServerError("The demo's gateway did not start.", hint=self._tail("gateway.log"))
-            ready: dict[str, Any] = msgspec.json.decode(line)
-            yield str(ready["url"])
+            yield url
 
-    @contextlib.contextmanager
-    def _child(self, command: list[str], log: Path, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
-        names = (*_INHERITED, *(_FOR_A_CLOUD if self._cloud.real else ()))
-        environ = {name: self._environ[name] for name in names if name in self._environ}
-        # A home and folders of its own: no configuration of this machine plays a part.
-        environ |= {"HOME": str(self._root), "XDG_RUNTIME_DIR": str(self._root)}
+    def _surroundings(self) -> dict[str, str]:
+        environ = beside.surroundings(self._environ, self._root, *(_FOR_A_CLOUD if self._cloud.real else ()))
         if self._cloud.variable:
             environ[self._cloud.variable] = self._environ[self._cloud.variable]
-        with log.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                command,
-                env=environ,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                # Ctrl-C in the terminal is for the demo, which then ends its children in order.
-                start_new_session=True,
-            )
-        try:
-            yield process
-        finally:
-            end(process)
-
-    def _tail(self, name: str) -> str:
-        return (self._root / name).read_text(encoding="utf-8", errors="replace")[-500:].strip()
-
-
-def end(process: subprocess.Popen[str], *, patience: float = WAIT) -> None:
-    """Ask the process to end, and see to it."""
-    process.terminate()
-    try:
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
+        return environ
 
 
 def children(pid: int) -> list[int]:

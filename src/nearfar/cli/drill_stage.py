@@ -5,26 +5,19 @@ It takes policy, route, retries and deadlines from the owner's settings, neither
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from nearfar.cli import beside
 from nearfar.cli.answer import Answer
-from nearfar.cli.demo_stage import LONGEST_FOLDER, end
-from nearfar.core.errors import InternalServerError, NearfarError
+from nearfar.core.errors import NearfarError
 from nearfar.core.money import NANO
 from nearfar.core.routing import Deployment, Route
 from nearfar.settings.model import Settings
@@ -64,81 +57,24 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     milliseconds: float = 0.0
 
 
-class Clouds:
-    """One stand-in for all deployments, in a thread with a loop of its own."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop
-        self._done: asyncio.Event
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._main, name="drill-stand-in", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        if self._failed is not None:
-            raise InternalServerError("The stand-in did not start.") from self._failed
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join()
-
-    def _main(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except OSError as error:
-            self._failed = error
-        finally:
-            self._ready.set()
-
-    async def _run(self) -> None:
-        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        stand_in = StandIn()
-        await stand_in.start()
-        self.url = stand_in.url
-        self._ready.set()
-        await self._done.wait()
-        await stand_in.stop()
+@contextlib.asynccontextmanager
+async def _cloud() -> AsyncIterator[str]:
+    """One stand-in for all deployments; its URL."""
+    stand_in = StandIn()
+    await stand_in.start()
+    yield stand_in.url
+    await stand_in.stop()
 
 
 @contextlib.contextmanager
 def gateway(environ: Mapping[str, str], settings: Settings, route: Route, behind: Sequence[Behind]) -> Iterator[str]:
     """A gateway over ``behind``, alone in folders of its own and without a key; yields its URL."""
-    folder = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder below gets a random name
-    if len(os.fsencode(folder)) > LONGEST_FOLDER:
-        folder = "/tmp"  # noqa: S108
-    with tempfile.TemporaryDirectory(prefix="nearfar-drill-", dir=folder) as made, Clouds() as clouds:
-        root = Path(made)
+    with beside.folder(environ, "nearfar-drill") as root, beside.on_a_loop("The stand-in", _cloud) as url:
         config = root / "drill.toml"
-        config.write_text(configuration(root, clouds.url, settings, route, behind), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "nearfar", "serve", "--json", "--port", "0", "--config", str(config)]
-        kept = {name: environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in environ}
-        log = root / "log.jsonl"
-        with log.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                command,
-                # A home of its own and no key of the owner's: whatever it does, it does here.
-                env={**kept, "HOME": str(root), "XDG_RUNTIME_DIR": str(root)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,
-            )
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise InternalServerError(
-                    "The drill's gateway did not start.", hint=log.read_text(encoding="utf-8")[-500:]
-                )
-            ready: dict[str, Any] = msgspec.json.decode(line)
-            yield str(ready["url"])
-        finally:
-            end(process)
+        config.write_text(configuration(root, url, settings, route, behind), encoding="utf-8")
+        own = beside.surroundings(environ, root)
+        with beside.gateway(config, own, root / "log.jsonl", name="drill's gateway") as (served, _):
+            yield served
 
 
 def ask(url: str, route: str, class_: str, *, stream: bool) -> Reply:

@@ -9,15 +9,12 @@ import asyncio
 import contextlib
 import fcntl
 import http.client
-import os
 import shutil
 import socket
 import struct
 import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +22,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nearfar.cli.demo_stage import LONGEST_FOLDER, WAIT, end
-from nearfar.core.errors import InternalServerError
+from nearfar.cli import beside
+from nearfar.cli.beside import WAIT
 from nearfar.settings.model import Policy
 from nearfar.standin.server import StandIn
 
@@ -136,50 +133,26 @@ class Tap:
             writer.transport.abort()
 
 
-class Clouds:
-    """The recording cloud and the near stand-in, in a thread with a loop of their own."""
+class Clouds(msgspec.Struct, frozen=True, kw_only=True):
+    """The recording cloud and the near stand-in."""
 
-    def __init__(self) -> None:
-        self.tap = Tap()
-        self.near = ""
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop
-        self._done: asyncio.Event
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._main, name="verify-clouds", daemon=True)
+    tap: Tap
+    near: str
+    """The near one's URL."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        if self._failed is not None:
-            raise InternalServerError("The recording cloud did not start.") from self._failed
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join()
-
-    def _main(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except OSError as error:
-            self._failed = error
-        finally:
-            self._ready.set()
-
-    async def _run(self) -> None:
-        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        far, near = StandIn(), StandIn()
-        await far.start()
-        await near.start()
-        server = await self.tap.start(far.url)
-        self.near = near.url
-        self._ready.set()
-        await self._done.wait()
-        server.close()
-        await self.tap.stop()
-        await far.stop()
-        await near.stop()
+@contextlib.asynccontextmanager
+async def clouds() -> AsyncIterator[Clouds]:
+    """Both of them, answering."""
+    tap, far, near = Tap(), StandIn(), StandIn()
+    await far.start()
+    await near.start()
+    server = await tap.start(far.url)
+    yield Clouds(tap=tap, near=near.url)
+    server.close()
+    await tap.stop()
+    await far.stop()
+    await near.stop()
 
 
 class Stage:
@@ -190,16 +163,12 @@ class Stage:
         self._policy = policy
         self._ends = contextlib.ExitStack()
         self.root = Path()
-        self.clouds = Clouds()
-        self.url = ""
+        self.clouds: Clouds
 
     def __enter__(self) -> Self:
-        folder = self._environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder below gets a random name
-        if len(os.fsencode(folder)) > LONGEST_FOLDER:
-            folder = "/tmp"  # noqa: S108
         with contextlib.ExitStack() as ends:
-            self.root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="nearfar-egress-", dir=folder)))
-            ends.enter_context(self.clouds)
+            self.root = ends.enter_context(beside.folder(self._environ, "nearfar-egress"))
+            self.clouds = ends.enter_context(beside.on_a_loop("The recording cloud", clouds))
             self._ends = ends.pop_all()
         return self
 
@@ -213,30 +182,9 @@ class Stage:
         home.mkdir()
         config = home / "config.toml"
         config.write_text(configuration(home, self.clouds, self._policy), encoding="utf-8")
-        program = ["-c", _BROKEN] if broken else ["-m", "nearfar"]
-        command = [sys.executable, "-P", *program, "serve", "--json", "--port", "0", "--config", str(config)]
-        environ = {key: self._environ[key] for key in ("PATH", "LANG", "LC_ALL", "TMPDIR") if key in self._environ}
-        environ |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "VERIFY_KEY": "no-key"}
-        log = home / "log.jsonl"
-        with log.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                command,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,
-            )
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise InternalServerError("The gateway did not start.", hint=log.read_text(encoding="utf-8")[-500:])
-            ready: dict[str, Any] = msgspec.json.decode(line)
-            yield str(ready["url"])
-        finally:
-            end(process)
+        environ = {**beside.surroundings(self._environ, home), "VERIFY_KEY": "no-key"}
+        with beside.gateway(config, environ, home / "log.jsonl", code=_BROKEN if broken else "") as (url, _):
+            yield url
 
 
 def ask(url: str, path: str, body: bytes | None, headers: Mapping[str, str] | None = None) -> Reply:
