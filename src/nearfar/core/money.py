@@ -78,7 +78,8 @@ def likely(price: Price, input_tokens: int, output_tokens: float) -> float:
     """Nano-USD for a request of this size when nothing of it is cached."""
     if not price.input and not price.output:
         return 0.0
-    price = _at_length(price, input_tokens)
+    if price.long is not None:
+        price = _at_length(price, input_tokens)
     return (input_tokens * price.input + output_tokens * price.output) / 1_000_000
 
 

@@ -18,7 +18,7 @@ from nearfar.core.routing import Candidate, Deployment, Expected
 from nearfar.gateway.forecast import forecast
 from nearfar.gateway.lines import Answering, Line, Run, Ticket
 from nearfar.policy.strategies import UNKNOWN, Outlook
-from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace
+from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace, Quick
 
 KEPT = 64
 """Attempts of a deployment that wait to be added up, and answers whose lengths are kept."""
@@ -98,6 +98,7 @@ class Load:
         "line",
         "name",
         "noted",
+        "paces",
         "slots",
     )
 
@@ -110,6 +111,8 @@ class Load:
         self.noted: deque[Noted] = deque(maxlen=KEPT)
         self._assumed = assumed
         self._pace = assumed
+        self.paces: tuple[Quick, ...] | None = None
+        """What ``quick`` said last, while nothing has been learned since."""
         self._first, self._decode = Fit(), Fit()
         self._crowded = [1.0] * CROWDS
         self._lengths: deque[int] = deque(maxlen=KEPT)
@@ -127,7 +130,15 @@ class Load:
                 if self._samples < _FEW:
                     self._pace = self._summed()
             self._pace = self._summed()
+            self.paces = None
         return self._pace
+
+    def quick(self, now: float) -> tuple[Quick, ...]:
+        """Its pace for comparisons."""
+        pace = self.pace(now)
+        if self.paces is None:
+            self.paces = pace.quick()
+        return self.paces
 
     def _learn(self, noted: Noted) -> None:
         tokens, others, first, total, usage = noted
@@ -189,7 +200,7 @@ class Load:
 
     def adopt(self, pace: Pace) -> None:
         """Believe what another process has measured."""
-        self._pace, self._samples = pace, pace.samples
+        self._pace, self._samples, self.paces = pace, pace.samples, None
 
     def left(self, run: Run, now: float, others: int) -> float:
         """Seconds that ``run`` still takes."""
@@ -248,38 +259,47 @@ class Loads:
         ``priced``: whether prices are asked for. ``shared``: whether whoever has the first free slot may answer.
         ``short``: seconds until the limits that an upstream told of have room for it.
         """
+        # Done for each candidate of each request: what can be worked out beforehand was (``Pace.quick``).
         now = self.now()
+        loads = self._loads
         found: dict[str, Outlook] = {}
         queues: dict[bool, Begin] = {}
         for candidate in candidates:
             deployment = candidate.deployment
-            load = self._loads.get(deployment.name) or self.of(deployment)
-            pace = load.pace(now)
+            name = deployment.name
+            load = loads.get(name) or self.of(deployment)
+            paces = load.paces
+            if paces is None or load.noted:
+                paces = load.quick(now)
             line = load.line
             others = len(line.runs)
             wait = candidate.wait
             if short is not None:
                 wait += short(deployment)
-            seconds = wait
-            if line.slots is None:
+            slots = line.slots
+            if slots is None:
+                idle, first, prefill, saved, answer = paces[others] if others < CROWDS else paces[-1]
+                seconds = wait + first + prefill * tokens
                 # How long it leaves even the shortest prompt waiting is all that is known of its queue.
-                wait += pace.begin(0, others)
+                wait += idle
             else:
-                others = min(others, line.slots - 1)
-                if line.busy >= line.slots or line.waiting:
+                if others >= slots:
+                    others = slots - 1
+                _, first, prefill, saved, answer = paces[others] if others < CROWDS else paces[-1]
+                seconds = wait + first + prefill * tokens
+                if line.busy >= slots or line.waiting:
                     queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
                     seconds += queue.mean
                     wait += queue.sure
-            # As ``pace.begin``, written out: this is done for each candidate of each request. What was predicted badly
-            # lately is not believed to be fast.
-            begin = (pace.first + pace.prefill * tokens) * pace.crowded[others if others < CROWDS else CROWDS - 1]
-            seconds += begin if pace.error is None else begin * (1 + min(pace.error, 1.0))
-            if not stream:
-                seconds += pace.token(others) * pace.answers.mean(limit)
             price = UNKNOWN
-            if priced and deployment.price is not None:
-                price = likely(deployment.price, tokens, pace.answers.mean(limit))
-            found[deployment.name] = Outlook(wait, seconds, pace.prefill * tokens, price)
+            if priced or not stream:
+                if limit is not None:
+                    answer = load.pace(now).answers.mean(limit)
+                if not stream:
+                    seconds += load.pace(now).token(others) * answer
+                if priced and deployment.price is not None:
+                    price = likely(deployment.price, tokens, answer)
+            found[name] = Outlook(wait, seconds, saved * tokens, price)
         return found
 
     def _queued(

@@ -33,6 +33,10 @@ class Sifted(msgspec.Struct, frozen=True):
     """Who is passed over, whoever goes first."""
     calm: bool
     """Whether none of them rests or would have to be loaded."""
+    names: tuple[str, ...]
+    """Of the deployments of ``allowed``."""
+    furthest: Place
+    """The furthest place that the class may reach in any form that it can be given."""
 
 
 def decide(
@@ -75,6 +79,8 @@ def sift(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rul
         behind=_behind(facts, route, allowed, rules),
         passed=_passed(allowed, rejected),
         calm=not any(c.cooling > 0 or c.wait > LONG for c in allowed),
+        names=tuple(c.deployment.name for c in allowed),
+        furthest=rules.limits(facts.class_, facts.purpose, facts.operation).furthest(facts.able),
     )
 
 
@@ -113,14 +119,13 @@ def rank(
 ) -> Decision:
     """The decision over those who may be tried."""
     how = strategies.of(route)
-    places = order(facts, route, sifted.allowed, outlooks, calm=sifted.calm)
-    ranked = [sifted.behind[number] for number in places]
+    places = order(facts, route, sifted.allowed, outlooks, calm=sifted.calm, names=sifted.names)
+    behind = sifted.behind
+    ranked = [behind[number] for number in places]
     if ranked and not ranked[0].candidate.cooling:
         first = ranked[0]
         why = _first(facts, route, sifted, first.candidate, outlooks)
         ranked[0] = Ranked(candidate=first.candidate, reason=_treated(why, first.treatment), treatment=first.treatment)
-    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
-    furthest = limits.furthest(facts.able)
     return Decision(
         id=decision_id,
         route=route.name,
@@ -128,7 +133,7 @@ def rank(
         policy=rules.name,
         class_=facts.class_,
         class_reason=facts.class_reason,
-        furthest=min(furthest, Place.LAN) if facts.guard else furthest,
+        furthest=min(sifted.furthest, Place.LAN) if facts.guard else sifted.furthest,
         ranked=tuple(ranked),
         rejected=sifted.rejected,
         policy_version=rules.version,
@@ -213,6 +218,8 @@ def _passed(allowed: Sequence[Candidate], rejected: Sequence[Rejected]) -> tuple
 
 def _passed_over(route: Route, sifted: Sifted, first: Candidate, outlooks: Mapping[str, Outlook]) -> str:
     """Why the first candidate is not another one."""
+    if sifted.calm and not sifted.passed and route.spill_after is None:
+        return ""
     passed = list(sifted.passed)
     if not sifted.calm and not is_passed_over(route, first):
         passed += [

@@ -117,17 +117,23 @@ def order(
     outlooks: Mapping[str, Outlook],
     *,
     calm: bool = False,
+    names: Sequence[str] | None = None,
 ) -> list[int]:
     """Where the best of ``allowed`` stands, the second best, and so on. What cools down goes last, the soonest ready
     first; before it what would take long to load.
 
     ``outlooks``: by deployment; nothing is expected of those that are not in it. ``calm``: nobody rests or is loaded.
+    ``names``: of the deployments of ``allowed``, where they are at hand.
     """
     numbers = list(range(len(allowed)))
     if len(numbers) < 2:
         return numbers
-    expected = [outlooks.get(c.deployment.name, NOTHING) for c in allowed] if outlooks else [NOTHING] * len(allowed)
-    columns: list[Sequence[float]] = []
+    if outlooks:
+        get = outlooks.get
+        expected = [get(name, NOTHING) for name in names or [c.deployment.name for c in allowed]]
+    else:
+        expected = [NOTHING] * len(allowed)
+    columns: list[list[float]] = []
     if not calm:
         columns.append([c.cooling for c in allowed])
         columns.append([is_passed_over(route, c) for c in allowed])
@@ -143,15 +149,24 @@ def order(
         # It is left only for one that answers in less than half the time, its cache counted.
         mine = expected[at_home]
         expected[at_home] = Outlook(mine.wait, mine.seconds / 2 - mine.saved, 0.0, mine.price)
-    columns += [COLUMNS[name](facts, route, allowed, expected) for name in of(route).order]
-    if route.balance == "wait":
-        columns.append([outlook.seconds for outlook in expected])
-    elif at_home >= 0:
-        columns.append([number != at_home for number in numbers])
+    for name in of(route).order:
+        column = COLUMNS[name](facts, route, allowed, expected)
+        columns.append(column)
+        if name == "seconds" and len(set(column)) == len(column):
+            break  # no two are equal: what comes after it decides nothing
+    else:
+        columns += _last(route, expected, at_home)
     # Sorting is stable: by the last column first, by the most important one at the end.
     for column in reversed(columns):
         numbers.sort(key=column.__getitem__)
     return numbers
+
+
+def _last(route: Route, expected: Sequence[Outlook], at_home: int) -> list[list[float]]:
+    """What decides between those that the strategy has nothing to choose between."""
+    if route.balance == "wait":
+        return [[outlook.seconds for outlook in expected]]
+    return [[number != at_home for number in range(len(expected))]] if at_home >= 0 else []
 
 
 def _near(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: Sequence[Outlook]) -> list[float]:  # noqa: ARG001  the columns share one shape

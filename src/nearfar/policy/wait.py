@@ -6,6 +6,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -62,6 +63,23 @@ class Answers(msgspec.Struct, frozen=True):
         return left if room is None else max(0.0, min(left, room))
 
 
+class Quick(NamedTuple):
+    """A pace for comparisons, beside so many others in flight. What was predicted badly lately is not believed to be
+    fast. Times are seconds.
+    """
+
+    idle: float
+    """What even the shortest prompt waits for its first content, without that doubt."""
+    first: float
+    """Until the first content, beside what the prompt takes."""
+    prefill: float
+    """For each token of prompt."""
+    saved: float
+    """For each token of prompt that is in its cache."""
+    answer: float
+    """Tokens of an answer without a limit."""
+
+
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How fast a deployment has been. Times are seconds."""
 
@@ -80,6 +98,15 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts it was measured from; 0 means that it is assumed."""
     error: float | None = None
     """How far its predictions of the first content were off lately, as a share of what came."""
+
+    def quick(self) -> tuple[Quick, ...]:
+        """What is asked of it for every request, worked out beforehand: by the others in flight, up to ``CROWDS``."""
+        doubt = 1.0 if self.error is None else 1 + min(self.error, 1.0)
+        answer = self.answers.mean()
+        return tuple(
+            Quick(self.first * slower, self.first * slower * doubt, self.prefill * slower * doubt, self.prefill, answer)
+            for slower in self.crowded
+        )
 
     def begin(self, tokens: int, others: int = 0) -> float:
         """Seconds until the first content of an answer to ``tokens`` of prompt."""
