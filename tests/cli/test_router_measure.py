@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.cli.conftest import Cli
 from tests.cli.test_router import lines
+
+from nearfar.tuning import certified
 
 
 @pytest.fixture
@@ -96,3 +100,45 @@ def test_certify_by_group(cli: Cli) -> None:
     assert (found["lab"]["pairs"], found["ward"]["pairs"]) == (40, 260)
     assert found["ward"]["certified"]
     assert told.code == (0 if found["lab"]["certified"] else 1)
+
+
+@pytest.fixture
+def router(cli: Cli) -> str:
+    made = str(cli.home / "r.npz")
+    assert cli("router", "fit", "--labels", cli.write(lines(240, seed=5), "fit.jsonl"), "--out", made).code == 0
+    return made
+
+
+def test_certify_writes_what_a_route_takes(cli: Cli, file: str, router: str) -> None:
+    out = cli.home / "c.json"
+    told = cli("router", "certify", "--labels", file, "--router", router, "--loss", "0.1", "--out", str(out), "--json")
+    assert told.code == 0, told.err
+    (found,) = told.json["certificates"]
+    written = certified.read(out, certified.digest(Path(router)))
+    assert (written.threshold, written.bound, written.pairs) == (found["threshold"], found["bound"], found["pairs"])
+    assert told.json["how"] == "router r.npz, prompt alone", "answers are there, and a gateway has none when it decides"
+    assert found["pairs"] < 300, "what is novel to the router is not decided by it"
+    assert "unlike the router's" in told.err
+
+
+def test_nothing_is_written_that_cannot_be_promised(cli: Cli, router: str) -> None:
+    out = str(cli.home / "c.json")
+    few = cli.write(lines(40, seed=7), "few.jsonl")
+    told = cli("router", "certify", "--labels", few, "--router", router, "--out", out)
+    assert told.code == 1
+    assert "is not written" in told.err
+    assert not Path(out).exists()
+    alone = cli("router", "certify", "--labels", few, "--out", out)
+    assert (alone.code, "--out needs --router" in alone.err) == (2, True)
+
+
+def test_a_certificate_is_for_one_group_and_a_router_with_enough_labels(cli: Cli, file: str, router: str) -> None:
+    rows = Path(file).read_text(encoding="utf-8").splitlines()
+    groups = "".join(row.replace('"group":""', f'"group":"{number % 2}"') + "\n" for number, row in enumerate(rows))
+    out = str(cli.home / "c.json")
+    two = cli("router", "certify", "--labels", cli.write(groups, "g.jsonl"), "--router", router, "--out", out)
+    assert (two.code, "one certificate" in two.err) == (2, True)
+    small = str(cli.home / "small.npz")
+    cli("router", "fit", "--labels", cli.write(lines(60, seed=9), "few.jsonl"), "--out", small)
+    told = cli("router", "certify", "--labels", file, "--router", small, "--out", out)
+    assert (told.code, "60 labels" in told.err) == (2, True)

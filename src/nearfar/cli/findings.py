@@ -36,7 +36,7 @@ def look(draft: Draft) -> Findings:
 
 
 def _outside(loaded: Loaded) -> Iterator[Problem]:
-    """What settings and variables name and a gateway cannot do without: certificates, the ledger's address."""
+    """What settings and variables name and a gateway cannot do without: certificates, the ledger's address, routers."""
     try:
         _ = loaded.environ.ollama_url
     except SettingsError as error:
@@ -47,6 +47,10 @@ def _outside(loaded: Loaded) -> Iterator[Problem]:
         except NearfarError as error:
             told = error.message[:1].lower() + error.message[1:].rstrip(".")
             yield Problem(key=key, origin=loaded.origins.get(key, ""), message=told, hint=error.hint)
+    if any(route.router is not None for route in loaded.settings.routes.values()):
+        from nearfar.parts import routers
+
+        yield from routers.problems(loaded)
 
 
 def _certificate(loaded: Loaded) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli import output
+from nearfar.cli import output, router_certificate
 from nearfar.cli.errors import UsageError
 from nearfar.cli.router_files import Fitted, Labels, Opinions, answered, names, read_labels, read_router, unseen
 from nearfar.cli.state import Json, Quiet
@@ -97,6 +98,9 @@ def certified(
     prompt_only: Annotated[
         bool, typer.Option("--prompt-only", help="Decide before the near answer, though answers are there.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write what a route's router.certificate takes.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,9 +108,13 @@ def certified(
 
     Judged by the router if one is given; else by the untrained cascade where near answers are recorded; else half of
     the labels fit a router and the others certify it. Exits with 1 when some group cannot be certified.
+
+    With --out, the prompt alone is certified for --router, and written for the gateway: it belongs to this very file.
     """
     if not (0 < loss < 1 and 0 < confidence < 1):
         raise UsageError("--loss and --confidence lie between 0 and 1.", hint="Example: --loss 0.05 --confidence 0.9")
+    if out is not None and router is None:
+        raise UsageError("--out needs --router: a certificate belongs to one router file.")
     found = read_labels(labels).labels
     from nearfar.tuning import certificate, evaluate
 
@@ -114,10 +122,13 @@ def certified(
     if router is not None:
         kept = read_router(router)
         found = unseen(kept, found)
-        after = kept.router.answers if answered(found) and not prompt_only else None
+        after = kept.router.answers if answered(found) and not prompt_only and out is None else None
         if after is not None:
             judged = judge(found, names(opinions), after.models)[1]
-        score = evaluate.scores(kept.router, found, judged)
+        if out is not None:
+            found, score = router_certificate.trusted(kept, found)
+        else:
+            score = evaluate.scores(kept.router, found, judged)
         how = f"router {router.name}, {'near answers judged' if after else 'prompt alone'}"
     elif answered(found) and not prompt_only:
         models, judged = judge(found, names(opinions), None)
@@ -136,6 +147,8 @@ def certified(
         )
         for name, rows in sorted(groups.items())
     ]
+    if out is not None and router is not None:
+        router_certificate.write(out, router, results)
     _promised(results, how, cascade=how.startswith("untrained"), json=json, quiet=quiet)
     if not all(item.certified for item in results):
         raise typer.Exit(1)

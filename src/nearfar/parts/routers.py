@@ -45,24 +45,16 @@ def routers(loaded: Loaded, base: Basis, decider: Decider, promised: str = "") -
     return Routers(decider, used, base.metrics, key=own_key(loaded, "conversations"))
 
 
+def problems(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the files that routes name as routers and certificates."""
+    return _read(loaded, lambda: None)[1]
+
+
 def in_use(loaded: Loaded, url: str) -> dict[str, Online]:
     """Route → its router, with its promise as the database at ``url`` knows it. Raises SettingsError."""
-    problems: list[Problem] = []
-    found: dict[str, Online] = {}
-    files: dict[str, Kept] = {}
-    for name, route in loaded.settings.routes.items():
-        if route.router is None:
-            continue
-        path = ("routes", name, "router")
-        try:
-            _needs_numpy()
-            found[name] = _online(name, route.router, files, _opening(url))
-        except NearfarError as error:
-            key = dotted((*path, error.param) if error.param else path)
-            origin = loaded.origins.get(key, "")
-            problems.append(Problem(key=key, origin=origin, message=error.message.rstrip("."), hint=error.hint))
-    if problems:
-        raise refuse(problems)
+    found, wrong = _read(loaded, _opening(url))
+    if wrong:
+        raise refuse(wrong)
     for used in found.values():
         try:
             used.refresh()
@@ -72,6 +64,24 @@ def in_use(loaded: Loaded, url: str) -> dict[str, Online]:
             # A gateway that starts will meet the database again; a command that only looks can do without.
             log.warning("the state of promises cannot be read", extra={"error": error.text})
     return found
+
+
+def _read(loaded: Loaded, opening: Callable[[], Connection | None]) -> tuple[dict[str, Online], list[Problem]]:
+    wrong: list[Problem] = []
+    found: dict[str, Online] = {}
+    files: dict[str, Kept] = {}
+    for name, route in loaded.settings.routes.items():
+        if route.router is None:
+            continue
+        try:
+            _needs_numpy()
+            found[name] = _online(name, route.router, files, opening)
+        except NearfarError as error:
+            path = ("routes", name, "router")
+            key = dotted((*path, error.param) if error.param else path)
+            origin = loaded.origins.get(key, "")
+            wrong.append(Problem(key=key, origin=origin, message=error.message.rstrip("."), hint=error.hint))
+    return found, wrong
 
 
 def _needs_numpy() -> None:
