@@ -15,7 +15,7 @@ from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.retries import Patience
 from nearfar.gateway.slots import Slots
 from nearfar.gateway.witness import Witness
-from nearfar.parts import content, state, strategies
+from nearfar.parts import content, learning, state, strategies
 from nearfar.parts.basis import Basis, basis
 from nearfar.parts.content import NOT_ENFORCED, further_detectors, guard, rules_from
 from nearfar.parts.keys import Keys, has_keys, is_loopback
@@ -74,12 +74,23 @@ def gateway(
     slots = Slots(base.loads, base.metrics, longest=settings.queue.longest, seconds=settings.queue.seconds)
     attempts = _attempts(loaded, base, decider, slots, witness, masking)
     observer, told = content.trying_out(loaded, base)
-    shadows = strategies.shadows(settings, attempts, base.metrics)
     learned = routers(loaded, base, decider, promised)
+    purse = strategies.purse(settings)
+    learner = learning.learner(
+        loaded,
+        base,
+        attempts=attempts,
+        decider=decider,
+        slots=slots,
+        purse=purse,
+        guard=looking,
+        outcomes=[] if learned is None else [learned.hear],
+    )
+    shadows = strategies.shadows(settings, attempts, base.metrics, purse, learner)
     pipeline = Pipeline(
         fleet=base.fleet,
         decider=decider,
-        attempts=strategies.around(settings, base, attempts, decider, slots),
+        attempts=strategies.around(settings, base, attempts, decider, slots, learner),
         metrics=base.metrics,
         lives=base.lives,
         guard=looking,
@@ -98,6 +109,7 @@ def gateway(
         audit=told or audit,
         observer=observer,
         shadows=shadows,
+        learner=learner,
         routers=learned,
         other_metrics=other_metrics,
     )

@@ -32,6 +32,7 @@ from nearfar.core.places import Class, Place
 from nearfar.core.routing import Branch, Route
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.pipeline import Pipeline
+from nearfar.gateway.purse import Purse
 from nearfar.gateway.shadow import Shadows
 from nearfar.policy.rules import Rules
 from nearfar.wire.openai_chat import CLIENT
@@ -87,7 +88,7 @@ async def shadowed(
         )
         async with house(folder, known, rules=rules) as made:
             clock = Clock()
-            shadows = Shadows(made.attempts, made.metrics, most=most, daily=daily, clock=clock)
+            shadows = Shadows(made.attempts, made.metrics, most=most, purse=Purse(daily, clock))
             made.pipeline = Pipeline(
                 fleet=made.fleet,
                 decider=Decider(made.fleet, made.health, rules),

@@ -64,6 +64,7 @@ def pair(id_: str = "lbl_1", *, text: str = SECRET, **more: Any) -> Pair:
             parent="att_1",
             attempts=2,
             prompt=f"When? {text}",
+            conversation=f"When, then? {text}",
             near=Side(deployment="small", text=f"near {text}"),
             far=Side(deployment="large", text=f"far {text}"),
             kind="text",

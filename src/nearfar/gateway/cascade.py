@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +25,10 @@ from nearfar.gateway.hedge import Runs
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.slots import Slots
 from nearfar.policy import cascade as judging
+
+if TYPE_CHECKING:
+    # Loaded only where something is kept.
+    from nearfar.gateway.learning import Learner
 
 STRATEGY = "cascade"
 OPINION, ESCALATE = "opinion", "escalate"
@@ -84,8 +89,13 @@ class Cascades:
         fleet: Fleet,
         metrics: Metrics,
         slots: Slots | None = None,
+        learner: Learner | None = None,
     ) -> None:
-        """``attempts`` runs what is held to be judged, ``straight`` what goes to the client as it comes."""
+        """``attempts`` runs what is held to be judged, ``straight`` what goes to the client as it comes.
+
+        ``learner``: who learns from requests that were answered on both sides.
+        """
+        self._learner = learner
         self._attempts = attempts
         self._straight = straight
         self._decider = decider
@@ -114,11 +124,18 @@ class Cascades:
             return await self._unjudged(exchange, decision, ranked, target, why)
         chain = Chain(rules.max_cost)
         judged = await self._judge(exchange, decision, ranked, target, route, rules, chain, further)
-        if judged.action == "escalate":
+        escalates = judged.action == "escalate"
+        if self._learner is not None and isinstance(judged.near.ear, Hearing):
+            self._learner.held(exchange, decision, route, ranked, judged.near.ear, escalates=escalates)
+        if escalates:
             if await self._escalated(exchange, decision, ranked, route, chain, further, judged):
+                if self._learner is not None and exchange.notes is not None and not exchange.notes.drawn:
+                    self._learner.settle(exchange, decision, route)
                 return chain.cost
         else:
             self._tell(exchange, "kept")
+        if exchange.notes is not None:
+            exchange.notes.kept()
         await _keep(exchange, ranked, judged)
         return chain.cost
 

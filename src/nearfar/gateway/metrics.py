@@ -17,6 +17,7 @@ OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 GAUGES = (
     *("nearfar_backend_inflight", "nearfar_backend_up", "nearfar_queue_depth"),
     *("nearfar_router_evidence", "nearfar_router_alarms"),
+    *("nearfar_judge_agreement", "nearfar_judge_trusted"),
 )
 """What ends with its process, unlike counts."""
 _ATTEMPT = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
@@ -111,6 +112,29 @@ class Metrics:
                 over_workers=max,
             )
         )
+        self._labels = add(
+            Counter(
+                "nearfar_labels",
+                "Requests answered near and far, by what became of the pair: compared, waiting, judged, or why not.",
+                ("outcome",),
+            )
+        )
+        self._agreement = add(
+            Gauge(
+                "nearfar_judge_agreement",
+                "Share of the anchors on which a judge agreed when it was last tried.",
+                ("judge",),
+                over_workers=min,
+            )
+        )
+        self._trusted = add(
+            Gauge(
+                "nearfar_judge_trusted",
+                "1 while a judge agrees with enough anchors for its labels to be used.",
+                ("judge",),
+                over_workers=min,
+            )
+        )
         self._inflight = add(
             Gauge("nearfar_backend_inflight", "Attempts under way at a deployment.", ("deployment",), over_workers=sum)
         )
@@ -177,6 +201,15 @@ class Metrics:
         """How the promise of a router stands: asked when somebody looks."""
         self._evidence.set((route,), evidence)
         self._alarms.set((route,), alarms)
+
+    def label(self, outcome: str) -> None:
+        """A request was answered near and far, and this became of the pair; see ``gateway.learning``."""
+        self._labels.inc((outcome,))
+
+    def judge(self, name: str, agreement: float, *, trusted: bool) -> None:
+        """How a judge did on the anchors."""
+        self._agreement.set((name,), agreement)
+        self._trusted.set((name,), int(trusted))
 
     def started(self, deployment: str) -> None:
         """An attempt is under way."""

@@ -1,6 +1,7 @@
 """Asks a second deployment after the reply, unseen by the client: for a share of traffic, few at once, within a budget.
 
-It chooses nobody: the decision names who is asked and in which form. What comes back is accounted and dropped.
+It chooses nobody: the decision names who is asked and in which form. What comes back is accounted, and dropped unless
+somebody learns from it.
 """
 
 from __future__ import annotations
@@ -8,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nearfar.core.errors import NearfarError
-from nearfar.core.money import upper_bound
 from nearfar.core.routing import Decision
-from nearfar.gateway.attempt import output_limit
 from nearfar.gateway.cascade_asking import purposed
 from nearfar.gateway.cascade_hearing import Hearing
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Snapshot
 from nearfar.gateway.hedge import Runs
+from nearfar.gateway.learning_notes import Heard, heard
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.purse import Purse, Share
+
+if TYPE_CHECKING:
+    # Loaded only where something is kept.
+    from nearfar.gateway.learning import Learner
 
 PURPOSE = "shadow"
-_DAY = 24 * 60 * 60
 
 log = logging.getLogger("nearfar.shadow")
 
@@ -35,25 +39,22 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange
     decision: Decision
     snapshot: Snapshot
-    bound: int
-    """Nano-USD that were set aside for it."""
-    day: int
+    share: Share
+    """What was set aside for it."""
 
 
 class Shadows:
-    """Asks with the parts that all attempts share; holds what a day has cost so far."""
+    """Asks with the parts that all attempts share."""
 
     def __init__(
-        self, attempts: Runs, metrics: Metrics, *, most: int, daily: int, clock: Callable[[], float] = time.time
+        self, attempts: Runs, metrics: Metrics, *, most: int, purse: Purse, learner: Learner | None = None
     ) -> None:
-        """``most``: under way at once; ``daily``: nano-USD for each day (UTC); ``clock``: seconds since the epoch."""
+        """``most``: under way at once. ``learner``: who learns from what comes back."""
         self._attempts = attempts
         self._metrics = metrics
         self._most = most
-        self._daily = daily
-        self._clock = clock
-        self._day = 0
-        self._spent = 0
+        self._purse = purse
+        self._learner = learner
         self._places = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,23 +66,17 @@ class Shadows:
         shadow = decision.shadow
         if shadow is None or self._places >= self._most:
             return None
-        day = int(self._clock()) // _DAY
-        if day != self._day:
-            self._day, self._spent = day, 0
-        deployment, request = shadow.candidate.deployment, exchange.request
-        bound = upper_bound(deployment.price, request.input_tokens, output_limit(request, deployment))
-        if bound is None:
-            if not deployment.place.near:
-                return None  # nobody knows what it costs, so nobody can say that it fits
-            bound = 0
-        if self._spent + bound > self._daily:
+        deployment = shadow.candidate.deployment
+        share = self._purse.take(deployment, exchange.request)
+        if share is None:
             return None
-        self._spent += bound
         self._places += 1
         told = f"{PURPOSE}:{deployment.name}"
         exchange.deviations.append(told)
         self._metrics.deviation(told)
-        return Follow(exchange=exchange, decision=decision, snapshot=snapshot, bound=bound, day=day)
+        if self._learner is not None:
+            self._learner.listen(exchange, decision)
+        return Follow(exchange=exchange, decision=decision, snapshot=snapshot, share=share)
 
     def leave(self, follow: Follow) -> None:
         """The request was not answered: its shadow is not asked."""
@@ -92,6 +87,7 @@ class Shadows:
         shadow, ranked = follow.decision.shadow, follow.exchange.ranked
         if shadow is None or (ranked is not None and ranked.candidate.deployment is shadow.candidate.deployment):
             self._give(follow, 0)
+            self._learn(follow)
             return
         task = asyncio.create_task(self._ask(follow), name=PURPOSE)
         self._tasks.add(task)
@@ -115,18 +111,26 @@ class Shadows:
             lane.decision, lane.seen = decision, exchange.seen
             lane.attempt_id, lane.attempts, lane.serial = exchange.attempt_id, exchange.attempts, exchange.serial
             # An ear holds everything back: not a byte of it can reach the client's connection.
-            lane.ear = Hearing()
+            hearing = lane.ear = Hearing()
             target = follow.snapshot.targets[shadow.candidate.deployment.name]
             cost = await self._attempts.run(lane, decision, shadow, target)
+            # Whatever follows, a judgement for one, follows this attempt.
+            exchange.attempt_id, exchange.attempts = lane.attempt_id, lane.attempts
+            if exchange.notes is not None:
+                self._learn(follow, heard(target.deployment, hearing))
         except NearfarError as error:
             # The ledger has it; the client has long been answered.
             log.debug("a shadow was not answered: %s", error.code)
         except Exception:
             log.exception("a shadow failed")
         finally:
-            self._give(follow, follow.bound if cost is None else cost)
+            self._give(follow, cost)
 
-    def _give(self, follow: Follow, cost: int) -> None:
+    def _learn(self, follow: Follow, other: Heard | None = None) -> None:
+        if self._learner is not None:
+            route = follow.snapshot.routes.get(follow.decision.route)
+            self._learner.settle(follow.exchange, follow.decision, route, other)
+
+    def _give(self, follow: Follow, cost: int | None) -> None:
         self._places -= 1
-        if follow.day == self._day:
-            self._spent += cost - follow.bound
+        self._purse.settle(follow.share, cost)

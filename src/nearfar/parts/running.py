@@ -19,6 +19,7 @@ from nearfar.parts.state import responses
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:
+    from nearfar.gateway.learning import Learner
     from nearfar.gateway.observing import Observer
     from nearfar.gateway.routers import Routers
     from nearfar.gateway.shadow import Shadows
@@ -48,6 +49,7 @@ class Gateway:
         audit: Audit | None,
         observer: Observer | None,
         shadows: Shadows | None,
+        learner: Learner | None,
         routers: Routers | None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
@@ -77,6 +79,7 @@ class Gateway:
         """What leaves for upstreams and clients goes through it, after the records that speak of it."""
         self.started_at = int(time.time())
         self._shadows = shadows
+        self._learner = learner
         self._other_metrics = other_metrics
         self._transport = basis.transport
         self._ledger = basis.ledger
@@ -91,11 +94,15 @@ class Gateway:
             self._audit.start()
         if self.responses is not None:
             self.responses.start()
+        if self._learner is not None:
+            self._learner.start()
 
     async def close(self) -> None:
         """Stop what runs; the ledger last, so that every attempt's end is in it."""
         if self._shadows is not None:
             await self._shadows.close()
+        if self._learner is not None:
+            await self._learner.close()
         if self.routers is not None:
             await self.routers.close()
         await self.lives.close()

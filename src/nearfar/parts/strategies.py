@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nearfar.core.money import NANO
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.purse import Purse
 from nearfar.gateway.slots import Slots
 from nearfar.parts.basis import Basis
 from nearfar.settings.model import Settings
 
 if TYPE_CHECKING:
     from nearfar.gateway.hedge import Runs
+    from nearfar.gateway.learning import Learner
     from nearfar.gateway.shadow import Shadows
 
 
-def around(settings: Settings, base: Basis, attempts: Attempts, decider: Decider, slots: Slots) -> Runs:
-    """``attempts`` inside everything that some route wants; where none does, ``attempts`` as it is."""
+def around(
+    settings: Settings, base: Basis, attempts: Attempts, decider: Decider, slots: Slots, learner: Learner | None = None
+) -> Runs:
+    """``attempts`` inside everything that some route wants; where none does, ``attempts`` as it is.
+
+    ``learner``: who learns from requests that were answered on both sides.
+    """
     routes = settings.routes.values()
     running: Runs = attempts
     if any(route.hedge_after is not None for route in routes):  # a second attempt beside a slow one
@@ -35,17 +43,28 @@ def around(settings: Settings, base: Basis, attempts: Attempts, decider: Decider
         from nearfar.gateway.cascade import Cascades
 
         running = Cascades(
-            attempts, straight=running, decider=decider, fleet=base.fleet, metrics=base.metrics, slots=slots
+            attempts,
+            straight=running,
+            decider=decider,
+            fleet=base.fleet,
+            metrics=base.metrics,
+            slots=slots,
+            learner=learner,
         )
     return running
 
 
-def shadows(settings: Settings, attempts: Attempts, metrics: Metrics) -> Shadows | None:
+def purse(settings: Settings) -> Purse:
+    """What may be spent on each day on what clients do not see: shadows, and judges of their answers."""
+    return Purse(round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers)))
+
+
+def shadows(
+    settings: Settings, attempts: Attempts, metrics: Metrics, money: Purse, learner: Learner | None = None
+) -> Shadows | None:
     """Who is asked after the reply; None where no route wants that."""
     if all(route.shadow is None for route in settings.routes.values()):
         return None
-    from nearfar.core.money import NANO
     from nearfar.gateway.shadow import Shadows
 
-    daily = round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers))
-    return Shadows(attempts, metrics, most=settings.shadow.most, daily=daily)
+    return Shadows(attempts, metrics, most=settings.shadow.most, purse=money, learner=learner)

@@ -76,6 +76,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     """How many attempts there were: the numbers of further ones begin after them."""
     prompt: str
+    """What the user asked, as routers read it."""
+    conversation: str
+    """The whole of it, as a judge reads it."""
     near: Side
     far: Side
     kind: str
@@ -95,6 +98,10 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     """Id of the caller's key; only its keyed hash is kept."""
     content: Content
+
+    def outcome(self, scores: Scores) -> Outcome:
+        """How it was scored, without what was said."""
+        return _outcome(self, scores)
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,17 +130,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     def outcome(self, scores: Scores) -> Outcome:
         """How it was scored, without what was said."""
-        return Outcome(
-            request=self.content.request,
-            route=self.route,
-            privacy=self.class_.label,
-            near=scores.near,
-            far=scores.far,
-            propensity=self.propensity,
-            score=self.expected,
-            served=self.served,
-            trusted=scores.trusted,
-        )
+        return _outcome(self, scores)
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
@@ -415,6 +412,20 @@ def _judges(connection: Connection) -> list[Judge]:
         Judge(judge=judge, at=at, agreement=agreement, pairs=pairs, trusted=bool(trusted), anchors=anchors)
         for judge, at, agreement, pairs, trusted, anchors in connection.rows(sql)
     ]
+
+
+def _outcome(pair: Pair | Kept, scores: Scores) -> Outcome:
+    return Outcome(
+        request=pair.content.request,
+        route=pair.route,
+        privacy=pair.class_.label,
+        near=scores.near,
+        far=scores.far,
+        propensity=pair.propensity,
+        score=pair.expected,
+        served=pair.served,
+        trusted=scores.trusted,
+    )
 
 
 def _beside(*values: object) -> str:
