@@ -12,6 +12,7 @@ from tests import stand_in
 from tests.cli import serving
 from tests.cli.conftest import Cli
 from tests.cli.terminal import terminal
+from tests.parts.test_routers import fitted
 
 
 @pytest.fixture
@@ -186,3 +187,37 @@ def test_a_policy_that_is_only_observed_is_explained_beside_the_one_that_holds(c
     shown = configured(*asked)
     assert shown.code == 0
     assert "Policy tw-medical is only observed and NOT ENFORCED" in shown.out
+
+
+def test_what_a_learned_router_says_is_told(cli: Cli) -> None:
+    fitted(cli.home / "r.npz", count=240)
+    config = """
+[deployments.near]
+provider = "openai-compatible"
+base_url = "http://127.0.0.1:1/v1"
+model = "m"
+place = "device"
+[deployments.far]
+provider = "openai-compatible"
+base_url = "http://127.0.0.1:2/v1"
+model = "m"
+[routes.r]
+deployments = ["near", "far"]
+router = { file = "r.npz", threshold = 0.3, mode = "on" }
+"""
+    cli.environ["NEARFAR_CONFIG"] = cli.write(config)
+    hard = "What about the matrix matrix tensor proof lemma proof, number 302 of 0?"
+    told = cli("route", "explain", hard, "-m", "r", "--json").json
+    assert [item["deployment"] for item in told["ranked"]] == ["far", "near"]
+    assert (told["router"]["side"], told["router"]["follows"], told["router"]["threshold"]) == ("far", True, 0.3)
+    assert told["router"]["gap"] > 0.3
+    shown = cli("route", "explain", hard, "-m", "r")
+    assert "router: far first, gap +0." in shown.out
+    easy = cli("route", "explain", "What about the cat dog cat bird fish dog, number 302 of 0?", "-m", "r", "-q")
+    assert easy.out == "near\nfar\n"
+    sealed = cli("route", "explain", hard, "-m", "r", "--class", "restricted", "--json").json
+    assert ([item["deployment"] for item in sealed["ranked"]], sealed["router"]) == (["near"], None)
+    observed = cli("route", "explain", hard, "-m", "r", "--set", 'routes.r.router.mode="observe"')
+    assert "observed only" in observed.out
+    other = cli("route", "explain", "Wo gibt es am Donnerstag eine Suppe?", "-m", "r")
+    assert "router not followed: the prompt is unlike its labels" in other.out

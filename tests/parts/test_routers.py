@@ -30,9 +30,9 @@ DEPLOYMENTS = running.far("far", "http://127.0.0.1:1") + running.far(
 )
 
 
-def fitted(path: Path, *, seed: int = 0, embeds: bool = False) -> Path:
-    labels = made.labels(60, seed=seed)
-    vectors = [[float(number % 2), 1.0, 0.5] for number in range(60)] if embeds else None
+def fitted(path: Path, *, seed: int = 0, embeds: bool = False, count: int = 60) -> Path:
+    labels = made.labels(count, seed=seed)
+    vectors = [[float(number % 2), 1.0, 0.5] for number in range(count)] if embeds else None
     prompts = [item.prompt for item in labels]
     gap = [item.cloud.score - item.local.score for item in labels]
     saved.save(path, router.fit(prompts, gap, embeddings=vectors), prompts)

@@ -474,3 +474,14 @@ def test_who_rests_goes_last_whatever_a_router_says() -> None:
     assert names(found)[-1] == "far"
     assert "router: far first" in found.ranked[0].reason
     assert "far: cooling down" in found.ranked[0].reason
+
+
+@pytest.mark.parametrize(("side", "first", "besides"), [("far", "far", "near"), ("near", "near", "far")])
+def test_a_shadow_asks_the_other_side_wherever_a_router_leads(side: str, first: str, besides: str) -> None:
+    route = Route(name="r", strategy="shadow", deployments=("near", "far"), branch=Branch(deployment="far", share=0.5))
+    lean = Lean(side=side, follows=True, mode="on", gap=0.3, threshold=0.2)
+    candidates = [Candidate(deployment=NEAR), Candidate(deployment=FAR)]
+    found = decide(facts(lean=lean, draw=0.4), route, candidates, RULES, decision_id="d-1")
+    assert found.shadow is not None
+    assert (names(found)[0], found.shadow.candidate.deployment.name) == (first, besides)
+    assert decide(facts(lean=lean, draw=0.6), route, candidates, RULES, decision_id="d-1").shadow is None

@@ -201,10 +201,12 @@ async def _decide(loaded: Loaded, body: bytes, class_: str, measured: Sequence[K
         told = Said(header=Class.parse(class_) if class_ else None)
         said = await gateway.pipeline.look(asked, route, told)
         decision, snapshot = gateway.decider.decide(asked, route, said)
+        if gateway.routers is not None:
+            decision, snapshot = await gateway.routers.decide(asked, route, said, decision, snapshot)
         decision = gateway.decider.expected(asked, decision, snapshot)
         observed, watched = None, told
         if gateway.observer is not None:
-            observed, watched = await gateway.observer.decide(asked, route, told)
+            observed, watched = await gateway.observer.decide(asked, route, told, decision.lean)
         behind = [item.deployment for item in gateway.fleet.candidates(route, snapshot)]
         return _Explained(
             asked=asked,
@@ -263,6 +265,7 @@ def described(asked: Request, decision: Decision, capabilities: _Known, seen: Se
         "input_tokens_estimate": asked.input_tokens,
         "ranked": ranked,
         "rejected": decision.rejected,
+        "router": decision.lean,
         "capabilities": capabilities,
     }
 
@@ -285,6 +288,7 @@ def _forms(decision: Decision, seen: Sequence[Seen], rewriter: str) -> None:
 def _print(asked: Request, decision: Decision) -> None:
     from nearfar.core.money import upper_bound
     from nearfar.gateway.attempt import output_limit
+    from nearfar.policy import lean
 
     output.line(
         f"{asked.model} → route {decision.route}, {decision.strategy}; "
@@ -293,6 +297,8 @@ def _print(asked: Request, decision: Decision) -> None:
     )
     for reason in decision.reasons:
         output.line(f"  {reason.class_.label}: {reason.text}")
+    if decision.lean is not None:
+        output.line(f"  {lean.told(decision.lean)}")
     if decision.audit:
         output.line("  a record must be on the disk before anything leaves for beyond the local network")
     rows: list[tuple[object, ...]] = []
