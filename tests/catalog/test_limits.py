@@ -19,3 +19,9 @@ def test_each_family_is_read() -> None:
     assert meters()["anthropic"].headers[b"anthropic-ratelimit-output-tokens-reset"] == (3, "reset")
     assert meters()["openai-compatible"].headers[b"x-ratelimit-reset"] == (2, "reset"), "of two families"
     assert "ollama" not in meters()
+
+
+def test_a_head_without_the_common_word_says_nothing_about_limits() -> None:
+    for name, one in meters().items():
+        assert len(one.word) > 4, name
+        assert all(one.word in header for header in one.headers)

@@ -97,6 +97,25 @@ def test_a_framed_reply_leaves_the_connection_usable(reply: bytes) -> None:
     run(scenario())
 
 
+def test_what_has_come_already_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        async with pair() as made:
+            made.connection.begin(b"x")
+            made.connection.total = 7.0
+            made.connection.expires = 3.0
+            assert made.connection.ready() is None
+            assert made.connection.expires == 3.0
+            made.connection.data_received(SIZED[:-2])
+            assert made.connection.ready() == b"hel"
+            assert made.connection.expires == 7.0, "from then on the client sets the pace"
+            assert made.connection.ready() is None
+            made.connection.data_received(SIZED[-2:])
+            assert made.connection.ready() == b"lo"
+            assert made.connection.ready() == b""
+
+    run(scenario())
+
+
 def test_header_names_are_lower_case() -> None:
     async def scenario() -> None:
         async with pair() as made:
@@ -176,6 +195,7 @@ def test_without_framing_a_reset_is_no_end() -> None:
 def test_however_the_bytes_arrive_the_reply_is_the_same(reply: bytes, cuts: list[int]) -> None:
     async def scenario() -> None:
         async with pair() as made:
+            early = reply.startswith((b"HTTP/1.1 100", b"HTTP/1.1 103"))
             made.connection.begin(b"x")
             edges = [0, *sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]
             for start, end in itertools.pairwise(edges):
@@ -183,6 +203,10 @@ def test_however_the_bytes_arrive_the_reply_is_the_same(reply: bytes, cuts: list
             status, headers = await made.connection.head(), made.connection.headers()
             assert status == 200
             assert "a" not in headers, "an informational reply's headers are not the reply's"
+            framing = "content-length" if b"Content-Length" in reply else "transfer-encoding"
+            assert framing in headers
+            assert made.connection.mentions(framing.encode())
+            assert early or not made.connection.mentions(b"hello"), "a body is no head"
             assert await made.whole() == b"hello"
             assert made.connection.complete
 

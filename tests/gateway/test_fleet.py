@@ -71,6 +71,8 @@ def test_a_configured_route_waits_for_no_search() -> None:
     renew = Renewing()
     fleet = Fleet(of("mine"), Health(), fixed={"mine"}, renew=renew)
     assert asyncio.run(fleet.find("mine")).name == "mine"
+    assert fleet.at_once("mine") is asyncio.run(fleet.find("mine"))
+    assert fleet.at_once("other") is None
     assert renew.asked == []
 
 
@@ -79,6 +81,7 @@ def test_a_configured_route_that_lacks_a_key_may_have_got_it() -> None:
     route = Route(name="mine", strategy="local-first", deployments=("far",))
     renew = Renewing(None)
     fleet = Fleet(Snapshot({}, {"mine": route}, {"far": broken}), Health(), fixed={"mine"}, renew=renew)
+    assert fleet.at_once("mine") is None, "its key may have come: somebody has to look"
     assert asyncio.run(fleet.find("mine")) is route
     assert renew.asked == [True]
     assert fleet.candidates(route, fleet.snapshot) == [broken], "it is a candidate, so that its trouble is told"

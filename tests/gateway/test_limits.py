@@ -40,6 +40,9 @@ class Head:
     def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
         return self._headers
 
+    def mentions(self, word: bytes) -> bool:
+        return any(word in name.lower() for name, _ in self._headers)
+
     async def head(self) -> int:
         if self._wait is not None:
             await self._wait.wait()

@@ -72,6 +72,7 @@ def test_an_offer_to_upgrade_is_ignored() -> None:
         (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 431),
         (b"GET /a HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 3 + b"c: " + b"d" * 10_000 + b"\r\n\r\n", 431),
         (b"GET /a HTTP/1.1\r\n" + b"".join(b"h%d: v\r\n" % n for n in range(200)) + b"\r\n", 431),
+        (b"GET /a HTTP/1.1\r\n" + b"h: v\r\n" * 200 + b"\r\n", 431),
         (b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 52428800\r\n\r\n", 413),
         (b"POST /denied HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", 401),
     ],

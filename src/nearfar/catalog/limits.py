@@ -37,8 +37,8 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...]
     headers: Mapping[bytes, tuple[int, str]]
     """Header in lower case → (number of its window, ``remaining``, ``limit`` or ``reset``)."""
-    lengths: frozenset[int]
-    """Lengths of those headers: what has another one need not be looked at."""
+    word: bytes
+    """The longest that all of those headers have in common: a head without it says nothing about limits."""
 
 
 @functools.cache
@@ -63,4 +63,11 @@ def meter(windows: list[Window]) -> Meter:
         for part in ("remaining", "limit", "reset")
         if getattr(window, part)
     }
-    return Meter(windows=tuple(windows), headers=headers, lengths=frozenset(map(len, headers)))
+    return Meter(windows=tuple(windows), headers=headers, word=_common(list(headers)))
+
+
+def _common(names: list[bytes]) -> bytes:
+    """The longest part that stands in every one of ``names``."""
+    first = min(names, key=len, default=b"")
+    parts = (first[start:end] for end in range(len(first), 0, -1) for start in range(end))
+    return max((part for part in parts if all(part in name for name in names)), key=len, default=b"")

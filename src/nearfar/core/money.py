@@ -48,9 +48,12 @@ def cost(price: Price | None, usage: Usage | None, *, at: int | None = None) -> 
         return 0
     if usage is None or usage.input is None or usage.output is None:
         return None
-    price = _at_length(price, usage.input)
+    if price.long is not None:
+        price = _at_length(price, usage.input)
     cached = usage.cached or 0
     written = usage.cache_write or 0
+    if not (cached or written):
+        return -(-(usage.input * price.input + usage.output * price.output) // 1_000_000)
     plain = max(0, usage.input - cached - written)
     total = (
         plain * price.input
@@ -69,7 +72,8 @@ def upper_bound(price: Price | None, input_tokens: int, output_tokens: int) -> i
         later = upper_bound(price.then, input_tokens, output_tokens)
         now = upper_bound(msgspec.structs.replace(price, then=None), input_tokens, output_tokens)
         return max(later or 0, now or 0)
-    price = _at_length(price, input_tokens)
+    if price.long is not None:
+        price = _at_length(price, input_tokens)
     dearest = max(price.input, price.cached_input or 0, price.cache_write or 0)
     return -(-(input_tokens * dearest + output_tokens * price.output) // 1_000_000)
 

@@ -38,7 +38,7 @@ from nearfar.gateway.limits import Limits
 from nearfar.gateway.lines import Run
 from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
-from nearfar.gateway.transport import Transport
+from nearfar.gateway.transport import Reply, Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
 from nearfar.gateway.witness import Witness
 from nearfar.ledger.ledger import Ledger
@@ -315,47 +315,60 @@ class Attempts:
 
     async def _talk(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
         """Send, and pass the reply on piece by piece. Leaving early cancels the upstream."""
+        reply = None
         try:
-            await self._pass_on(exchange, target, sealed, seen, fresh=fresh)
+            reply = await self._transport.send(sealed, fresh=fresh)
+            seen.sent = True
+            await self._pass_on(exchange, target, reply, seen)
         except NearfarError as error:
             hush(error, sealed.head, target.secret_headers)
             attribute(error, target.deployment)
             seen.deviations += tuple(exchange.brought_up())
             raise
         finally:
-            self._holding.give(seen.held)
-            seen.held = 0
+            if reply is not None:
+                reply.leave()
+            if seen.held:
+                self._holding.give(seen.held)
+                seen.held = 0
 
-    async def _pass_on(self, exchange: Exchange, target: Target, sealed: Sealed, seen: Seen, *, fresh: bool) -> None:
+    async def _pass_on(self, exchange: Exchange, target: Target, reply: Reply, seen: Seen) -> None:
         request = exchange.asking
         wire: ProviderWire = target.wire(request)
-        async with await self._transport.send(sealed, fresh=fresh) as reply:
-            seen.sent = True
-            limits = None if target.quota is None else self._limits
-            if limits is None or target.quota is None:
-                seen.status = await reply.head()
-            else:
-                seen.status = await limits.watch(target.quota, target.deployment.name, request, reply)
-            seen.first = time.perf_counter()
-            if seen.status >= 400:
-                error = wire.error(seen.status, reply.headers, await reply.body())
-                if limits is not None and target.quota is not None:
-                    limits.explain(target.quota, error)
-                raise error
-            decoder = wire.decoder(request, not exchange.like)
-            while (data := await reply.read()) is not None:
-                if not request.stream:  # what is passed on piece by piece takes no room
-                    seen.held += self._holding.take(len(data))
-                chunks = decoder.feed(data)
-                if not chunks:
-                    continue
-                seen.note(chunks)
-                await exchange.deliver(chunks)
-                if chunks[-1].end:
-                    # All has been said: an upstream that leaves its body open keeps nobody waiting.
-                    await reply.drain()
-                    break
-            chunks = decoder.close()
+        limits = None if target.quota is None else self._limits
+        if limits is None or target.quota is None:
+            seen.status = await reply.head()
+        elif limits.knows(target.quota):
+            seen.status = await limits.watch(target.quota, target.deployment.name, request, reply)
+        else:
+            seen.status = await reply.head()
+            limits.note(target.quota, target.deployment.name, reply)
+        seen.first = time.perf_counter()
+        if seen.status >= 400:
+            error = wire.error(seen.status, reply.headers, await reply.body())
+            if limits is not None and target.quota is not None:
+                limits.explain(target.quota, error)
+            raise error
+        decoder = wire.decoder(request, not exchange.like)
+        while True:
+            # What has come with the head, most often the whole reply, is not waited for.
+            data = reply.ready()
+            if data is None:
+                data = await reply.read()
+            if not data:
+                break
+            if not request.stream:  # what is passed on piece by piece takes no room
+                seen.held += self._holding.take(len(data))
+            chunks = decoder.feed(data)
+            if not chunks:
+                continue
+            seen.note(chunks)
+            await exchange.deliver(chunks)
+            if chunks[-1].end:
+                # All has been said: an upstream that leaves its body open keeps nobody waiting.
+                await reply.drain()
+                break
+        if chunks := decoder.close():
             seen.note(chunks)
             await exchange.deliver(chunks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import httptools
@@ -32,8 +33,9 @@ class Connection(asyncio.Protocol):
         "_begun",
         "_burst",
         "_done",
+        "_early",
         "_error",
-        "_head_size",
+        "_head",
         "_headers",
         "_headers_seen",
         "_keep",
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
         "expires_phase",
         "idle_since",
         "status",
+        "total",
         "used",
     )
 
@@ -73,11 +76,15 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._unread = 0
         """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
-        self._head_size = 0
+        self._head = b""
+        """The bytes of the reply's head as they came; with what follows in the same read, until it is complete."""
+        self._early = False
+        """Whether informational replies came before it."""
+        self._headers: list[tuple[bytes, bytes]] | None = None
+        """Those of ``_head``, once somebody has asked for them."""
+        self._headers_seen = False
         self._begun = 0.0
         self._paused = False
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._headers_seen = 0
         self._done = False
         self._keep = False
         self.status = 0
@@ -86,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.expires = 0.0
         self.expires_phase = ""
+        self.total = 0.0
+        """The deadline of the whole exchange."""
 
     # The owner's side.
 
@@ -99,9 +108,10 @@ class Connection(asyncio.Protocol):
         self._pieces = []
         self._size = 0
         self._unread = 0
-        self._head_size = 0
-        self._headers = []
-        self._headers_seen = 0
+        self._head = b""
+        self._early = False
+        self._headers = None
+        self._headers_seen = False
         self._done = False
         self._keep = False
         self._error = None
@@ -119,28 +129,41 @@ class Connection(asyncio.Protocol):
 
     def headers(self) -> dict[str, str]:
         """The headers of the reply by their lower-case names. Few replies are asked for them."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers of the reply as they came."""
+        """The headers of the reply as they came: read only now, because few replies are asked for them."""
+        if self._headers is None:
+            self._headers = _Head(self._head).headers
         return self._headers
+
+    def mentions(self, word: bytes) -> bool:
+        """Whether ``word``, in lower case, may stand in the reply's headers: a quick look before they are read."""
+        return word in self._head.lower()
 
     async def read(self) -> bytes | None:
         """The bytes that arrived since the last call; None at the proper end of the reply."""
-        while True:
-            if self._pieces:
-                pieces = self._pieces
-                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                self._pieces = []
-                self._size = 0
-                if self._paused and self._transport is not None:
-                    self._paused = False
-                    self._transport.resume_reading()
-                return data
-            if self._done:
-                return None
+        while (data := self.ready()) is None:
             await self._wait()
+        return data or None
+
+    def ready(self) -> bytes | None:
+        """As ``read`` without waiting: what has come already, empty at the proper end, None while there is nothing.
+
+        Until the next read the client sets the pace, and only the ``total`` deadline runs.
+        """
+        pieces = self._pieces
+        if not pieces:
+            return b"" if self._done else None
+        self._pieces = []
+        self._size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        self.expires = self.total
+        self.expires_phase = "total"
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def abort(self) -> None:
         """Drop the connection now: the upstream sees it at once and can stop working."""
@@ -170,21 +193,23 @@ class Connection(asyncio.Protocol):
     async def _wait(self) -> None:
         if self._error is not None:
             raise self._error
-        self._waiter = self._loop.create_future()
+        self._waiter = waiter = self._loop.create_future()
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _fail(self, error: NearfarError) -> None:
         if self._error is None:
             self._error = error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(self._error)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(self._error)
 
     # asyncio.Protocol.
 
@@ -200,6 +225,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._unread += len(data)
+        if not self._headers_seen:
+            self._head += data
         try:
             parser.feed_data(data)
             if self._unread > MAX_HEADERS:
@@ -250,24 +277,25 @@ class Connection(asyncio.Protocol):
         if self._done:
             raise UpstreamError("it sent more than one reply")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line."""
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEADERS:
-            raise UpstreamError("headers are too large")
-        self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         """The header block ended; informational replies are skipped."""
         self._unread = 0
         assert self._parser is not None
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._headers = []
+            self._early = True
             return
+        if not self._early:
+            # What follows in the same read is body, and may be large.
+            end = self._head.find(b"\r\n\r\n") + 4
+            if end > MAX_HEADERS:
+                raise UpstreamError("headers are too large")
+            if end >= 4:
+                self._head = self._head[:end]
         self.status = status
-        self._headers_seen = 1
-        self._wake()
+        self._headers_seen = True
+        if self._waiter is not None:
+            self._wake()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -277,7 +305,8 @@ class Connection(asyncio.Protocol):
         if self._size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """The body ended as its framing says."""
@@ -286,4 +315,27 @@ class Connection(asyncio.Protocol):
             # The parser forgets the answer once the message is over.
             self._keep = bool(self._parser.should_keep_alive())
             self._done = True
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
+
+
+class _Head:
+    """Reads the headers in the bytes of a head with the parser that has accepted them."""
+
+    def __init__(self, head: bytes) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._final = False
+        self._parser = httptools.HttpResponseParser(self)
+        with contextlib.suppress(httptools.HttpParserError):  # of what follows the head
+            self._parser.feed_data(head)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line."""
+        if not self._final:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """A header block ended; those of informational replies do not count."""
+        self._final = not 100 <= self._parser.get_status_code() < 200
+        if not self._final:
+            self.headers = []

@@ -9,9 +9,11 @@ import asyncio
 import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
+
+import msgspec
 
 from nearfar.core.chat import Chunk, Request, TextDelta
 from nearfar.core.errors import NearfarError, UpstreamError
@@ -67,91 +69,65 @@ class Ear(Protocol):
         ...
 
 
-class Exchange:
-    """One request being answered. ``committed`` once content has gone out: from then on nothing can be taken back."""
+class Exchange(msgspec.Struct, eq=False):
+    """One request being answered. ``committed`` once content has gone out: from then on nothing can be taken back.
 
-    __slots__ = (
-        "_held",
-        "_held_bytes",
-        "_out",
-        "_renderer",
-        "_restorer",
-        "asking",
-        "asking_wire",
-        "attempt_deviations",
-        "attempt_id",
-        "attempts",
-        "committed",
-        "decision",
-        "deviations",
-        "ear",
-        "first",
-        "heads_sent",
-        "kept",
-        "last_look",
-        "like",
-        "line",
-        "lost",
-        "notes",
-        "prepared",
-        "ranked",
-        "request",
-        "seen",
-        "serial",
-        "started",
-        "told",
-        "wire",
-        "would",
-    )
+    A struct although it changes: it has many members, one is made for every request, and most stay as they begin.
+    """
 
-    def __init__(self, request: Request, wire: ClientWire, out: Out, started: float) -> None:
-        """``started``: perf_counter seconds at the request's arrival."""
-        self.request = request
-        self.wire = wire
-        self.started = started
-        self.asking = request
-        self.asking_wire = wire
-        """What the next attempt sends, and in which dialect: the client's request, or one that stands for it."""
-        self.prepared: Masked | None = None
-        """What may leave where only what was rewritten may; None: nothing was."""
-        self.told: Ranked | None = None
-        """Whom the reply's head names, where it is not who speaks last."""
-        self.would = ""
-        """What a policy that is only observed would have done; empty where none is."""
-        self.seen: tuple[Seen, ...] = ()
-        """What a look at the content found."""
-        self.decision: Decision | None = None
-        self.ranked: Ranked | None = None
-        self.like = False
-        self.attempts = 0
-        self.kept: list[str] | None = None
-        """The words that went out, for whoever may have to continue them; None: nobody will."""
-        self.serial = 0
-        """Attempts besides those counted here: the numbers of further ones begin after both."""
-        self.lost = False
-        """Whether its attempt is cancelled because another one was faster, and not because the client left."""
-        self.attempt_id = ""
-        """The present attempt; the parent of the next one."""
-        self.attempt_deviations: tuple[str, ...] = ()
-        self.deviations: list[str] = []
-        """Deviations of the whole request: retries and failovers."""
-        self.first: float | None = None
-        """Seconds from arrival to the first content."""
-        self.committed = False
-        self.heads_sent = False
-        self.ear: Ear | None = None
-        """Who hears the reply before anything of it goes out; None: it goes out as it comes."""
-        self.notes: Notes | None = None
-        """Who hears, as it goes out, what may be learned from; None: nobody."""
-        self.line: Line | None = None
-        """Where it holds a slot; None: nowhere, or no longer."""
-        self.last_look: Look | None = None
-        """Sees the exact bytes of a masked request before they are sealed; None where it leaves in clear."""
-        self._out = out
-        self._renderer: Renderer | None = None
-        self._restorer: Restorer | None = None
-        self._held: list[Chunk] = []
-        self._held_bytes = 0
+    request: Request
+    wire: ClientWire
+    out: Out
+    """Where the client's bytes go."""
+    started: float
+    """perf_counter seconds at the request's arrival."""
+    asking: Request = None  # type: ignore[assignment]  # set below
+    asking_wire: ClientWire = None  # type: ignore[assignment]  # set below
+    """What the next attempt sends, and in which dialect: the client's request, or one that stands for it."""
+    prepared: Masked | None = None
+    """What may leave where only what was rewritten may; None: nothing was."""
+    told: Ranked | None = None
+    """Whom the reply's head names, where it is not who speaks last."""
+    would: str = ""
+    """What a policy that is only observed would have done; empty where none is."""
+    seen: tuple[Seen, ...] = ()
+    """What a look at the content found."""
+    decision: Decision | None = None
+    ranked: Ranked | None = None
+    like: bool = False
+    attempts: int = 0
+    kept: list[str] | None = None
+    """The words that went out, for whoever may have to continue them; None: nobody will."""
+    serial: int = 0
+    """Attempts besides those counted here: the numbers of further ones begin after both."""
+    lost: bool = False
+    """Whether its attempt is cancelled because another one was faster, and not because the client left."""
+    attempt_id: str = ""
+    """The present attempt; the parent of the next one."""
+    attempt_deviations: tuple[str, ...] = ()
+    deviations: list[str] = []
+    """Deviations of the whole request: retries and failovers."""
+    first: float | None = None
+    """Seconds from arrival to the first content."""
+    committed: bool = False
+    heads_sent: bool = False
+    ear: Ear | None = None
+    """Who hears the reply before anything of it goes out; None: it goes out as it comes."""
+    notes: Notes | None = None
+    """Who hears, as it goes out, what may be learned from; None: nobody."""
+    line: Line | None = None
+    """Where it holds a slot; None: nowhere, or no longer."""
+    last_look: Look | None = None
+    """Sees the exact bytes of a masked request before they are sealed; None where it leaves in clear."""
+    _renderer: Renderer | None = None
+    _restorer: Restorer | None = None
+    _held: list[Chunk] = []
+    _held_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """The client's own request is asked with first."""
+        self.asking = self.request
+        self.asking_wire = self.wire
 
     def attempt(
         self,
@@ -188,11 +164,6 @@ class Exchange:
             # It continues what another attempt began: the client goes on reading the same reply.
             return
         self._renderer = self.wire.renderer(self.request, like)
-
-    @property
-    def out(self) -> Out:
-        """Where the client's bytes go."""
-        return self._out
 
     def lane(self, out: Out) -> Exchange:
         """An exchange for one of several attempts under way for the same request; ``adopt`` takes it back."""
@@ -251,7 +222,7 @@ class Exchange:
         else:
             data = b"".join([renderer.render(chunk) for chunk in chunks])
         if data:
-            await self._out.write(data)
+            await self.out.write(data)
 
     def _keep(self, chunks: Sequence[Chunk]) -> None:
         """Remember the words of ``chunks``. What is more than words, or has said its last one, cannot be continued."""
@@ -272,7 +243,7 @@ class Exchange:
         assert self._renderer is not None
         note = self._renderer.note(f"x-nearfar-deviations: {deviation}")
         if note:
-            await self._out.write(note)
+            await self.out.write(note)
 
     async def release(self) -> None:
         """Pass on what was held for an ear, whole: the upstream has ended clean."""
@@ -285,7 +256,7 @@ class Exchange:
         held, self._held = self._held, []
         data = b"".join([renderer.render(chunk) for chunk in held])
         if data:
-            await self._out.write(data)
+            await self.out.write(data)
 
     def brought_up(self) -> list[str]:
         """Deviations for what the reply has brought up by itself so far, where somebody looks for that."""
@@ -316,21 +287,21 @@ class Exchange:
         elif self.request.tell_cost:
             # Only its end knows what a stream cost. Whoever did not ask gets the dialect's own bytes alone.
             data += renderer.note(f"x-nearfar-cost-usd: {'unknown' if cost is None else f'{cost / NANO:.9f}'}")
-        await self._out.end(data)
+        await self.out.end(data)
 
     async def fail(self, error: NearfarError) -> None:
         """The request failed: a typed error reply, or after the head the dialect's error event and no clean end."""
         if not self.heads_sent:
             body = self.wire.error(error, self.request.id)
-            await self._out.start(error.status, [*error_headers(error), _length(len(body))], self._told())
+            await self.out.start(error.status, [*error_headers(error), _length(len(body))], self._told())
             self.heads_sent = True
-            await self._out.end(body)
+            await self.out.end(body)
             return
         renderer = self._renderer or self.wire.renderer(self.request, True)
         data = renderer.error(error)
         if data:
-            await self._out.write(data)
-        await self._out.abort()
+            await self.out.write(data)
+        await self.out.abort()
 
     async def heartbeat(self) -> None:
         """The client waits: send the head, and keep the connection alive where the dialect allows it."""
@@ -343,7 +314,7 @@ class Exchange:
         if not self.heads_sent:
             # Nobody knows yet who will answer, and a header cannot be taken back: it is told in the stream then.
             await self._send_head(renderer.content_type, cost=None, length=None, pending=True)
-        await self._out.write(beat)
+        await self.out.write(beat)
 
     async def _commit(self) -> None:
         self.committed = True
@@ -355,15 +326,15 @@ class Exchange:
             return
         note = self.told_late(self._told())
         if note:
-            await self._out.write(note)
+            await self.out.write(note)
 
     def _mark_first(self) -> None:
         if self.first is None:
             self.first = time.perf_counter() - self.started
 
-    async def _send_head(
+    def _send_head(
         self, content_type: str, *, cost: int | None, length: int | None, pending: bool = False
-    ) -> None:
+    ) -> Awaitable[None]:
         headers: Headers = [(b"content-type", content_type.encode())]
         if length is not None:
             headers.append(_length(length))
@@ -372,7 +343,7 @@ class Exchange:
         if cost is not None:
             headers.append((b"x-nearfar-cost-usd", b"%.9f" % (cost / NANO)))
         self.heads_sent = True
-        await self._out.start(200, headers, self._told(pending=pending))
+        return self.out.start(200, headers, self._told(pending=pending))
 
     def _told(self, *, pending: bool = False) -> bytes:
         # Promise 3: what happened stands in the reply. Values are ASCII: header bytes beyond it are read differently

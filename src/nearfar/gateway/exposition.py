@@ -41,11 +41,11 @@ class Counter:
 
     def inc(self, labels: Labels, by: float = 1) -> None:
         """Add ``by``."""
-        row = self.values.get(labels)
-        if row is None:
-            self.values[labels] = [by]
-        else:
-            row[0] += by
+        self.row(labels)[0] += by
+
+    def row(self, labels: Labels) -> list[float]:
+        """The row of ``labels``, to be added to without looking it up each time."""
+        return self.values.setdefault(labels, [0])
 
     def join(self, rows: list[list[float]]) -> list[float]:
         """One row for all workers."""
@@ -72,15 +72,15 @@ class Gauge:
 
     def add(self, labels: Labels, by: float) -> None:
         """Move by ``by``."""
-        row = self.values.get(labels)
-        if row is None:
-            self.values[labels] = [by]
-        else:
-            row[0] += by
+        self.row(labels)[0] += by
+
+    def row(self, labels: Labels) -> list[float]:
+        """The row of ``labels``, to be added to without looking it up each time."""
+        return self.values.setdefault(labels, [0])
 
     def set(self, labels: Labels, value: float) -> None:
         """Stand at ``value``."""
-        self.values[labels] = [value]
+        self.row(labels)[0] = value
 
     def join(self, rows: list[list[float]]) -> list[float]:
         """One row for all workers."""
@@ -105,9 +105,17 @@ class Histogram:
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count ``value``."""
+        self.count(self.row(labels), value)
+
+    def row(self, labels: Labels) -> list[float]:
+        """The row of ``labels``, for ``count``."""
         row = self.values.get(labels)
         if row is None:
             row = self.values[labels] = [0.0] * (len(self._bounds) + 2)
+        return row
+
+    def count(self, row: list[float], value: float) -> None:
+        """Count ``value`` in a row of this metric."""
         row[bisect_left(self._bounds, value)] += 1
         row[-1] += value
 

@@ -182,6 +182,16 @@ class Fleet:
         """Something has become known besides what a look finds: requests from now on are decided over ``snapshot``."""
         self._snapshot = snapshot
 
+    def at_once(self, model: str) -> Route | None:
+        """The route of the asked model where nothing has to be looked at first; None: ``find`` it."""
+        fresh = None if self._reread is None else self._reread()
+        if fresh is not None:
+            self._snapshot = fresh
+        if self._renew is not None and model not in self._fixed:
+            return None
+        route = self._snapshot.routes.get(model)
+        return None if self._snapshot.unusable and self._may_have_healed(route) else route
+
     async def find(self, model: str) -> Route:
         """The route of the asked model. Raises NoRoute with the nearest names."""
         fresh = None if self._reread is None else self._reread()

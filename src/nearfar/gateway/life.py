@@ -81,6 +81,10 @@ class Lives:
 
     # What a request needs to know.
 
+    def idle(self, route: Route) -> bool:
+        """Whether ``look`` has nothing to see for ``route``: no runtime that loads models stands behind it."""
+        return self._told is self._fleet.snapshot and not self._facts and self._keys.get(route.name) == ()
+
     async def look(self, route: Route, within: Callable[[], Place] | None = None) -> None:
         """See that the fleet knows the state of ``route``'s models.
 

@@ -46,6 +46,10 @@ class Head(Protocol):
         """The headers as they came, once ``head`` has returned."""
         ...
 
+    def mentions(self, word: bytes) -> bool:
+        """Whether ``word``, in lower case, may stand in them."""
+        ...
+
     async def head(self) -> int:
         """The status."""
         ...
@@ -103,13 +107,21 @@ class Limits:
         """Whether no account is near a limit."""
         return not self.tight
 
+    def knows(self, quota: Quota) -> bool:
+        """Whether a reply has told of this account's limits: only then need a request under way be counted."""
+        return quota.account in self._accounts
+
+    def note(self, quota: Quota, deployment: str, reply: Head) -> None:
+        """Read what a head that has come says about limits. Most upstreams tell nothing."""
+        if reply.mentions(quota.meter.word):
+            self._read(quota, deployment, reply.raw_headers)
+
     async def watch(self, quota: Quota, deployment: str, request: Request, reply: Head) -> int:
-        """Wait for the head of ``reply``, read what it says about limits, and return its status."""
+        """Count the request as under way, wait for the head of ``reply``, note it, and return its status."""
         account = self._accounts.get(quota.account)
         if account is None:
-            # Most upstreams tell nothing: until one does, nothing is counted.
             status = await reply.head()
-            self._read(quota, deployment, reply.raw_headers)
+            self.note(quota, deployment, reply)
             return status
         tokens = _tokens(request)
         account.begun += 1
@@ -119,7 +131,7 @@ class Limits:
         finally:
             account.begun -= 1
             account.promised -= tokens
-        self._read(quota, deployment, reply.raw_headers)
+        self.note(quota, deployment, reply)
         return status
 
     def short(self, quota: Quota, request: Request) -> float:
@@ -151,13 +163,11 @@ class Limits:
 
     def _read(self, quota: Quota, deployment: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         meter = quota.meter
-        lengths = meter.lengths
         said: dict[int, dict[str, bytes]] = {}
         for name, value in headers:
-            if len(name) in lengths:
-                place = meter.headers.get(name.lower())
-                if place is not None:
-                    said.setdefault(place[0], {})[place[1]] = value
+            place = meter.headers.get(name.lower())
+            if place is not None:
+                said.setdefault(place[0], {})[place[1]] = value
         if not said:
             return
         account = self._accounts.get(quota.account)

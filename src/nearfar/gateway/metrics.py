@@ -7,6 +7,8 @@ No label holds a key, a caller or text of a request.
 
 from __future__ import annotations
 
+import msgspec
+
 from nearfar.core.attempts import Begin, End
 from nearfar.core.money import NANO
 from nearfar.gateway.exposition import Counter, Gauge, Histogram, Registry, Snapshot
@@ -24,10 +26,23 @@ _ATTEMPT = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_mod
 _REQUEST = ("gen_ai_operation_name", "gen_ai_original_model")
 
 
+class _Rows(msgspec.Struct):
+    """The rows that an ended attempt is added to; those of what it did not report are not there yet."""
+
+    inflight: list[float]
+    attempts: list[float]
+    input: list[float] | None = None
+    output: list[float] | None = None
+    cost: list[float] | None = None
+
+
 class Metrics:
     """Counters, gauges and histograms of one process."""
 
     def __init__(self) -> None:
+        self._requests: dict[tuple[str, str, int], list[float]] = {}
+        self._endings: dict[tuple[str, ...], _Rows] = {}
+        """What was counted before → its rows: a request adds to a dozen, and each lookup by labels costs."""
         self._registry = Registry()
         add = self._registry.add
         self._duration = add(
@@ -165,7 +180,11 @@ class Metrics:
 
     def request(self, *, operation: str, route: str, status: int, seconds: float, first: float | None) -> None:
         """A request ended. ``route`` is empty when none was found: asked names are the clients' invention."""
-        self._duration.observe((operation, route, str(status)), seconds)
+        key = (operation, route, status)
+        row = self._requests.get(key)
+        if row is None:
+            row = self._requests[key] = self._duration.row((operation, route, str(status)))
+        self._duration.count(row, seconds)
         if first is not None:
             self._first.observe((operation, route), first)
 
@@ -230,16 +249,23 @@ class Metrics:
     def ended(self, begin: Begin, end: End) -> None:
         """An attempt ended."""
         operation, provider, model = begin.operation, begin.provider, begin.model
-        self._inflight.add((begin.deployment,), -1)
-        self._attempts.inc((operation, provider, model, begin.place, end.outcome, end.error))
+        key = (begin.deployment, operation, provider, model, begin.place, end.outcome, end.error)
+        rows = self._endings.get(key)
+        if rows is None:
+            rows = self._endings[key] = _Rows(self._inflight.row(key[:1]), self._attempts.row(key[1:]))
+        rows.inflight[0] -= 1
+        rows.attempts[0] += 1
         usage = end.usage
         if usage is not None:
             if usage.input:
-                self._tokens.observe((operation, provider, model, "input"), usage.input)
+                rows.input = rows.input or self._tokens.row((operation, provider, model, "input"))
+                self._tokens.count(rows.input, usage.input)
             if usage.output:
-                self._tokens.observe((operation, provider, model, "output"), usage.output)
+                rows.output = rows.output or self._tokens.row((operation, provider, model, "output"))
+                self._tokens.count(rows.output, usage.output)
         if end.cost:
-            self._cost.inc((operation, provider, model), end.cost / NANO)
+            rows.cost = rows.cost or self._cost.row((operation, provider, model))
+            rows.cost[0] += end.cost / NANO
 
     def snapshot(self) -> Snapshot:
         """All values as they are now."""

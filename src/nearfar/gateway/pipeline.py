@@ -117,6 +117,16 @@ class Pipeline:
             request.operation = own
         return Decided(route, said, decision, snapshot)
 
+    def _decided_at_once(self, request: Request, said: Said) -> Decided | None:
+        """As ``decide``, where nobody has to be waited for; None elsewhere."""
+        if self._guard is not None:
+            return None
+        route = self._fleet.at_once(request.model)
+        if route is None or not (self._lives is None or self._lives.idle(route)):
+            return None
+        decision, snapshot = self._decider.decide(request, route, said)
+        return Decided(route, said, decision, snapshot)
+
     async def answer(
         self, request: Request, wire: ClientWire, said: Said, out: Out, decided: Decided | None = None
     ) -> None:
@@ -130,7 +140,9 @@ class Pipeline:
         heartbeat = asyncio.create_task(_heartbeat(exchange)) if request.stream else None
         try:
             # 1 to 3 The route, the class, the decision.
-            route, said, decision, snapshot = decided or await self.decide(request, said)
+            route, said, decision, snapshot = (
+                decided or self._decided_at_once(request, said) or await self.decide(request, said)
+            )
             route_name = route.name
             exchange.seen = said.seen
             exchange.decision = decision

@@ -52,9 +52,9 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply:
-    """A reply under way. Use as an asynchronous context manager: leaving it early cancels the upstream."""
+    """A reply under way. Leaving it, by ``leave`` or as an asynchronous context manager, early cancels the upstream."""
 
-    __slots__ = ("_connection", "_deadlines", "_give_back", "_loop", "_total", "status")
+    __slots__ = ("_connection", "_deadlines", "_give_back", "_loop", "ready", "status")
 
     def __init__(
         self,
@@ -67,12 +67,15 @@ class Reply:
         self._deadlines = deadlines
         self._loop = loop
         self._give_back = give_back
-        self._total = loop.time() + deadlines.total
+        self.ready = connection.ready
+        """What has come of the body already: empty at its end, None when ``read`` would have to wait."""
         self.status = 0
+        now = loop.time()
+        connection.total = now + deadlines.total
+        self._phase("first byte", now + deadlines.first_byte)
 
     async def head(self) -> int:
-        """Wait for status and headers, within the first-byte deadline. Redirects are refused."""
-        self._phase("first byte", self._deadlines.first_byte)
+        """Wait for status and headers, within the first-byte deadline, which runs since ``send``. Redirects fail."""
         self.status = await self._connection.head()
         if 300 <= self.status < 400:
             raise UpstreamError(
@@ -93,17 +96,18 @@ class Reply:
         """The headers as they came."""
         return self._connection.raw_headers
 
+    def mentions(self, word: bytes) -> bool:
+        """Whether ``word``, in lower case, may stand in the headers: quicker than reading them."""
+        return self._connection.mentions(word)
+
     async def read(self) -> bytes | None:
         """The next piece of the body, None at its end, within the deadline between bytes."""
-        self._phase("between bytes", self._deadlines.between_bytes)
-        data = await self._connection.read()
-        # Until the next read the client sets the pace, and only the total deadline runs.
-        self._connection.expires, self._connection.expires_phase = self._total, "total"
-        return data
+        self._phase("between bytes", self._loop.time() + self._deadlines.between_bytes)
+        return await self._connection.read()
 
     async def drain(self) -> None:
         """Read on for a moment, so that the connection can be used again; what comes is not looked at."""
-        self._connection.expires = self._loop.time() + DRAIN
+        self._connection.expires = self._connection.total = self._loop.time() + DRAIN
         with contextlib.suppress(UpstreamError):
             while await self._connection.read() is not None:
                 pass
@@ -120,13 +124,14 @@ class Reply:
             size += len(piece)
         return b"".join(pieces)[:limit]
 
-    def _phase(self, name: str, seconds: float) -> None:
+    def _phase(self, name: str, expires: float) -> None:
         connection = self._connection
-        expires = self._loop.time() + seconds
-        if expires > self._total:
-            connection.expires, connection.expires_phase = self._total, "total"
+        if expires > connection.total:
+            connection.expires = connection.total
+            connection.expires_phase = "total"
         else:
-            connection.expires, connection.expires_phase = expires, name
+            connection.expires = expires
+            connection.expires_phase = name
 
     async def __aenter__(self) -> Self:
         """The reply itself."""
@@ -135,7 +140,11 @@ class Reply:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep the connection when the reply was read to its end, drop it otherwise."""
+        """As ``leave``."""
+        self._give_back(self._connection)
+
+    def leave(self) -> None:
+        """Keep the connection when the reply was read to its end, drop it otherwise. Once, and last."""
         self._give_back(self._connection)
 
 
@@ -164,7 +173,8 @@ class Transport:
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
         self._idle: dict[tuple[Origin, Place], deque[Connection]] = {}
-        self._home: dict[Connection, tuple[Origin, Place]] = {}
+        self._home: dict[Connection, deque[Connection] | None] = {}
+        """Every open connection → where it waits while nobody needs it; None: it is not kept."""
         self._active: set[Connection] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._closed = False
@@ -189,7 +199,6 @@ class Transport:
         if self._ticker is None:
             self._ticker = loop.call_later(TICK, self._tick, loop)
         reply = Reply(connection, limits, loop, self._give_back)
-        connection.expires, connection.expires_phase = loop.time() + limits.first_byte, "first byte"
         try:
             connection.begin(
                 b"%b\r\ncontent-length: %d\r\n\r\n%b" % (self._head(sealed), len(sealed.body), sealed.body)
@@ -233,10 +242,10 @@ class Transport:
 
     def _give_back(self, connection: Connection) -> None:
         self._active.discard(connection)
-        if connection.complete and not self._closed and self._home[connection][0].scheme != "unix":
+        idle = self._home.get(connection)
+        if idle is not None and connection.complete and not self._closed:
             connection.busy = False
             connection.idle_since = asyncio.get_running_loop().time()
-            idle = self._idle.setdefault(self._home[connection], deque())
             idle.append(connection)
             if len(idle) > IDLE_PER_ORIGIN:
                 idle.popleft().close()
@@ -245,11 +254,9 @@ class Transport:
             connection.abort()
 
     def _lost(self, connection: Connection) -> None:
-        home = self._home.pop(connection, None)
-        if home is not None:
-            idle = self._idle.get(home)
-            if idle is not None and connection in idle:
-                idle.remove(connection)
+        idle = self._home.pop(connection, None)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ticker = None
@@ -287,7 +294,7 @@ class Transport:
         except OSError as error:
             connection.abort()
             raise APIConnectionError(f"No connection to {_shown(origin)}: {error.strerror or error}.") from error
-        self._home[connection] = (origin, place)
+        self._home[connection] = None if origin.scheme == "unix" else self._idle.setdefault((origin, place), deque())
         return connection
 
     async def _connect(

@@ -85,7 +85,13 @@ def basis(
         engines = supervisor(loaded)
     known = providers.load_all()
     survey = upstreams.survey(loaded, known, transport, sealer, probed or findings(loaded))
-    fleet = Fleet(survey.snapshot(), health, fixed=frozenset(settings.routes), renew=survey.renew, reread=survey.reread)
+    fleet = Fleet(
+        survey.snapshot(),
+        health,
+        fixed=frozenset((*settings.routes, *settings.deployments)),
+        renew=survey.renew,
+        reread=survey.reread,
+    )
     lives = Lives(
         fleet=fleet,
         providers=known,

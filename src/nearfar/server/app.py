@@ -81,7 +81,7 @@ class Application:
             )
         if request.method == "OPTIONS":
             return
-        route = self._route(request)
+        route = request.route = self._route(request)
         coding = headers.get(b"content-encoding", b"identity").strip().lower()
         if coding != b"identity":
             raise BadRequestError(
@@ -119,7 +119,7 @@ class Application:
                 await response.start(204, [(b"content-length", b"0")])
                 await response.end()
                 return
-            route = self._route(request)
+            route = request.route or self._route(request)
             handler = self._handlers.get(route.handler)
             if handler is None:
                 handler = self._handlers[route.handler] = find(route)

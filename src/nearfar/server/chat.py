@@ -20,6 +20,8 @@ _LONGEST_COUNT = 10
 """Digits of a number that is worth reading: Python refuses to read thousands of them."""
 
 
+_STEERING = frozenset({b"x-nearfar-class", b"x-nearfar-priority", b"x-nearfar-purpose", b"x-nearfar-tell"})
+
 # These hand the pipeline's own coroutine on: each one around it would be entered twice for every request.
 
 
@@ -63,12 +65,14 @@ def introduce(request: Request, http: HttpRequest) -> Said:
     retries = http.headers.get(b"x-stainless-retry-count")
     if retries is not None and retries.isdigit() and len(retries) < _LONGEST_COUNT:
         request.client_retry = int(retries)
-    if http.headers.get(b"x-nearfar-purpose") == b"probe":
-        request.purpose = "probe"
-    if http.headers.get(b"x-nearfar-priority") == b"low":
-        request.priority = "low"
-    request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"
-    header = http.headers.get(b"x-nearfar-class")
+    header = None
+    if not _STEERING.isdisjoint(http.headers):
+        if http.headers.get(b"x-nearfar-purpose") == b"probe":
+            request.purpose = "probe"
+        if http.headers.get(b"x-nearfar-priority") == b"low":
+            request.priority = "low"
+        request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"
+        header = http.headers.get(b"x-nearfar-class")
     return Said(caller=floor, header=None if header is None else _class(header))
 
 

@@ -44,17 +44,17 @@ class HttpConnection(asyncio.Protocol):
     """One client connection: parses, waits for whole requests, answers them one after the other."""
 
     __slots__ = (
+        "_arrived",
         "_body",
         "_body_since",
         "_body_size",
         "_counted",
         "_deadline_kind",
-        "_head_lines",
         "_head_most",
-        "_head_size",
         "_headers",
         "_parser",
         "_refused",
+        "_repeated",
         "_request",
         "_transport",
         "_unread",
@@ -96,14 +96,16 @@ class HttpConnection(asyncio.Protocol):
         self._upgrade = False
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_size = 0
         self._head_most = edge.limits.header_bytes
-        self._head_lines = 0
+        self._repeated = 0
+        """Header lines whose name had come before."""
         self._body: list[bytes] = []
         self._body_size = 0
         self._body_since = 0.0
         self._unread = 0
         """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
+        self._arrived = 0
+        """The same when the present bytes came: no head that ends in them is longer."""
 
     # asyncio.Protocol.
 
@@ -153,7 +155,7 @@ class HttpConnection(asyncio.Protocol):
         """Called by the loop with bytes of requests."""
         if self._refused:
             return
-        self._unread += len(data)
+        self._unread = self._arrived = self._unread + len(data)
         try:
             self._parser.feed_data(data)
             if self._unread > self.edge.limits.header_bytes:
@@ -184,8 +186,7 @@ class HttpConnection(asyncio.Protocol):
         """A request begins."""
         self._url = b""
         self._headers = {}
-        self._head_size = 0
-        self._head_lines = 0
+        self._repeated = 0
         self._body = []
         self._body_size = 0
         self._request = None
@@ -195,31 +196,35 @@ class HttpConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._url += url
-        self._head_size += len(url)
-        if self._head_size > self._head_most:
+        if len(self._url) > self._head_most:
             raise self._too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or one trailer."""
-        self._head_lines += 1
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > self._head_most or self._head_lines > MAX_HEADERS:
-            raise self._too_large()
-        if self._request is None:
-            key = name.lower()
-            headers = self._headers
+        """One header, or one trailer: those are not looked at."""
+        if self._request is not None:
+            return
+        key = name.lower()
+        headers = self._headers
+        if key in headers:
             # Two values are no value: a class, a key or a host that is said twice must not be chosen from.
-            headers[key] = b"%b, %b" % (headers[key], value) if key in headers else value
+            value = b"%b, %b" % (headers[key], value)
+            self._repeated += 1
+        if len(headers) + self._repeated >= MAX_HEADERS:
+            raise self._too_large()
+        headers[key] = value
 
     def on_headers_complete(self) -> None:
         """Decide whether the body may come at all."""
         parser = self._parser
+        headers = self._headers
+        if self._arrived > self._head_most and self._size_of_head() > self._head_most:
+            raise self._too_large()
         path, query = _target(self._url)
         request = HttpRequest(
             method=parser.get_method().decode("ascii"),
             path=path,
             query=query,
-            headers=self._headers,
+            headers=headers,
             client=self.client,
         )
         self._unread = 0
@@ -228,14 +233,14 @@ class HttpConnection(asyncio.Protocol):
             return
         # Known from here on, so that a refusal can speak the client's dialect.
         self._request = request
-        if not parser.should_keep_alive() or b"connection" in self._headers:
+        if not parser.should_keep_alive() or b"connection" in headers:
             # HTTP/1.0 keeps a connection only when it says so.
             request.version_1_0 = parser.get_http_version() == "1.0"
         limits = self.edge.limits
-        coding = self._headers.get(b"transfer-encoding")
+        coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise BadRequestError("Only chunked transfer encoding is understood.", code="bad_encoding")
-        length = self._headers.get(b"content-length")
+        length = headers.get(b"content-length")
         if length is not None and int(length) > limits.body_bytes:
             raise RequestTooLargeError(
                 f"The body has {int(length)} bytes, and {limits.body_bytes} are accepted.",
@@ -245,7 +250,7 @@ class HttpConnection(asyncio.Protocol):
         if self.task is None:
             self._body_since = self.edge.now
             self._wait_for("body", limits.body_timeout)
-        if self._headers.get(b"expect", b"").lower() == b"100-continue" and self.task is None:
+        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue" and self.task is None:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -318,7 +323,7 @@ class HttpConnection(asyncio.Protocol):
                 self.deadline = earned
                 return
         self.deadline = float("inf")
-        if kind in {"headers", "body"} and (self._head_size or self._body_size or self._request is not None):
+        if kind in {"headers", "body"} and (self._url or self._body_size or self._request is not None):
             self._refuse(RequestTimeoutError(f"The request's {kind} came too slowly."))
         else:
             self._close()
@@ -409,6 +414,11 @@ class HttpConnection(asyncio.Protocol):
             f"The request headers exceed {self.edge.limits.header_bytes} bytes or {MAX_HEADERS} lines.",
             hint="server.max_header_bytes sets the limit.",
         )
+
+    def _size_of_head(self) -> int:
+        headers = self._headers
+        lines = len(headers) + self._repeated
+        return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * lines
 
     def _drop_body(self) -> None:
         self.edge.buffered -= self._body_size

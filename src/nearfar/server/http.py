@@ -33,6 +33,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     keep_alive: bool = True
     """Whether the client wants the connection kept after the reply."""
     version_1_0: bool = False
+    route: Any = None
+    """What ``admit`` found at the path, for the handler too."""
     admitted: Any = None
     """What ``admit`` found out (the caller), carried to the handler."""
 

@@ -124,7 +124,7 @@ async def run_edge(
     edge.start()
     gateway.start()
     # What lives from here on is looked at seldom: an answered request leaves no cycle, one that fails or is left some
-    # forty objects. The young are collected two thousand at a time, because twenty thousand dead hold the loop for 40 ms.
+    # forty objects. Two thousand are collected at a time, because twenty thousand dead hold the loop for 40 ms.
     gc.collect()
     gc.freeze()
     gc.set_threshold(2_000, 20, 50)

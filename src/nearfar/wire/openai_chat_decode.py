@@ -203,18 +203,19 @@ def usage(value: object) -> Usage | None:
     """Token counts from OpenAI's ``usage``; None when it reports none. Negative counts are junk, not counts."""
     if not isinstance(value, dict):
         return None
-    read = Usage(
-        input=_count(value, "prompt_tokens"),
-        output=_count(value, "completion_tokens"),
-        cached=_count(value.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning=_count(value.get("completion_tokens_details"), "reasoning_tokens"),
+    read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    counts = Usage(
+        input=_count(value.get("prompt_tokens")),
+        output=_count(value.get("completion_tokens")),
+        cached=_count(read.get("cached_tokens")) if isinstance(read, dict) else None,
+        reasoning=_count(written.get("reasoning_tokens")) if isinstance(written, dict) else None,
     )
-    return None if read.input is None and read.output is None else read
+    return None if counts.input is None and counts.output is None else counts
 
 
-def _count(value: object, key: str) -> int | None:
-    number = value.get(key) if isinstance(value, dict) else None
-    return number if isinstance(number, int) and number >= 0 and number is not True else None
+def _count(number: object) -> int | None:
+    # A bool is an int to isinstance, and none here.
+    return number if type(number) is int and number >= 0 else None
 
 
 def _has_content(delta: _Delta) -> bool:

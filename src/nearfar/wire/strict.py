@@ -80,19 +80,13 @@ def replace(fields: Mapping[str, msgspec.Raw], changes: Mapping[str, bytes | Non
 
     A change is the member's new JSON, or None to leave it out. New members come last.
     """
-    parts: list[bytes | msgspec.Raw] = []
-    for key, raw in fields.items():
-        value = changes.get(key, raw)
-        if value is not None:
-            parts += (b",", _encode(key), b":", value)
+    members = dict(fields)
     for key, new in changes.items():
-        if new is not None and key not in fields:
-            parts += (b",", _encode(key), b":", new)
-    if not parts:
-        return b"{}"
-    parts[0] = b"{"
-    parts.append(b"}")
-    return b"".join(parts)
+        if new is None:
+            members.pop(key, None)
+        else:
+            members[key] = msgspec.Raw(new)
+    return _encode(members)
 
 
 def _refuse(what: str, hint: str, *, code: str, param: str | None = None) -> BadRequestError:
