@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from tests.gateway.classroom import prefers, room
-from tests.gateway.house import run
+from tests.gateway.house import RULES, run
 
 from nearfar.core.places import Class, Place
 from nearfar.gateway.decider import Said
+from nearfar.gateway.guard import Guard
 from nearfar.policy.rules import Rules
+from nearfar.privacy.scan import Scanner
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
@@ -240,6 +242,25 @@ def test_a_kept_answer_of_a_cascade_is_compared_with_its_shadow(tmp_path: Path) 
             assert (kept.served, kept.propensity) == ("near", 1.0)
             assert kept.scores is not None
             assert (kept.scores.near, kept.scores.far) == (1.0, 1.0)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("where", ["near", "far"])
+def test_an_answer_that_holds_more_than_the_question_is_not_kept(tmp_path: Path, where: str) -> None:
+    number = "her number is A123456789"
+
+    async def scenario() -> None:
+        says = {"near": "a near answer", "far": "a far answer"} | {where: number}
+        async with room(
+            tmp_path, near=lambda _: says["near"], far=lambda _: says["far"], judge=prefers("far", "good")
+        ) as it:
+            it.learner._guard = Guard(RULES, lambda harmless: Scanner(harmless=harmless))
+            await it.made.chat(max_tokens=50)
+            await it.done()
+            assert it.kept() == []
+            assert not it.judge.heard
+            assert it.counted() == {"class": 1}
 
     run(scenario())
 
