@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ from nearfar.gateway.pipeline import Pipeline
 from nearfar.gateway.purse import Purse
 from nearfar.gateway.shadow import Shadows
 from nearfar.policy.rules import Rules
+from nearfar.privacy.scan import Scanner
 from nearfar.store.cipher import Cipher
 from nearfar.store.labels import Kept, Labels
 from nearfar.store.labels_schema import Selection
@@ -108,6 +110,12 @@ async def speaking(says: Says) -> AsyncIterator[Speaker]:
     speaker.port = server.sockets[0].getsockname()[1]
     async with server:
         yield speaker
+
+
+@functools.cache
+def scanner() -> Scanner:
+    """One for all: its rules take a while to load."""
+    return Scanner()
 
 
 class Clock:

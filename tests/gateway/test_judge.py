@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.gateway.classroom import parts, prefers, room
+from tests.gateway.classroom import parts, prefers, room, scanner
 from tests.gateway.house import RULES, run
 
 from nearfar.core.places import Class, Place
@@ -16,7 +16,6 @@ from nearfar.gateway.guard import Guard
 from nearfar.gateway.judge import Judge, Matter, Verdict
 from nearfar.gateway.masking import Masking
 from nearfar.policy.rules import Rules
-from nearfar.privacy.scan import Scanner
 
 NUMBER = "A123456789"
 
@@ -122,7 +121,7 @@ def test_a_policy_may_narrow_judges_alone(tmp_path: Path) -> None:
 def guarded(it: Any, rules: Rules, *, masks: bool = False) -> Judge:
     """The room's judge behind a guard, and with masks."""
     judge = judge_of(it)
-    guard = Guard(rules, lambda harmless: Scanner(harmless=harmless))
+    guard = Guard(rules, lambda _: scanner())
     judge._guard = guard
     if masks:
         judge._decider._masks = True

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.classroom import prefers, room
+from tests.gateway.classroom import prefers, room, scanner
 from tests.gateway.house import RULES, run
 
 from nearfar.core.places import Class, Place
 from nearfar.gateway.decider import Said
 from nearfar.gateway.guard import Guard
 from nearfar.policy.rules import Rules
-from nearfar.privacy.scan import Scanner
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
@@ -255,7 +254,7 @@ def test_an_answer_that_holds_more_than_the_question_is_not_kept(tmp_path: Path,
         async with room(
             tmp_path, near=lambda _: says["near"], far=lambda _: says["far"], judge=prefers("far", "good")
         ) as it:
-            it.learner._guard = Guard(RULES, lambda harmless: Scanner(harmless=harmless))
+            it.learner._guard = Guard(RULES, lambda _: scanner())
             await it.made.chat(max_tokens=50)
             await it.done()
             assert it.kept() == []
