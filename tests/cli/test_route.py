@@ -206,7 +206,7 @@ deployments = ["near", "far"]
 router = { file = "r.npz", threshold = 0.3, mode = "on" }
 """
     cli.environ["NEARFAR_CONFIG"] = cli.write(config)
-    hard = "What about the matrix matrix tensor proof lemma proof, number 302 of 0?"
+    hard = "What about the matrix integral matrix proof proof lemma, number 300 of 0?"
     told = cli("route", "explain", hard, "-m", "r", "--json").json
     assert [item["deployment"] for item in told["ranked"]] == ["far", "near"]
     assert (told["router"]["side"], told["router"]["follows"], told["router"]["threshold"]) == ("far", True, 0.3)
