@@ -217,7 +217,7 @@ router = { file = "r.npz", threshold = 0.3, mode = "on" }
     assert easy.out == "near\nfar\n"
     sealed = cli("route", "explain", hard, "-m", "r", "--class", "restricted", "--json").json
     assert ([item["deployment"] for item in sealed["ranked"]], sealed["router"]) == (["near"], None)
-    observed = cli("route", "explain", hard, "-m", "r", "--set", 'routes.r.router.mode="observe"')
+    observed = cli("route", "explain", hard, "-m", "r", "--set", "routes.r.router.mode=observe")
     assert "observed only" in observed.out
     other = cli("route", "explain", "Wo gibt es am Donnerstag eine Suppe?", "-m", "r")
     assert "router not followed: the prompt is unlike its labels" in other.out
