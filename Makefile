@@ -60,6 +60,9 @@ lint: $(DEV) ## Style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A shell that forbids bytecode would have every run compile all tests anew, and every gateway that one starts all of src.
+test-quick test-all test-torch soak: export PYTHONDONTWRITEBYTECODE :=
+
 test-quick: $(DEV) $(SDKS)
 	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) $(ARGS)
 

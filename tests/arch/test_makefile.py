@@ -31,3 +31,23 @@ def test_an_activated_environment_does_not_hide_the_python_with_pip(
             check=True,
         )
         assert done.stdout == f"{tmp_path / found}/python3\n"
+
+
+@pytest.mark.parametrize("target", ["test-quick", "test-torch"])
+def test_a_shell_that_forbids_bytecode_does_not_make_each_run_compile_everything(
+    tmp_path: Path, request: pytest.FixtureRequest, target: str
+) -> None:
+    shutil.copy(request.config.rootpath / "Makefile", tmp_path)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "[$PYTHONDONTWRITEBYTECODE]"\n')
+    python.chmod(0o755)
+    made = subprocess.run(
+        ["make", "-s", "RUN=", "DEV=", "SDKS=", "BIN=bin", "STAGE=.", "--assume-old", "./.installed", target],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == "[]\n"
