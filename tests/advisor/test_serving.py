@@ -67,3 +67,20 @@ def test_untuned_engines_get_less() -> None:
     assert tuned is not None
     assert plain is not None
     assert plain.out_tps.value < tuned.out_tps.value
+
+
+def test_a_fast_device_waits_for_the_engines_own_program() -> None:
+    """vLLM's server takes time for each token that it answers: twice the device is less than twice the tokens."""
+    paces = {}
+    for engine in ("vllm", "tensorrt-llm"):
+        for device in ("A100 80GB", "H100"):
+            made = served("llama-3.1-8b", "BF16", device, Load(prompt=220, answer=200), engine=engine)
+            assert made is not None
+            paces[engine, device] = made.out_tps
+    own = constants().serving.span("vllm", moe=False).answer_us
+    assert paces["vllm", "H100"].value < 1e6 / own
+    assert f"{own:g} µs of the engine's own a token" in paces["vllm", "H100"].basis
+    gain = {
+        engine: paces[engine, "H100"].value / paces[engine, "A100 80GB"].value for engine in ("vllm", "tensorrt-llm")
+    }
+    assert gain["vllm"] < 0.75 * gain["tensorrt-llm"]

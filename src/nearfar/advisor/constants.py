@@ -34,6 +34,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     low: float
     value: float
     high: float
+    answer_us: float = 0
+    """Besides, microseconds of the engine's own program for each token that it answers: fast devices wait for it."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,6 +21,8 @@ from nearfar.catalog.models import Model
 
 _MOST = 4096
 """Sequences that an engine handles at once."""
+_SLOW, _QUICK = 1.5, 0.3
+"""Times an engine's own time for a token, in the range that is printed: processors differ, and so do settings."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +58,26 @@ def serve(model: Model, weights: Weights, run: Run, rig: Rig, constants: Constan
     # What is asked beyond the best number of sequences waits: more users never get less in all.
     tried = {batch, *(1 << power for power in range(batch.bit_length()))}
     paces = [(_nearer(shares, count, most), _roofline(model, weights, rig, run, rules, load, count)) for count in tried]
-    span, out = max(paces, key=lambda each: each[0].value * each[1])
+    span, out = max(paces, key=lambda each: _pace(each[0].value, each[1], each[0].answer_us))
     factor = rules.kinds.get(rig.device.kind, 1.0) * (rules.two_or_more if rig.count > 1 else 1.0)
     basis = (
         f"{batch} sequences of {load.prompt} + {load.answer} tokens; {span.low:.2g} to {span.high:.2g} of the roofline"
     )
-    figure = Figure(low=span.low * out, value=span.value * out, high=span.high * out, basis=basis)
+    if span.answer_us:
+        basis += f", {span.answer_us:g} µs of the engine's own a token"
+    figure = Figure(
+        low=_pace(span.low, out, span.answer_us * _SLOW),
+        value=_pace(span.value, out, span.answer_us),
+        high=_pace(span.high, out, span.answer_us * _QUICK),
+        basis=basis,
+    )
     figure = figure.times(factor)
     return Served(sequences=batch, out_tps=figure, total_tps=figure.times(length / load.answer))
+
+
+def _pace(share: float, roofline: float, own_us: float) -> float:
+    """Tokens per second: ``share`` of the roofline, and ``own_us`` of the engine's program for each."""
+    return 1 / (1 / (share * roofline) + own_us * 1e-6)
 
 
 def _roofline(model: Model, weights: Weights, rig: Rig, run: Run, rules: Serving, load: Load, batch: int) -> float:
@@ -81,4 +95,5 @@ def _nearer(span: Span, batch: int, most: int) -> Span:
     """The shares for ``batch`` sequences: those of the table hold for ``most``; with fewer, engines come nearer."""
     weight = math.log(batch) / math.log(most) if most > 1 else 1.0
     value = 1.0 - (1.0 - span.value) * weight
-    return Span(low=value * span.low / span.value, value=value, high=value * span.high / span.value)
+    low, high = value * span.low / span.value, value * span.high / span.value
+    return Span(low=low, value=value, high=high, answer_us=span.answer_us)
