@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,18 @@ quiet.refuse_the_network()
 # How long an example takes says something of the machine only; the first one of a test also pays for what is loaded.
 settings.register_profile("nearfar", deadline=None, max_examples=int(os.environ.get("NEARFAR_EXAMPLES", "40")))
 settings.load_profile("nearfar")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: looking through it again and again for garbage was a tenth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 100)
 
 
 @pytest.fixture(scope="session")
