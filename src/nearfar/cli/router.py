@@ -1,6 +1,7 @@
 """``nearfar router``: learn from labels what is worth sending far, measure it, and say what can be promised.
 
-It reads and writes files alone: no gateway is asked and nothing is sent. ``status`` also reads the state database.
+It reads and writes files alone: no gateway is asked and nothing is sent. ``status``, ``labels`` and ``forget`` also
+use the state database.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli import output, router_measure, router_status
+from nearfar.cli import output, router_forget, router_labels, router_measure, router_status
 from nearfar.cli.errors import UsageError
 from nearfar.cli.router_files import Labels, Opinions, answered, names, read_labels, read_router
 from nearfar.cli.state import Json, Quiet
@@ -99,3 +100,5 @@ app.command("eval")(router_measure.evaluated)
 app.command("cascade")(router_measure.cascade)
 app.command("certify")(router_measure.certified)
 app.command("status")(router_status.status)
+app.command("labels")(router_labels.written)
+app.command("forget")(router_forget.forget)
