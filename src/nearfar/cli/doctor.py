@@ -46,7 +46,7 @@ def doctor(
 
 def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
     """All checks, one after the other; where the configuration is broken, they look at what is sound in it."""
-    from nearfar.cli import checkup, checkup_audit, checkup_detectors
+    from nearfar.cli import checkup, checkup_audit, checkup_detectors, checkup_learning
 
     yield from checkup.versions()
     draft = state.examine(config, sets)
@@ -63,6 +63,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("local runtimes", checkup.runtimes),
         ("ledger", checkup.ledger),
         ("kept responses", checkup.responses),
+        ("learning", checkup_learning.learning),
         ("audit", checkup_audit.audit),
         ("detectors", checkup_detectors.detectors),
     ):
