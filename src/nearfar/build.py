@@ -74,7 +74,7 @@ def gateway(
     slots = Slots(base.loads, base.metrics, longest=settings.queue.longest, seconds=settings.queue.seconds)
     attempts = _attempts(loaded, base, decider, slots, witness, masking)
     observer, told = content.trying_out(loaded, base)
-    learned = routers(loaded, base, decider, promised)
+    learned = routers(loaded, base, decider, attempts, promised)
     purse = strategies.purse(settings)
     learner = learning.learner(
         loaded,

@@ -293,6 +293,17 @@ def test_an_embedding_is_asked_for_where_the_router_needs_one() -> None:
     run(scenario())
 
 
+def test_without_anybody_to_embed_it_is_left_to_the_strategy() -> None:
+    async def scenario() -> None:
+        found = await Rig(Stub(embeds=2)).decide()
+        assert "router not followed: nobody is asked for its embedding here" in found.ranked[0].reason
+        rig = Rig(Stub())
+        rig.stub.fails = ValueError("fitted with embeddings of 3 numbers")
+        assert "its embedding is of another model" in (await rig.decide()).ranked[0].reason
+
+    run(scenario())
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     st.sampled_from(["hard", "easy", "hard novel"]),

@@ -95,10 +95,17 @@ def test_what_is_wrong_is_said_with_its_setting_and_the_next_step(tmp_path: Path
     assert "nearfar router certify" in foreign
 
 
-def test_a_router_with_embeddings_needs_somebody_who_embeds(tmp_path: Path) -> None:
+def test_a_router_with_embeddings_needs_somebody_near_who_embeds(tmp_path: Path) -> None:
     fitted(tmp_path / "r.npz", embeds=True)
-    told = refused(tmp_path, '{ file = "r.npz", threshold = 0.1 }')
-    assert "was fitted with embeddings" in told
+    assert "was fitted with embeddings" in refused(tmp_path, '{ file = "r.npz", threshold = 0.1 }')
+    far = refused(tmp_path, '{ file = "r.npz", threshold = 0.1, embedder = "far" }')
+    assert "routes.r.router.embedder" in far
+    assert "'far' is at cloud" in far
+    with gateway(configured(tmp_path, '{ file = "r.npz", threshold = 0.1, embedder = "near" }')) as running_one:
+        assert running_one.routers is not None
+        assert list(running_one.routers._embed) == ["r"]
+    fitted(tmp_path / "r.npz")
+    assert "needs no embeddings" in refused(tmp_path, '{ file = "r.npz", threshold = 0.1, embedder = "near" }')
 
 
 def test_without_numpy_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,12 +93,18 @@ class Routers:
                 return None, "there are no words of a user"
             vector = None
             if learned.embeds:
-                vector = await self._embed[route.name](request, route, said, text)
+                embed = self._embed.get(route.name)
+                if embed is None:
+                    return None, "nobody is asked for its embedding here"
+                vector = await embed(request, route, said, text)
             if vector is not None or len(request.body) > LARGE:
                 return await asyncio.to_thread(learned.expect, text, vector), ""
             return learned.expect(text), ""
         except NearfarError as error:
             return None, f"no embedding ({error.code})"
+        except ValueError as error:
+            log.warning("a router cannot score", extra={"route": route.name, "error": str(error)})
+            return None, "its embedding is of another model"
         except Exception:
             # Whatever is wrong with a router, the route has a strategy that works without it.
             log.exception("a router failed", extra={"route": route.name})

@@ -22,6 +22,7 @@ from nearfar.store.connection import Connection
 from nearfar.store.database import connect
 
 if TYPE_CHECKING:
+    from nearfar.gateway.hedge import Runs
     from nearfar.gateway.routers import Routers
     from nearfar.tuning.online import Online
     from nearfar.tuning.saved import Kept
@@ -31,18 +32,38 @@ _SQLITE = "sqlite:///"
 log = logging.getLogger("nearfar.router")
 
 
-def routers(loaded: Loaded, base: Basis, decider: Decider, promised: str = "") -> Routers | None:
+def routers(loaded: Loaded, base: Basis, decider: Decider, attempts: Runs, promised: str = "") -> Routers | None:
     """The routers of all routes; None where no route has one.
 
-    ``promised``: the database that knows how their promises stand, unless it is the gateway's own. Raises SettingsError
-    for a file that is missing, broken or of another router.
+    ``promised``: the database that knows how their promises stand, unless it is the gateway's own; then nobody is asked
+    for embeddings. Raises SettingsError for a file that is missing, broken or of another router, and for an embedder
+    that is not near.
     """
     if all(route.router is None for route in loaded.settings.routes.values()):
         return None
     used = in_use(loaded, promised or base.url)
     from nearfar.gateway.routers import Routers
+    from nearfar.gateway.routers_embedding import Embedder
 
-    return Routers(decider, used, base.metrics, key=own_key(loaded, "conversations"))
+    names = {name: route.router.embedder for name, route in loaded.settings.routes.items() if route.router is not None}
+    far = [_not_near(loaded, base, route, name) for route, name in names.items() if name]
+    if wrong := [problem for problem in far if problem is not None]:
+        raise refuse(wrong)
+    asking = {} if promised else {route: Embedder(name, decider, attempts) for route, name in names.items() if name}
+    return Routers(decider, used, base.metrics, key=own_key(loaded, "conversations"), embed=asking)
+
+
+def _not_near(loaded: Loaded, base: Basis, route: str, name: str) -> Problem | None:
+    """Why a deployment cannot embed prompts: they are embedded whatever their class, so it is near."""
+    target = base.fleet.snapshot.targets.get(name)
+    if target is None:
+        return None  # it cannot be used at present, which is said anyway; routes are decided without it then
+    if target.deployment.place.near and "embeddings" in target.deployment.operations:
+        return None
+    key = dotted(("routes", route, "router", "embedder"))
+    lacks = "makes no embeddings" if target.deployment.place.near else f"is at {target.deployment.place.label}"
+    hint = "Name a deployment at device or lan that makes embeddings."
+    return Problem(key=key, origin=loaded.origins.get(key, ""), message=f"{name!r} {lacks}", hint=hint)
 
 
 def problems(loaded: Loaded) -> list[Problem]:
@@ -118,9 +139,12 @@ def _online(
             raise
         threshold = promise.threshold
     assert threshold is not None  # the settings are checked: it has one of both
-    if kept.router.embedded is not None:
-        hint = "Fit one without: leave embedding out of the labels."
+    if kept.router.embedded is not None and not setting.embedder:
+        hint = "Set embedder to a near deployment of the same embedding model, or fit one on labels without embedding."
         raise UnprocessableEntityError(f"{setting.file} was fitted with embeddings", param="file", hint=hint)
+    if kept.router.embedded is None and setting.embedder:
+        hint = "Leave embedder out, or fit a router on labels that each have an embedding."
+        raise UnprocessableEntityError(f"{setting.file} needs no embeddings", param="embedder", hint=hint)
     use = Use(
         route=name,
         mode=setting.mode,
