@@ -6,9 +6,10 @@ from bench import decide
 
 
 def test_every_case_is_measured() -> None:
-    told = decide.measure(4)
+    told = decide.measure(4, labels=60)
     assert told.pop("candidates") == 4
-    assert set(told) == {"remembered_us", "fastest_us", "cheapest_us", "from_nothing_us", "noting_an_attempt_us"}
+    cases = {"remembered_us", "fastest_us", "cheapest_us", "from_nothing_us", "noting_an_attempt_us", "learned_us"}
+    assert set(told) == cases
     assert all(value > 0 for value in told.values())
 
 
