@@ -158,14 +158,18 @@ class Attempts:
         deployment = target.deployment
         wire = target.wire(request)
         like = request.wire in wire.like
-        masked = await self._masked(exchange, decision, ranked)
-        if masked is not None:
+        masked = None
+        exchange.last_look = None
+        if ranked.treatment is not Treatment.CLEAR:
+            masked = await self._masked(exchange, decision, ranked)
             request = masked.request
-        outgoing = _encoded(exchange.asking_wire, wire, request, deployment, like=like)
-        if not signed:
-            outgoing = _unsigned(wire, outgoing)
-        if masked is not None and masked.masks:
-            outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
+        outgoing = (
+            wire.encode(request, deployment, None)
+            if like
+            else _translated(exchange.asking_wire, wire, request, deployment)
+        )
+        if masked is not None or not signed:
+            outgoing = _changed(wire, outgoing, masked, signed=signed)
         restorer = (
             None
             if masked is None and self._replies is None
@@ -182,15 +186,15 @@ class Attempts:
         )
         self._ledger.begin(begin)
         self._metrics.started(deployment.name)
-        for deviation in outgoing.deviations:
-            self._metrics.deviation(deviation)
+        self._metrics.deviated(outgoing.deviations)
         since = self._health.now()
-        if not self._health.clear:
-            self._health.take(deployment.name)
+        self._health.take(deployment.name)
         began = time.perf_counter()
         if exchange.attempts == 1:
             self._metrics.overhead(request.operation, began - exchange.started)
-        seen = Seen(run=self._started(exchange, deployment, request))
+        seen = Seen()
+        if self._loads is not None:
+            seen.run = self._loads.started(deployment, request.input_tokens, request.max_output, exchange)
         try:
             if decision.audit:
                 await self._witness.leaving(
@@ -204,7 +208,8 @@ class Attempts:
                     masks=0 if masked is None else masked.masks,
                 )
             await self._send(exchange, decision, target, outgoing, seen, fresh=fresh)
-            await self._guard(exchange, decision, ranked, target, seen)
+            if target.may_cut:
+                await self._guard(exchange, decision, ranked, target, seen)
             if restorer is not None:
                 await self._told(exchange, decision, ranked, restorer, seen)
         except NearfarError as error:
@@ -225,11 +230,8 @@ class Attempts:
             self._lives.answered(target, outgoing.context)
         return self._settle(begin, deployment, seen, began, "ok", "")
 
-    async def _masked(self, exchange: Exchange, decision: Decision, ranked: Ranked) -> Masked | None:
-        """The request as it may leave for this candidate; None where it may leave as it is."""
-        exchange.last_look = None
-        if ranked.treatment is Treatment.CLEAR:
-            return None
+    async def _masked(self, exchange: Exchange, decision: Decision, ranked: Ranked) -> Masked:
+        """The request as it may leave for this candidate, which may not have it as it is."""
         masked = exchange.prepared
         if masked is None:
             if ranked.treatment is not Treatment.MASKED or self._masking is None:
@@ -374,7 +376,7 @@ class Attempts:
 
     async def _guard(self, exchange: Exchange, decision: Decision, ranked: Ranked, target: Target, seen: Seen) -> None:
         """See that the runtime read the whole prompt. One that cut it is told of, or left for the next candidate."""
-        least = await suspicious(exchange.asking, seen.usage) if target.may_cut else 0
+        least = await suspicious(exchange.asking, seen.usage)
         if not least:
             return
         room = None if self._lives is None else await self._lives.room(target)
@@ -438,12 +440,6 @@ class Attempts:
             stream=request.stream,
             deviations=(*exchange.deviations, *outgoing.deviations),
         )
-
-    def _started(self, exchange: Exchange, deployment: Deployment, request: Request) -> Run | None:
-        """Tell the deployment's load, where loads are kept."""
-        if self._loads is None:
-            return None
-        return self._loads.started(deployment, request.input_tokens, request.max_output, exchange)
 
     def _settle(
         self, begin: Begin, deployment: Deployment, seen: Seen, began: float, outcome: str, error: str
@@ -510,17 +506,22 @@ def _conversation(client: ClientWire, request: Request) -> Conversation:
     return convert(request)
 
 
-def _encoded(
-    client: ClientWire, wire: ProviderWire, request: Request, deployment: Deployment, *, like: bool
-) -> Outgoing:
-    """The request as its client wrote it, or in another dialect."""
-    if like:
-        return wire.encode(request, deployment, None)
+def _translated(client: ClientWire, wire: ProviderWire, request: Request, deployment: Deployment) -> Outgoing:
+    """The request in another dialect than its client's."""
     conversation = _conversation(client, request)
     outgoing = wire.encode(request, deployment, conversation)
     if not conversation.deviations:
         return outgoing
     return msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
+
+
+def _changed(wire: ProviderWire, outgoing: Outgoing, masked: Masked | None, *, signed: bool) -> Outgoing:
+    """What leaves, without foreign signatures if they may not, and told of its masks."""
+    if not signed:
+        outgoing = _unsigned(wire, outgoing)
+    if masked is not None and masked.masks:
+        outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
+    return outgoing
 
 
 def _unsigned(wire: ProviderWire, outgoing: Outgoing) -> Outgoing:

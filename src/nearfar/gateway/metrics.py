@@ -204,6 +204,11 @@ class Metrics:
         """Something was changed on the way, ``dropped:seed`` for one; what stands before the colon is counted."""
         self._deviations.inc((what.partition(":")[0],))
 
+    def deviated(self, changes: tuple[str, ...]) -> None:
+        """An attempt leaves with ``changes``."""
+        for what in changes:
+            self.deviation(what)
+
     def rejected(self, code: str) -> None:
         """A request was answered with an error."""
         self._rejected.inc((code,))
