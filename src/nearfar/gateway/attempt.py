@@ -192,9 +192,11 @@ class Attempts:
         began = time.perf_counter()
         if exchange.attempts == 1:
             self._metrics.overhead(request.operation, began - exchange.started)
-        seen = Seen()
-        if self._loads is not None:
-            seen.run = self._loads.started(deployment, request.input_tokens, request.max_output, exchange)
+        seen = Seen(
+            run=None
+            if self._loads is None
+            else self._loads.started(deployment, request.input_tokens, request.max_output, exchange)
+        )
         try:
             if decision.audit:
                 await self._witness.leaving(
