@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -294,6 +295,28 @@ def test_all_problems_are_told_at_once(home: Home) -> None:
         home.load("prot = 1\nserver.port = 'x'\n", {"NEARFAR_OFFLINE": "perhaps"})
     assert len(caught.value.problems) == 3
     assert "2 more" in caught.value.message
+
+
+def test_twice_as_many_deployments_take_about_twice_as_many_steps(home: Home) -> None:
+    def steps(count: int) -> int:
+        text = "".join(f'[deployments.d{n}]\nprovider = "openai"\nmodel = "m"\n' for n in range(count))
+        seen = 0
+
+        def step(*_: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        before = sys.getprofile()
+        sys.setprofile(step)
+        try:
+            home.load(text)
+        finally:
+            sys.setprofile(before)
+        return seen
+
+    home.load()  # what is only done once is done
+    least = steps(0)
+    assert steps(120) - least < 2.5 * (steps(60) - least)
 
 
 def test_the_digest_stands_for_the_files_and_nothing_else(home: Home) -> None:

@@ -11,7 +11,8 @@ import hashlib
 import os
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path as FilePath
 
 import msgspec
@@ -116,14 +117,14 @@ def examine(
     def origin(path: Path) -> str:
         if path in merged.leaves:
             return merged.leaves[path].origin
-        below = (leaf.origin for at, leaf in merged.leaves.items() if at[: len(path)] == path)
-        return merged.opened.get(path) or next(below, "default")
+        return merged.opened.get(path) or first.get(path, "default")
 
-    problems += merged.problems + _missing(merged)
-    told = [problem.key for problem in problems]
+    first = _first(merged)
+    problems += merged.problems + _missing(merged, first)
+    told = {problem.key for problem in problems}
     for problem in checks.check(_sound(merged, problems, whole=False), origin, _named(merged)):
         # What was said about a setting, or about a table it lies in, is not said again in other words.
-        if not any(problem.key == key or problem.key.startswith(f"{key}.") for key in told):
+        if told.isdisjoint(_around(problem.key)):
             problems.append(problem)
     settings, adrift = anchored(_sound(merged, problems), origin)
     problems += adrift
@@ -186,17 +187,29 @@ def _merge(layers: list[Layer], *, whole: bool = True) -> Layer:
     return merged
 
 
-def _missing(layer: Layer) -> list[Problem]:
+def _first(layer: Layer) -> dict[Path, str]:
+    """Each setting and each table around one → who said the first word of it."""
+    first: dict[Path, str] = {}
+    for path, leaf in layer.leaves.items():
+        for depth in range(len(path) + 1):
+            first.setdefault(path[:depth], leaf.origin)
+    return first
+
+
+def _around(key: str) -> list[str]:
+    """A dotted key, and what may be the key of a table that it lies in."""
+    return [key, *(key[:at] for at, character in enumerate(key) if character == ".")]
+
+
+def _missing(layer: Layer, first: Mapping[Path, str]) -> list[Problem]:
     """Settings without a default that nobody gave, in tables that somebody opened."""
     problems = []
+    refused = {problem.key for problem in layer.problems}
     for path, kind in layer.tables.items():
         for name, field in shape.fields(kind).items():
             at = (*path, name)
-            given = any(leaf[: len(at)] == at for leaf in layer.leaves)
-            refused = any(problem.key == dotted(at) for problem in layer.problems)
-            if field.required and not given and not refused:
-                below = (leaf.origin for key, leaf in layer.leaves.items() if key[: len(path)] == path)
-                origin = layer.opened.get(path) or next(below, "")
+            if field.required and at not in first and dotted(at) not in refused:
+                origin = layer.opened.get(path) or first.get(path, "")
                 problems.append(Problem(key=dotted(at), origin=origin, message="is missing and has no default"))
     return problems
 
@@ -207,20 +220,33 @@ def _sound(layer: Layer, problems: Sequence[Problem], *, whole: bool = True) -> 
     A table that lacks what it must have is left out. Unless ``whole``: then it is completed by anything of the right
     type, so that the rest of it can be checked.
     """
-    wrong = [_path(problem.key) for problem in problems if problem.key]
-    leaves = {path: leaf for path, leaf in layer.leaves.items() if not any(path[: len(at)] == at for at in wrong)}
+    wrong = {_path(problem.key) for problem in problems if problem.key}
+    leaves = _without(layer.leaves, wrong)
+    within = Counter(path[:depth] for path in leaves for depth in range(len(path) + 1))
+    """Table or setting → how many leaves are left in it."""
+    left_out: set[Path] = set()
     # The innermost first: what is left of a table may leave out the one around it.
     for path, kind in sorted(layer.tables.items(), key=lambda item: -len(item[0])):
         for name, field in shape.fields(kind).items():
             need = (*path, name)
-            if not field.required or any(at[: len(need)] == need for at in leaves):
+            if not field.required or within[need]:
                 continue
             if whole:
-                leaves = {at: leaf for at, leaf in leaves.items() if at[: len(path)] != path}
+                left_out.add(path)
+                gone = within[path]
+                within.subtract({path[:depth]: gone for depth in range(len(path) + 1)})
                 break
             anything = _ANYTHING.get(typing.get_origin(field.type) or field.type, "")
             leaves[need] = Leaf(value=anything, origin="")
-    return msgspec.convert(_tree(leaves), Settings, strict=True)
+            within.update(need[:depth] for depth in range(len(need) + 1))
+    return msgspec.convert(_tree(_without(leaves, left_out)), Settings, strict=True)
+
+
+def _without(leaves: Mapping[Path, Leaf], tables: Container[Path]) -> dict[Path, Leaf]:
+    """The leaves that are none of ``tables`` and lie in none of them."""
+    return {
+        path: leaf for path, leaf in leaves.items() if not any(path[:depth] in tables for depth in range(len(path) + 1))
+    }
 
 
 def _named(layer: Layer) -> set[str]:

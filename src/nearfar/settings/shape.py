@@ -6,11 +6,12 @@ It knows no file and no environment: a caller says for each path where the value
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -59,9 +60,10 @@ def parse_key(text: str) -> Path:
     return tuple(path)
 
 
-def fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+@functools.cache  # the annotations are evaluated anew each time that msgspec is asked
+def fields(struct: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
     """The fields of ``struct`` by the name they have in a file."""
-    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    return types.MappingProxyType({field.encode_name: field for field in msgspec.structs.fields(struct)})
 
 
 def optional(kind: object) -> tuple[object, bool]:
