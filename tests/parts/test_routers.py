@@ -39,8 +39,8 @@ def fitted(path: Path, *, seed: int = 0, embeds: bool = False, count: int = 60) 
     return path
 
 
-def certificate(path: Path, of: Path) -> Certified:
-    found = msgspec.structs.replace(CERTIFIED, router=certified.digest(of))
+def certificate(path: Path, of: Path, *, threshold: float = 0.1) -> Certified:
+    found = msgspec.structs.replace(CERTIFIED, router=certified.digest(of), threshold=threshold)
     certified.write(path, found)
     return found
 
