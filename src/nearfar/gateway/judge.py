@@ -133,7 +133,7 @@ class Judge:
         allowed = [item for item in decision.ranked if item.treatment <= Treatment.MASKED]
         if not allowed:
             codes = {item.code for item in decision.rejected}
-            code: Code = "unanswered" if "unusable" in codes or not decision.rejected else "forbidden"
+            code: Code = "forbidden" if codes and codes.isdisjoint({"unusable", "offline"}) else "unanswered"
             return "", Verdict(code=code, detail=", ".join(sorted(codes))), attempts
         failed = Verdict(code="budget")
         for item in allowed:

@@ -111,8 +111,11 @@ class Learner:
     async def close(self) -> None:
         """Finish what is being kept, and leave what waits for a judge."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.judging is not None:
-            await self.judging.close()
+        try:
+            if self.judging is not None:
+                await self.judging.close()
+        except NearfarError as error:
+            log.warning("a pair that was being judged waits for a while: %s", error.text)
         await asyncio.to_thread(self._labels.close)
 
     def scored(self, kept: store.Pair | store.Kept, scores: store.Scores) -> None:

@@ -56,6 +56,8 @@ class Judging:
         self._digest = digest(anchors)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._claimed = ""
+        """The pair that is being judged."""
 
     def wake(self) -> None:
         """Something may wait."""
@@ -68,6 +70,8 @@ class Judging:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._claimed:
+            await asyncio.to_thread(self._labels.release, self._claimed)
 
     async def _run(self) -> None:
         while True:
@@ -86,11 +90,15 @@ class Judging:
     async def judge_waiting(self) -> None:
         """Judge what waits until nothing does, or the judge does not answer. Raises StoreUnavailable."""
         while (kept := await asyncio.to_thread(self._labels.claim)) is not None:
+            self._claimed = kept.id
             standing = await self._standing()
             if standing is None or not standing.trusted:
                 await asyncio.to_thread(self._labels.release, kept.id)
-                return
-            if not await self._one(kept):
+                goes_on = False
+            else:
+                goes_on = await self._one(kept)
+            self._claimed = ""
+            if not goes_on:
                 return
 
     async def _one(self, kept: store.Kept) -> bool:
