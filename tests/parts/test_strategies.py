@@ -38,4 +38,4 @@ def test_the_day_of_the_shadows_is_shared_by_the_workers(tmp_path: Path) -> None
     wanted = "strategy = 'shadow'\nshadow = { deployment = 'far', share = 0.5 }\n[shadow]\ndaily_usd = 4.0\n"
     with gateway(loaded(tmp_path, ROUTE + wanted, server__workers="2")) as made:
         assert made._shadows is not None
-        assert made._shadows._daily == 2_000_000_000
+        assert made._shadows._purse._daily == 2_000_000_000
