@@ -25,7 +25,11 @@ def test_a_prototype_without_hardware_goes_to_the_cloud_and_hears_when_that_chan
 def test_what_may_not_leave_stays_and_no_cloud_is_a_runner_up(said: dict[str, object]) -> None:
     _, found = advice(hardware="RTX 3090", **said)
     assert found.recommended == "near"
-    assert {way for way, _ in found.runners_up} <= {"near", "buy"}
+    leaving = {"rent", "api", "cloud", "hybrid", "cascade"}
+    assert {said.key for way, said in found.runners_up if way in leaving} <= {"lacks_leaves", "lacks_no_network"}
+    assert all(found.options[way].usd is None for way in found.options if way in leaving)
+    assert all(usd is None for way in found.curves if way in leaving for _, usd in found.curves[way])
+    assert (found.against_api, found.against_cloud, found.flips) == (None, None, ())
     assert found.preset in {"government", "offline"}
 
 
@@ -143,3 +147,42 @@ def test_any_volume_is_answered(calls: float) -> None:
     made = case(hardware="RTX 3090", work={"calls": calls})
     found = advise(made)
     assert found.recommended in options(made)
+
+
+def test_a_machine_is_not_bought_for_what_nobody_can_measure() -> None:
+    """A hybrid that is four dollars of six hundred cheaper than a hoster is no reason to buy a workstation."""
+    _, found = advice(work={"calls": 1_000_000})
+    hybrid, api = found.options["hybrid"].usd, found.options["api"].usd
+    assert hybrid is not None
+    assert api is not None
+    assert 0.9 * api < hybrid < api
+    assert found.recommended == "api"
+    assert "simplest" in {said.key for said in found.why}
+    assert dict(found.runners_up)["hybrid"].key == "no_simpler"
+
+
+def test_near_that_serves_everything_is_no_hybrid() -> None:
+    _, found = advice(hardware="RTX 3090", work={"calls": 30_000, "input": 6000, "output": 400, "peak": 1})
+    assert found.recommended == "near"
+    assert found.options["hybrid"].usd is None
+    assert found.options["hybrid"].lacks == "no_rest"
+    assert "hybrid" not in {way for way, _ in found.runners_up}
+
+
+def test_a_machine_that_is_not_there_is_no_runner_up() -> None:
+    for said in ({}, {"stay": True}):
+        _, found = advice(**said)
+        assert "near" not in {way for way, _ in found.runners_up}
+
+
+def test_fine_tuning_says_what_fits_the_machine() -> None:
+    _, found = advice(hardware="RTX 4090", finetune=True)
+    assert found.tuning is not None
+    assert found.tuning.room is not None
+    assert found.tuning.qlora < found.tuning.room < found.tuning.full
+    assert "RTX 4090" in found.tuning.where
+
+
+def test_what_may_not_leave_hears_of_masks_unless_there_is_no_network() -> None:
+    assert "beyond_near" in {said.key for said in advice(stay=True)[1].notes}
+    assert "beyond_near" not in {said.key for said in advice(offline=True)[1].notes}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,3 +64,29 @@ def test_without_a_machine_it_is_said() -> None:
 
 def test_a_rented_machine_is_no_way_for_what_may_not_leave() -> None:
     assert options(case(stay=True))["rent"].lacks == "leaves"
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(1, 1e6),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+    st.integers(1, 300_000),
+    st.integers(1, 4000),
+)
+def test_sums_are_what_a_calculator_makes_of_them(
+    calls: float, cached: float, batch: float, retries: float, tokens: int, answer: int
+) -> None:
+    work = Workload(
+        calls=round(calls), cached_share=cached, batch_share=batch, retries=retries, input=tokens, output=answer
+    )
+    for option in options(HERE, work).values():
+        for name, usd in option.parts.items() if option.usd is not None else ():
+            if usd < 0.5:
+                continue  # rounding in what is shown
+            text = re.sub(r"(?<=\d),(?=\d)", "", option.sums[name]).replace(" W", "").replace(" h", "")
+            text = re.sub(r"([\d.]+)%", r"(\1/100)", text)
+            # Our own sums: digits, signs and brackets.
+            assert re.fullmatch(r"[\d.+*/() e-]+", text), text
+            assert eval(text) == pytest.approx(usd, rel=0.06), (name, option.sums[name])

@@ -137,3 +137,17 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
             screen.expect("]: ")
             screen.press("\r")
         screen.expect("Recommended")
+
+
+@pytest.mark.parametrize("said", ["zh-Hant", "zh-TW", "zh_tw", "ZH"])
+def test_taiwans_chinese_by_its_names(cli: Cli, said: str) -> None:
+    result = cli("advise", "--calls", "20000", "--stay", "--lang", said)
+    assert "建議：" in result.out
+    assert "一台配備 RTX 5090 的工作站" in result.out
+    assert "--report advice.html 畫出曲線" in result.out
+
+
+def test_the_arithmetic_can_be_checked_by_hand(cli: Cli) -> None:
+    result = cli("advise", "--calls", "20000", "--input", "1000", "--output", "300", "--stay")
+    assert "4,500 * (1 - 0.2) / 42" in result.out
+    assert "4 h * 20" in result.out

@@ -41,6 +41,9 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     lora: float
     qlora: float
     full: float
+    room: float | None = None
+    """Bytes that the machine's devices have; None without a machine."""
+    where: str = ""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +86,8 @@ def advise(case: Case) -> Advice:
         against_cloud=cloud,
         flips=tuple(moving),
         curves=_curves(case),
-        rule_of_thumb=_rule_of_thumb(api, cloud),
-        tuning=None if not case.question.finetune or case.model is None else tuning(case.model),
+        rule_of_thumb=Said(key="rule_not_asked") if case.question.near_only else _rule_of_thumb(api, cloud),
+        tuning=_tuning(case),
         characters=_characters(case),
         licence=tuple(_licence(case)),
         notes=tuple(_notes(case)),
@@ -113,15 +116,42 @@ def _decide(case: Case, made: Mapping[Way, Option]) -> tuple[Way, list[Said]]:
             return "cascade", [Said(key="best_quality", values={"share": share}), _costs(made["cascade"])]
         return "cloud", [Said(key="best_quality_cloud"), _costs(made["cloud"])]
     if work.peak >= SPIKY and made["hybrid"].usd is not None:
-        others = _cheapest(made, ("near", "buy", "api"))
-        if others is None or made["hybrid"].usd <= 1.1 * (made[others].usd or math.inf):
+        others = _cheapest(made, ("near", "buy", "api", "cloud"))
+        # A machine that is there may cost a little more for its peaks; one that has to be bought must pay.
+        margin = case.rules.margin.share
+        most = (1 + margin if case.own is not None else 1 - margin) * (_usd(made, others))
+        if made["hybrid"].usd <= most:
             share = made["hybrid"].near_share
             return "hybrid", [Said(key="spiky", values={"peak": work.peak, "share": share}), _costs(made["hybrid"])]
     ways: tuple[Way, ...] = ("near", "buy", "rent", "api", "hybrid") if question.operator else ("api",)
-    best = _cheapest(made, ways) or "cloud"
-    if made[best].usd is not None and (made["cloud"].usd or math.inf) < (made[best].usd or 0):
-        best = "cloud"
-    return best, [Said(key=f"cheapest_{best}"), _costs(made[best])]
+    return _simplest(case, made, ways)
+
+
+_SIMPLE: tuple[Way, ...] = ("cloud", "api", "near", "rent", "buy", "hybrid")
+"""The simplest first: nothing to look after, a machine that is there, one for hours, one for years, two at once."""
+
+
+def _simplest(case: Case, made: Mapping[Way, Option], ways: tuple[Way, ...]) -> tuple[Way, list[Said]]:
+    """The cheapest way, or a simpler one that costs so little more that nobody can tell."""
+    cheapest = _cheapest(made, (*ways, "cloud"))
+    if cheapest is None:
+        return "cloud", [Said(key="cheapest_cloud"), _costs(made["cloud"])]
+    margin = case.rules.margin.share
+    most = _usd(made, cheapest) * (1 + margin)
+    best = next(way for way in _SIMPLE if way in {*ways, "cloud"} and _usd(made, way) <= most)
+    if best == cheapest:
+        why = [Said(key=f"cheapest_{best}"), _costs(made[best])]
+    else:
+        why = [Said(key="simplest", values={"margin": margin}), _costs(made[best])]
+    if best == "hybrid":
+        why.append(Said(key="split", values={"share": made[best].near_share}))
+    return best, why
+
+
+def _usd(made: Mapping[Way, Option], way: Way | None) -> float:
+    """What a way costs; without one, more than anything."""
+    usd = None if way is None else made[way].usd
+    return math.inf if usd is None else usd
 
 
 def _stay(case: Case, made: Mapping[Way, Option]) -> tuple[Way, list[Said]]:
@@ -141,7 +171,7 @@ def _stay(case: Case, made: Mapping[Way, Option]) -> tuple[Way, list[Said]]:
 
 def _cheapest(made: Mapping[Way, Option], ways: tuple[Way, ...]) -> Way | None:
     known = [(made[way].usd, way) for way in ways]
-    return min(((usd, way) for usd, way in known if usd is not None), default=(0.0, None))[1]
+    return min(((usd, way) for usd, way in known if usd is not None), default=(0.0, None), key=lambda each: each[0])[1]
 
 
 def _costs(option: Option) -> Said:
@@ -152,7 +182,7 @@ def _costs(option: Option) -> Said:
 
 def _runners_up(case: Case, made: Mapping[Way, Option], best: Way) -> list[tuple[Way, Said]]:
     mine = made[best].usd
-    allowed = [way for way in made if way != best and (way in {"near", "buy"} or not case.question.near_only)]
+    allowed = [way for way in made if way != best and made[way].lacks not in {"no_machine", "no_rest"}]
     ranked = sorted(allowed, key=lambda way: (made[way].usd is None, made[way].usd or 0.0))
     found = []
     for way in ranked[:2]:
@@ -163,6 +193,8 @@ def _runners_up(case: Case, made: Mapping[Way, Option], best: Way) -> list[tuple
             said = Said(key="other_reasons", values={"usd": option.usd})
         elif option.usd >= mine:
             said = Said(key="dearer", values={"usd": option.usd, "more": option.usd - mine})
+        elif option.usd > mine * (1 - case.rules.margin.share) and best in _SIMPLE and way in _SIMPLE:
+            said = Said(key="no_simpler", values={"usd": option.usd, "less": mine - option.usd})
         else:
             said = Said(key="cheaper_but", values={"usd": option.usd, "less": mine - option.usd})
         found.append((way, said))
@@ -178,7 +210,7 @@ def _machine(case: Case) -> tuple[Near, Box] | None:
 def _break_even(case: Case) -> tuple[BreakEven | None, BreakEven | None, list[Flip]]:
     """Against the same open model's API first: only then is it a question of the machine and not of the model."""
     machine = _machine(case)
-    if machine is None:
+    if machine is None or case.question.near_only:
         return None, None, []
     near, box = machine
     work = case.question.workload
@@ -224,6 +256,16 @@ def tuning(model: Model) -> Tuning:
     )
 
 
+def _tuning(case: Case) -> Tuning | None:
+    if not case.question.finetune or case.model is None:
+        return None
+    machine = _machine(case)
+    if machine is None:
+        return tuning(case.model)
+    near, box = machine
+    return msgspec.structs.replace(tuning(case.model), room=near.rig.usable, where=box.name)
+
+
 def _characters(case: Case) -> Said | None:
     if not case.question.traditional_chinese or case.model is None:
         return None
@@ -248,6 +290,8 @@ def _licence(case: Case) -> list[Said]:
 def _notes(case: Case) -> list[Said]:
     question = case.question
     notes = [Said(key="size_is_not_quality")]
+    if question.near_only and not question.offline:
+        notes.append(Said(key="beyond_near"))
     machine = _machine(case)
     if machine is not None:
         found = machine[0].estimate

@@ -28,6 +28,10 @@ class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
     """Calls per month that the machine can serve."""
     fixed: float
     """USD that the machine costs a month without a single call."""
+    each: float = 0
+    """USD that the cloud takes for a call."""
+    power: float = 0
+    """USD of electricity that the machine takes for a call."""
 
     @property
     def never(self) -> bool:
@@ -51,13 +55,15 @@ def against(price: Price, box: Box, speeds: Speeds, workload: Workload, tariff: 
     """When ``box`` becomes cheaper than a cloud at ``price`` for calls such as these."""
     each = costs.per_call(price, workload, base) * (1 + workload.retries)
     mine = costs.own(box, speeds, workload, tariff, base)
-    spared = each - mine.power_per_call * (1 + workload.retries)
+    power = mine.power_per_call * (1 + workload.retries)
+    spared = each - power
     most = costs.capacity(speeds, workload)
     if spared <= 0:
         # Electricity alone costs more for each call than the cloud does.
-        return BreakEven(calls=None, money=None, capacity=most, fixed=mine.fixed)
+        return BreakEven(calls=None, money=None, capacity=most, fixed=mine.fixed, each=each, power=power)
     money = mine.fixed / spared
-    return BreakEven(calls=money if money <= most else None, money=money, capacity=most, fixed=mine.fixed)
+    calls = money if money <= most else None
+    return BreakEven(calls=calls, money=money, capacity=most, fixed=mine.fixed, each=each, power=power)
 
 
 def flips(price: Price, box: Box, speeds: Speeds, workload: Workload, tariff: Tariff, base: Assumptions) -> list[Flip]:

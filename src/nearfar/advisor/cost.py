@@ -119,6 +119,57 @@ def rental(rate: float, workload: Workload, speeds: Speeds, assumptions: Assumpt
     return rate * count * hours * extras * (1 + assumptions.money.vat)
 
 
+def own_sums(box: Box, speeds: Speeds, workload: Workload, tariff: Tariff, assumptions: Assumptions) -> dict[str, str]:
+    """The terms of ``own`` as somebody would type them into a calculator; amounts are USD."""
+    terms, money = assumptions.own, assumptions.money
+    mine = own(box, speeds, workload, tariff, assumptions)
+    power = f"{mine.power_per_call:.6f} * {workload.asked:,.0f}"
+    if box.watts_idle:
+        kwh = assumptions.usd_per_kwh(tariff) * (terms.pue if box.pue is None else box.pue)
+        power = f"{box.watts_idle:g} W * {HOURS:g} h * {kwh:.4f} / 1,000 + {power}"
+    if not box.capex_usd:
+        return {"labour": f"{box.labour_hours:g} h * {assumptions.labour.usd_per_hour:g}", "electricity": power}
+    return {
+        "hardware": f"{box.capex_usd:,.0f} * (1 - {terms.resale:g}) / {terms.months:g}",
+        "capital": f"{box.capex_usd:,.0f} * (1 + {terms.resale:g}) / 2 * {money.capital_rate:g} / 12",
+        "labour": f"{box.labour_hours:g} h * {assumptions.labour.usd_per_hour:g}",
+        "spares": f"{box.capex_usd:,.0f} * {terms.spares_per_year:g} / 12",
+        "electricity": power,
+    }
+
+
+def fixed_sum(mine: Own) -> str:
+    """The fixed costs of ``mine`` in the order of its parts."""
+    return " + ".join(
+        f"{usd:.2f}" for usd in (mine.hardware, mine.capital, mine.labour, mine.spares, mine.idle_power) if usd
+    )
+
+
+def power_sum(mine: Own, workload: Workload, share: float) -> str:
+    """Electricity of the ``share`` of the calls that run near."""
+    return f"{mine.power_per_call:.6f} * {workload.asked:,.0f} * {share:.1%}"
+
+
+def cloud_sum(price: Price, workload: Workload, assumptions: Assumptions) -> str:
+    """What ``cloud`` reckons: calls, tokens, and the rates that hold at this length, in USD per million tokens."""
+    usage = math.ceil(workload.input)
+    held = price.long if price.long is not None and price.above is not None and usage > price.above else price
+    cached = math.floor(workload.input * workload.cached_share)
+    tokens = [(usage - cached, held.input), (cached, held.input if held.cached_input is None else held.cached_input)]
+    tokens.append((math.ceil(workload.generated), held.output))
+    sizes = " + ".join(f"{count:,} * {rate / NANO:g}" for count, rate in tokens if count)
+    extras = "" if not workload.batch_share else f" * {1 - workload.batch_share * assumptions.batch.discount:g}"
+    extras += "" if not assumptions.money.vat else f" * {1 + assumptions.money.vat:g}"
+    return f"{workload.asked:,.0f} * ({sizes}) / 1,000,000{extras}"
+
+
+def rental_sum(rate: float, workload: Workload, speeds: Speeds, assumptions: Assumptions) -> str:
+    """What ``rental`` reckons."""
+    hours = max(workload.hours, workload.asked * speeds.busy_seconds(workload) / 3600)
+    extras = "" if not assumptions.money.vat else f" * {1 + assumptions.money.vat:g}"
+    return f"{rate:g} * {hours:,.0f} h * {1 + sum(RENTAL_EXTRAS) / 2:g}{extras}"
+
+
 def _over(tokens: float, speed: float) -> float:
     if not tokens:
         return 0.0

@@ -26,6 +26,8 @@ Way = Literal["near", "buy", "rent", "api", "cloud", "hybrid", "cascade"]
 """The machine that is there · one to buy · one to rent · the open model at a hoster · a frontier model · near for what
 must or can stay, far for the rest · near first, judged, and far when it is not good enough."""
 
+_HERE: frozenset[Way] = frozenset({"near", "buy"})
+"""Ways on which nothing leaves the house."""
 HOSTERS = ("openrouter", "together", "groq", "fireworks", "cerebras", "mistral", "deepseek")
 """Providers that serve open models, as the price table knows them."""
 
@@ -41,6 +43,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """Calls per month it can serve; None: as many as anybody wants."""
     parts: Mapping[str, float] = {}
     """The amounts that ``usd`` is the sum of, in USD a month."""
+    sums: Mapping[str, str] = {}
+    """How each amount is reckoned, in numbers and signs."""
     near_share: float = 0
     """Share of the calls that run near."""
     lacks: str = ""
@@ -177,7 +181,16 @@ def options(case: Case, workload: Workload | None = None) -> dict[Way, Option]:
     }
     made["hybrid"] = _hybrid(case, work, made)
     made["cascade"] = _cascade(case, work, made)
-    return made
+    if not case.question.near_only:
+        return made
+    why = "no_network" if case.question.offline else "leaves"
+    return {
+        way: each if way in _HERE else msgspec.structs.replace(each, usd=None, lacks=why) for way, each in made.items()
+    }
+
+
+_ALL = 0.9995
+"""Share from which on nothing is left for a cloud."""
 
 
 def _own(way: Way, case: Case, near: Near | None, box: Box | None, work: Workload) -> Option:
@@ -202,6 +215,7 @@ def _own(way: Way, case: Case, near: Near | None, box: Box | None, work: Workloa
         where=box.name,
         capacity=most,
         parts=parts,
+        sums=costs.own_sums(box, near.speeds, work, case.tariff, case.base),
         near_share=1,
         lacks="too_slow" if short else "",
     )
@@ -222,7 +236,11 @@ def _rent(case: Case, work: Workload) -> Option:
         where=near.rig.label,
         capacity=most,
         parts={"rent": usd, "labour": labour},
-        lacks="too_slow" if short else "leaves" if case.question.near_only else "",
+        sums={
+            "rent": costs.rental_sum(case.rented_rate, work, near.speeds, case.base),
+            "labour": f"2 h * {case.base.labour.usd_per_hour:g}",
+        },
+        lacks="too_slow" if short else "",
     )
 
 
@@ -232,7 +250,9 @@ def _far(way: Way, case: Case, work: Workload) -> Option:
         return Option(way=way, usd=None, lacks="no_price")
     name = price.id.rpartition("@")[0]
     usd = costs.cloud(price, work, case.base)
-    return Option(way=way, usd=usd, model=name, where=name.partition("/")[0], parts={"calls": usd}, price=price.id)
+    sums = {"calls": costs.cloud_sum(price, work, case.base)}
+    where = name.partition("/")[0]
+    return Option(way=way, usd=usd, model=name, where=where, parts={"calls": usd}, sums=sums, price=price.id)
 
 
 def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
@@ -244,6 +264,8 @@ def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
     if far.usd is None:
         return Option(way="hybrid", usd=None, lacks="no_price")
     share = max(work.private_share, near_share(case, near, work))
+    if share >= _ALL and not work.private_share:
+        return Option(way="hybrid", usd=None, lacks="no_rest", near_share=1)
     mine = costs.own(box, near.speeds, work, case.tariff, case.base)
     fixed = mine.fixed
     power = mine.power_per_call * work.asked * share
@@ -254,6 +276,11 @@ def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
         model=f"{near.model.id} {near.quant} + {far.model}",
         where=f"{base} + {far.where}",
         parts={"machine": fixed, "electricity": power, "calls": calls},
+        sums={
+            "machine": costs.fixed_sum(mine),
+            "electricity": costs.power_sum(mine, work, share),
+            "calls": f"{1 - share:.1%} * ({far.sums['calls']})",
+        },
         near_share=share,
         price=far.price,
     )
@@ -279,6 +306,11 @@ def _cascade(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
         model=f"{near.model.id} {near.quant} → {far.model}",
         where=f"{base} → {far.where}",
         parts={"machine": mine.fixed, "electricity": power, "calls": calls},
+        sums={
+            "machine": costs.fixed_sum(mine),
+            "electricity": costs.power_sum(mine, work, tried),
+            "calls": f"{1 - tried * (1 - gone):.1%} * ({far.sums['calls']})",
+        },
         near_share=tried * (1 - gone),
         price=far.price,
     )

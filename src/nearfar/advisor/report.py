@@ -57,6 +57,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     sections: tuple[Section, ...]
+    tail: str = ""
+    """What else the command does."""
 
 
 def page(case: Case, advice: Advice, words: Words, source: Source) -> Page:
@@ -83,7 +85,8 @@ def page(case: Case, advice: Advice, words: Words, source: Source) -> Page:
         Section(title=words("configuration"), code=configuration(case, advice)),
         Section(title="TWD", lines=(_twd(case, advice, words),)),
     ]
-    return Page(title=f"nearfar: {words('title')}", sections=tuple(each for each in sections if _says(each)))
+    shown = tuple(each for each in sections if _says(each))
+    return Page(title=f"nearfar: {words('title')}", sections=shown, tail=words("tail"))
 
 
 def _says(section: Section) -> bool:
@@ -98,8 +101,14 @@ def _recommended(advice: Advice, words: Words) -> Section:
 
 
 def _runners_up(advice: Advice, words: Words) -> Section:
-    lines = tuple(f"{words(f'way_{way}')}{words('colon')}{words.say(said)}" for way, said in advice.runners_up)
-    return Section(title=words("runners_up"), lines=lines)
+    lines = []
+    for way, said in advice.runners_up:
+        text = f"{words(f'way_{way}')}{words('colon')}{words.say(said)}"
+        option = advice.options[way]
+        if way == "hybrid" and option.usd is not None:
+            text = f"{text} {words('split', share=option.near_share)}".strip()
+        lines.append(text)
+    return Section(title=words("runners_up"), lines=tuple(lines))
 
 
 def _options(advice: Advice, words: Words) -> Section:
@@ -114,13 +123,12 @@ def _options(advice: Advice, words: Words) -> Section:
 
 def _arithmetic(advice: Advice, words: Words) -> Section:
     option = advice.options[advice.recommended]
-    rows = tuple((words(f"part_{name}"), f"{usd:,.2f}") for name, usd in option.parts.items())
+    shown = {name: usd for name, usd in option.parts.items() if usd}
+    rows = tuple((words(f"part_{name}"), f"{usd:,.2f}", option.sums.get(name, "")) for name, usd in shown.items())
     if not rows:
         return Section(title=words("arithmetic"))
-    total = sum(option.parts.values())
-    return Section(
-        title=words("arithmetic"), table=Table(heads=("", "USD"), rows=(*rows, (words("part_total"), f"{total:,.2f}")))
-    )
+    total = (words("part_total"), f"{sum(option.parts.values()):,.2f}", "")
+    return Section(title=words("arithmetic"), table=Table(heads=("", "USD", words("reckoned")), rows=(*rows, total)))
 
 
 def _break_even(advice: Advice, words: Words) -> Section:
@@ -129,6 +137,7 @@ def _break_even(advice: Advice, words: Words) -> Section:
             return ""
         found = words("never") if answer.calls is None else words("calls_a_month", calls=answer.calls)
         numbers = {"fixed": answer.fixed, "capacity": answer.capacity, "money": answer.money or 0.0}
+        numbers |= {"each": answer.each, "power": answer.power}
         why = "electricity" if answer.money is None else "short" if answer.calls is None else "served"
         return f"{words(key)}{words('colon')}{found}{words('stop')}{words(f'even_{why}', **numbers)}"
 
@@ -149,7 +158,10 @@ def _flips(advice: Advice, words: Words) -> Section:
     rows = tuple(
         (words(f"flip_{flip.name}"), shown(flip.low), shown(flip.high), words("decides") if flip.answer_changes else "")
         for flip in advice.flips
+        if flip.low.money != flip.high.money  # what a machine that is there once cost moves nothing
     )
+    if not rows:
+        return Section(title=words("sensitivity"), lines=(words("nothing_flips"),))
     return Section(title=words("sensitivity"), table=Table(heads=("", words("half"), words("twice"), ""), rows=rows))
 
 
@@ -157,10 +169,17 @@ def _tuning(advice: Advice, words: Words) -> Section:
     found = advice.tuning
     if found is None:
         return Section(title=words("tuning"))
+
+    def fits(need: float) -> str:
+        if found.room is None:
+            return ""
+        key = "tuning_fits" if need <= found.room else "tuning_short"
+        return words(key, room=found.room / GIB, where=found.where)
+
     lines = (
-        words("tuning_lora", gib=found.lora / GIB),
-        words("tuning_qlora", gib=found.qlora / GIB),
-        words("tuning_full", gib=found.full / GIB),
+        words("tuning_lora", gib=found.lora / GIB) + fits(found.lora),
+        words("tuning_qlora", gib=found.qlora / GIB) + fits(found.qlora),
+        words("tuning_full", gib=found.full / GIB) + fits(found.full),
         words("tuning_note"),
     )
     return Section(title=words("tuning"), lines=lines)

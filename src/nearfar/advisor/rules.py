@@ -47,6 +47,13 @@ class Peaks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     source: str
 
 
+class Margin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much cheaper a way must be to be told apart from a simpler one."""
+
+    share: float
+    source: str
+
+
 class Interactive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a person waits."""
 
@@ -73,6 +80,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cascade: Cascade
     peaks: Peaks
     interactive: Interactive
+    margin: Margin
     tokenizer: tuple[Tokenizer, ...]
 
     def cloud(self, quality: Quality) -> str:

@@ -17,10 +17,18 @@ class Words:
 
     def __init__(self, table: dict[str, str]) -> None:
         self._table = table
+        self._names = {key.removeprefix("name_"): text for key, text in table.items() if key.startswith("name_")}
 
     def __call__(self, key: str, **values: str | float) -> str:
         """The sentence ``key`` with its gaps filled."""
-        return self._table[key].format(**values)
+        return self._table[key].format(**{name: self._named(value) for name, value in values.items()})
+
+    def _named(self, value: str | float) -> str | float:
+        """Names of machines from the data, in this language."""
+        if isinstance(value, str):
+            for name, text in self._names.items():
+                value = value.replace(name, text)
+        return value
 
     def say(self, said: Said) -> str:
         """A sentence of the advice."""

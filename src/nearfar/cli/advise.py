@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the advisor's room is only needed when the command runs
     from nearfar.advisor.workload import Workload
 
 Quality = Literal["simple", "solid", "best"]
+_TAIWAN = dict.fromkeys(("zh-tw", "zh-hant", "zh-hant-tw", "zh-hk", "zh", "tw"), "zh-Hant")
+"""What else people call the second language."""
 _ASKED: tuple[tuple[str, str, str], ...] = (
     ("calls", "Calls a month", "20000"),
     ("input", "Tokens of a prompt, on average (a page of English is about 700)", "1000"),
@@ -79,7 +81,7 @@ def advise(
         typer.Option("--assume", metavar="NAME=VALUE", help="Another parameter, money.twd_per_usd=31. Repeatable."),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Machines, tariffs and parameters; no advice.")] = False,
-    language: Annotated[str, typer.Option("--lang", help="en or zh-Hant; default: the terminal's.")] = "",
+    language: Annotated[str, typer.Option("--lang", help="en or zh-Hant (zh-TW); default: the terminal's.")] = "",
     write: Annotated[
         Path | None, typer.Option("--write", help="Write the configuration here; it must not exist.")
     ] = None,
@@ -255,6 +257,7 @@ def _language(said: str, state: State) -> str:
     from nearfar.advisor.words import LANGUAGES
 
     if said:
+        said = _TAIWAN.get(said.replace("_", "-").casefold(), said)
         if said not in LANGUAGES:
             raise UsageError(f"--lang {said!r} is none.", hint=f"Use {' or '.join(LANGUAGES)}.")
         return said
@@ -319,7 +322,7 @@ def _print(made: Page) -> None:
                 output.line(f"  {text}")
         _rows(section)
     output.line()
-    output.line("  --report advice.html draws the curves; --write config.toml writes the configuration.")
+    output.line(f"  {made.tail}")
 
 
 def _rows(section: Section) -> None:
