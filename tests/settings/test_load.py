@@ -297,6 +297,11 @@ def test_all_problems_are_told_at_once(home: Home) -> None:
     assert "2 more" in caught.value.message
 
 
+def test_a_table_that_lacks_one_of_few_words_is_told_of(home: Home) -> None:
+    (told,) = home.wrong("[detectors.x]\nthreshold = 0.5\n")
+    assert told.startswith("detectors.x.engine: is missing and has no default")
+
+
 def test_twice_as_many_deployments_take_about_twice_as_many_steps(home: Home) -> None:
     def steps(count: int) -> int:
         text = "".join(f'[deployments.d{n}]\nprovider = "openai"\nmodel = "m"\n' for n in range(count))

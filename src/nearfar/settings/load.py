@@ -14,6 +14,7 @@ import typing
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path as FilePath
+from typing import Any
 
 import msgspec
 
@@ -236,10 +237,15 @@ def _sound(layer: Layer, problems: Sequence[Problem], *, whole: bool = True) -> 
                 gone = within[path]
                 within.subtract({path[:depth]: gone for depth in range(len(path) + 1)})
                 break
-            anything = _ANYTHING.get(typing.get_origin(field.type) or field.type, "")
-            leaves[need] = Leaf(value=anything, origin="")
+            leaves[need] = Leaf(value=_anything(field.type), origin="")
             within.update(need[:depth] for depth in range(len(need) + 1))
     return msgspec.convert(_tree(_without(leaves, left_out)), Settings, strict=True)
+
+
+def _anything(kind: Any) -> object:
+    """Some value of this type."""
+    origin = typing.get_origin(kind)
+    return typing.get_args(kind)[0] if origin is typing.Literal else _ANYTHING.get(origin or kind, "")
 
 
 def _without(leaves: Mapping[Path, Leaf], tables: Container[Path]) -> dict[Path, Leaf]:
