@@ -28,24 +28,26 @@ class Literals:
 
     def __init__(self, these: Iterable[Rule]) -> None:
         self._rules = sorted(these, key=lambda rule: -rule.most)
-        self._single: dict[str, list[int]] = {}
         self._many = [index for index, rule in enumerate(self._rules) if len(rule.row.near) > _MANY]
+        single: dict[str, list[int]] = {}
         for index, rule in enumerate(self._rules):
             if index not in self._many:
                 for literal in rule.row.near:
-                    self._single.setdefault(literal, []).append(index)
+                    single.setdefault(literal, []).append(index)
+        self._single = [(literal, "" if literal.isascii() else literal[0], those) for literal, those in single.items()]
 
     def called(self, lower: str) -> list[tuple[Rule, list[int]]]:
         """(Rule, where its literals end) of those that the text calls, the surest first."""
         found: dict[int, list[int]] = {}
-        for literal, those in self._single.items():
-            if literal in lower:
+        for literal, first, those in self._single:
+            # One character is found ten times as fast as two, and most texts have no such ideograph.
+            if first in lower and literal in lower:
                 places = ends(lower, (literal,))
                 for index in those:
                     found[index] = sorted([*found[index], *places]) if index in found else places
         for index in self._many:
-            expression = self._rules[index].places
-            if expression is not None and (places := [match.end() for match in expression.finditer(lower)]):
+            rule = self._rules[index]
+            if rule.places is not None and (places := [match.end() for match in rule.places.finditer(lower)]):
                 found[index] = places
         return [(self._rules[index], found[index]) for index in sorted(found) if _holds(self._rules[index], lower)]
 
@@ -71,7 +73,7 @@ class WholeWords:
     def called(self, lower: str) -> list[tuple[Rule, list[int]]]:
         """(Rule, where its literals end) of those that the text calls."""
         literals: dict[int, list[str]] = {}
-        words = set(lower.encode("ascii", "replace").translate(_LETTERS).split())
+        words = lower.encode("ascii", "replace").translate(_LETTERS).split()
         for word in self._vocabulary.intersection(words):
             for literal, index in self._latin[word]:
                 literals.setdefault(index, []).append(literal)

@@ -37,13 +37,17 @@ class Words:
             for word in speakers
         }
         """Word → (end, begin, who speaks) of each word in it."""
-        self._latin = rulebook.words(word for word in speakers if word[0].isascii())
+        latin = [word for word in speakers if word[0].isascii()]
+        self._latin = (rulebook.words(latin), rulebook.words(latin, among_latin=True))
         self._other = rulebook.words(word for word in speakers if not word[0].isascii())
 
     def heard(self, lower: str, zones: Iterable[Span]) -> Heard:
         """What is said in these zones, which are in order and do not overlap."""
         found: dict[str, list[int]] = {}
-        for words in (self._latin, None if lower.isascii() else self._other):
+        ascii_only = lower.isascii()
+        # How many letters are Latin ones is told by how long the text is as bytes: ideographs have three.
+        mostly = ascii_only or 2 * len(lower.encode("utf-8", "surrogatepass")) < 3 * len(lower)
+        for words in (self._latin[mostly], None if ascii_only else self._other):
             if words is None:
                 continue
             hits = words.finditer
@@ -65,20 +69,23 @@ class Heard:
         self._said = said
         self._ahead: dict[int, list[list[int]]] = {}
         self._behind: dict[int, list[list[int]]] = {}
-        self._against: dict[int, list[tuple[list[int], int]]] = {}
+        self._against: dict[int, list[Span]] = {}
         self._ends: dict[int, list[int]] = {}
         self._starts: dict[int, list[int]] = {}
+        self._refuted: dict[int, list[Span]] = {}
         for places, (end, begin, speaker) in said:
             if speaker.ahead:
                 ends = [at + end for at in places]
                 for rule in speaker.ahead:
                     self._ahead.setdefault(rule, []).append(ends)
-            if speaker.behind or speaker.against:
-                starts = [at + begin for at in places] if begin else places
+            if speaker.behind:
+                starts = [at + begin for at in places]
                 for rule in speaker.behind:
                     self._behind.setdefault(rule, []).append(starts)
+            if speaker.against:
+                spans = [(at + end, at + begin) for at in places]
                 for rule in speaker.against:
-                    self._against.setdefault(rule, []).append((starts, end - begin))
+                    self._against.setdefault(rule, []).extend(spans)
 
     def windows(self) -> dict[int, list[Span]]:
         """For each rule that needs words: where a match may begin, because one of its words is near."""
@@ -91,9 +98,16 @@ class Heard:
 
     def refutes(self, rule: int, at: int) -> bool:
         """Whether a word that speaks against ``rule`` stands shortly before ``at``."""
-        for starts, size in self._against.get(rule, ()):
-            index = bisect.bisect_left(starts, at - AGAINST_REACH)
-            if index < len(starts) and starts[index] <= at - size:
+        if rule not in self._against:
+            return False
+        spans = self._refuted.get(rule)
+        if spans is None:
+            spans = self._refuted[rule] = sorted(self._against[rule])
+        first = at - AGAINST_REACH
+        index = bisect.bisect_left(spans, (at + 1, 0))
+        while index and spans[index - 1][0] > first:
+            index -= 1
+            if spans[index][1] >= first:
                 return True
         return False
 

@@ -25,9 +25,12 @@ _SAFE = "\x00-\x7f\u3001-\u3029\u3041-\u3096\u30a1-\u30fe\u3105-\u312f\u3400-\u4
 """Blocks that hold nothing which NFKC changes by itself: ASCII, CJK punctuation, kana, bopomofo, ideographs."""
 _UNSAFE = re.compile(f"[^{_SAFE}]")
 _UNSAFE_RUN = re.compile(f"[^{_SAFE}]+")
+_ASCII = bytes(range(128))
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d"
 _MANY = 128
 """From this many different characters on, one pass that asks about each character is cheaper than one pass for each."""
+_RARE = 32
+"""With less than one of them in so many characters they are looked up one by one."""
 _VANISHING = frozenset(
     "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufe0f\ufeff"
 )
@@ -120,7 +123,9 @@ class Normal:
         """The normal form of ``original``."""
         if original.isascii():
             return cls(original, Offsets())
-        odd = set(_UNSAFE.findall(original))
+        # As bytes, all that is ASCII goes at once.
+        others = original.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+        odd = set(_UNSAFE.findall(others))
         table = _table()
         rest = {char for char in odd if char not in table}
         text = _swap(original, odd - rest, table)
@@ -155,35 +160,60 @@ def _swap(text: str, odd: AbstractSet[str], table: Mapping[str, str]) -> str:
 
 def _slowly(text: str, odd: set[str]) -> tuple[str, Offsets]:
     """Without the characters ``odd``, none of which stands for exactly one other. What does is swapped already."""
-    runs = _UNSAFE_RUN if len(odd) > _MANY else re.compile(f"[{''.join(map(re.escape, sorted(odd)))}]+")
+    runs = _runs(text, odd)
     if _VANISHING.issuperset(odd):
-        gone, pieces = 0, [(0, 0, 0)]
-        for run in runs.finditer(text):
-            start, end = run.span()
+        gone, done, pieces, kept = 0, 0, [(0, 0, 0)], []
+        for start, end in runs:
+            kept.append(text[done:start])
+            done = end
             pieces.append((start - gone, end, 0))
             gone += end - start
-        return runs.sub("", text), Offsets(pieces)
+        kept.append(text[done:])
+        return "".join(kept), Offsets(pieces)
     return _pieced(text, runs)
 
 
-def _pieced(text: str, runs: re.Pattern[str]) -> tuple[str, Offsets]:
+def _runs(text: str, odd: set[str]) -> list[tuple[int, int]]:
+    """Where characters ``odd`` stand, those side by side together."""
+    if len(odd) > _MANY:
+        return [match.span() for match in _UNSAFE_RUN.finditer(text)]
+    counts = [(char, text.count(char)) for char in odd]
+    if sum(count for _, count in counts) * _RARE > len(text):
+        these = re.compile(f"[{''.join(map(re.escape, sorted(odd)))}]+")
+        return [match.span() for match in these.finditer(text)]
+    places = []
+    for char, count in counts:
+        at = -1
+        for _ in range(count):
+            at = text.index(char, at + 1)
+            places.append(at)
+    runs: list[tuple[int, int]] = []
+    for at in sorted(places):
+        if runs and runs[-1][1] == at:
+            runs[-1] = (runs[-1][0], at + 1)
+        else:
+            runs.append((at, at + 1))
+    return runs
+
+
+def _pieced(text: str, runs: Sequence[tuple[int, int]]) -> tuple[str, Offsets]:
     """Piece by piece: clusters of a character and the marks after it, each normalised for itself."""
     splicer = Splicer()
     table = _table()
     done = 0
-    for run in runs.finditer(text):
+    for start, end in runs:
         # A mark joins the character before it, which may be a plain letter: e + U+0301.
-        at = run.start() - (run.start() > done and _joins(text[run.start()]))
+        at = start - (start > done and _joins(text[start]))
         splicer.keep(text[done:at], done)
-        while at < run.end():
+        while at < end:
             stop = at + 1
-            while stop < run.end() and _joins(text[stop]):
+            while stop < end and _joins(text[stop]):
                 stop += 1
             cluster = text[at:stop]
             new = table.get(cluster)
             splicer.swap(_clean(cluster) if new is None else new, at, stop - at)
             at = stop
-        done = run.end()
+        done = end
     splicer.keep(text[done:], done)
     return splicer.done()
 

@@ -29,30 +29,26 @@ _GOES_ON = frozenset(f"{string.ascii_letters}{string.digits}#轉分")
 """What may stand behind a number, a space between or not, where it goes on: with an extension, with letters."""
 
 Span = tuple[int, int]
+Place = tuple[int, int, tuple[int, ...]]
+"""(Start, end, the rules that could match there by their index) of a place with digits."""
 Window = tuple[int, int, int]
-"""(From here, to here, and where a match begins at the last.)"""
+"""(From here, to here, and before which character a match begins.)"""
 Spot = tuple[bool, int, float, int, int, str, str]
 """(Gives way to others, minus its length, minus its score, start, end, kind, detector): the least one goes first."""
+
+
+Judge = Callable[[re.Match[str], int, int, Heard], float]
+"""(Match, its start, its end, the words heard) → how sure, 0 for none."""
 
 
 class _Rule(msgspec.Struct, frozen=True):
     """A rule as it is tried: this is where texts full of numbers spend their time, so nothing is looked up twice."""
 
-    index: int
     search: Callable[[str, int, int], re.Match[str] | None]
     match: Callable[[str, int], re.Match[str] | None]
-    check: Callable[[str], bool] | None
+    judge: Judge
     group: str | int
-    need: bool
-    refutable: bool
-    """Whether words before it speak against it."""
-    context: bool
-    before: int
-    trailing: bool
-    after: int
     digits: int
-    score: float
-    sure: float
     most: float
     yields: bool
     kind: str
@@ -76,31 +72,26 @@ class Numbers:
         self._words = Words([*needy, *plain])
 
     def find(self, text: Normal, out: list[Spot]) -> None:
-        """Every match in ``text`` goes to ``out``; of several at the very same place perhaps only the surest."""
+        """Every match in ``text`` goes to ``out``, but what could not win against another one that is told."""
         whole = text.text
         places = self._shapes.places(whole)
         if not places:
             return
-        heard = self._words.heard(
-            text.lower, merged([(a - AHEAD if a > AHEAD else 0, b + BEHIND) for a, b, _ in places])
-        )
-        best: dict[Span, float] = {}
-        known = self._known(whole, places, heard, best, out)
+        if len(places) * (AHEAD + BEHIND) > len(whole):
+            zones = [(0, len(whole))]
+        else:
+            zones = merged([(a - AHEAD if a > AHEAD else 0, b + BEHIND) for a, b, _ in places])
+        heard = self._words.heard(text.lower, zones)
+        known = self._known(whole, places, heard, out)
+        ends = [end for _, end, _ in places]
         for index, windows in heard.windows().items():
             rule = self._needy[index]
-            for at, stop, last in _beside(merged(sorted(windows)), places, known, rule):
+            for at, stop, last in _beside(merged(sorted(windows)), places, ends, known, rule):
                 match = rule.search(whole, at, stop)
                 if match is not None:
-                    self._matched(rule, whole, match, stop, last, heard, best, out)
+                    self._matched(rule, whole, match, stop, last, heard, out)
 
-    def _known(
-        self,
-        whole: str,
-        places: Sequence[tuple[int, int, tuple[int, ...]]],
-        heard: Heard,
-        best: dict[Span, float],
-        out: list[Spot],
-    ) -> list[float]:
+    def _known(self, whole: str, places: Sequence[Place], heard: Heard, out: list[Spot]) -> list[float]:
         """Try the rules that need no words. How surely each place is known then as a whole, 0 for not at all."""
         plain = self._plain
         used = [0] * len(plain)  # how far each rule has come
@@ -108,105 +99,112 @@ class Numbers:
         for start, end, fits in places:
             top = 0.0
             stop = end + EDGE
+            piece = ""
             for index in fits:
                 lead, most, search, has, rule = plain[index]
                 if top > most:
                     break  # the surest come first: none of the others could win
-                at = start - lead
-                at = max(at, used[index])
                 if has:
-                    piece = whole[at:stop]
+                    piece = piece or whole[start - EDGE if start > EDGE else 0 : stop]
                     for each in has:
                         if each in piece:
                             break
                     else:
                         continue
-                match = search(whole, at, stop)
+                at = start - lead
+                match = search(whole, at if at > used[index] else used[index], stop)  # noqa: FURB136 - a call costs more
                 if match is None:
                     continue
                 before = len(out)
-                came = self._matched(rule, whole, match, stop, end, heard, best, out)
-                used[index] = max(used[index], came)
-                for spot in out[before:]:
-                    if spot[3] <= start and spot[4] >= end and -spot[2] > top and not spot[0]:
-                        top = -spot[2]
+                used[index] = self._matched(rule, whole, match, stop, end, heard, out) or used[index]
+                if len(out) > before:
+                    for spot in out[before:]:
+                        if spot[3] <= start and spot[4] >= end and -spot[2] > top and not spot[0]:
+                            top = -spot[2]
             if top and whole[end : end + 2].lstrip(" ")[:1] in _GOES_ON:
                 top = 0.0  # a rule that tells less surely may tell more of it
             known.append(top)
         return known
 
     def _matched(
-        self,
-        rule: _Rule,
-        whole: str,
-        match: re.Match[str] | None,
-        stop: int,
-        last: int,
-        heard: Heard,
-        best: dict[Span, float],
-        out: list[Spot],
+        self, rule: _Rule, whole: str, match: re.Match[str] | None, stop: int, last: int, heard: Heard, out: list[Spot]
     ) -> int:
-        """Judge this match and those behind it, up to ``stop``; how far that came."""
-        size = len(whole)
+        """Judge this match and those behind it that begin before ``last``, up to ``stop``; how far it came."""
         at = 0
         while match is not None:
             begun, done = match.span()
-            if begun > last:
+            if begun >= last:
                 break
             at = begun + 1
-            if done == stop < size:
+            if done == stop < len(whole):
                 # The window may have cut it, or what it must not be followed by.
                 match = rule.match(whole, begun)
                 if match is None:
                     match = rule.search(whole, at, stop)
                     continue
                 done = match.end()
-            span = match.span(rule.group)
-            if span in best and best[span] > rule.most:
-                at = done
-            else:
-                score = self._score(rule, match, begun, done, heard)
-                if score:
-                    at = max(at, done)
-                    if score >= self._floor:
-                        out.append((rule.yields, span[0] - span[1], -score, *span, rule.kind, rule.name))
-                        if not rule.yields and score > best.get(span, 0.0):
-                            best[span] = score
-            match = rule.search(whole, at, stop) if at < stop and at <= last else None
+            score = rule.judge(match, begun, done, heard)
+            if score:
+                at = done if done > at else at  # noqa: FURB136 - a call costs more
+                if score >= self._floor:
+                    if rule.group:
+                        begun, done = match.span(rule.group)
+                    out.append((rule.yields, begun - done, -score, begun, done, rule.kind, rule.name))
+            match = rule.search(whole, at, stop) if at < last else None
         return at
 
-    def _score(self, rule: _Rule, match: re.Match[str], begun: int, done: int, heard: Heard) -> float:
-        """How sure a match is, 0 for none: the words against it, the words that explain it, its check."""
-        if rule.refutable and heard.refutes(rule.index, begun):
+
+def _judge(index: int, rule: Rule) -> Judge:
+    """How sure a match is, 0 for none: the words against it, the words that explain it, its check."""
+    row, check = rule.row, rule.check
+    score, sure, need, group = row.score, max(row.score, row.sure), row.need, rule.group
+    refutable, explained, before, trailing, after = (
+        bool(row.against),
+        bool(row.context),
+        row.before,
+        bool(row.trailing),
+        row.after,
+    )
+
+    def judge(match: re.Match[str], begun: int, done: int, heard: Heard) -> float:
+        if refutable and heard.refutes(index, begun):
             return 0.0
-        nearness = heard.before(rule.index, begun, rule.before) if rule.context else 0.0
-        if rule.trailing:
-            nearness = max(nearness, heard.behind(rule.index, done, rule.after))
-        if (rule.need and not nearness) or (rule.check is not None and not rule.check(match[rule.group])):
+        nearness = heard.before(index, begun, before) if explained else 0.0
+        if trailing:
+            nearness = max(nearness, heard.behind(index, done, after))
+        if (need and not nearness) or (check is not None and not check(match[group])):
             return 0.0
-        return round(min(1.0, rule.sure + CLOSER * nearness), 3) if nearness else rule.score
+        return round(min(1.0, sure + CLOSER * nearness), 3) if nearness else score
+
+    return judge
 
 
 def _beside(
-    windows: Sequence[Span], places: Sequence[tuple[int, int, tuple[int, ...]]], known: Sequence[float], rule: _Rule
+    windows: Sequence[Span], places: Sequence[Place], ends: Sequence[int], known: Sequence[float], rule: _Rule
 ) -> list[Window]:
     """Of the windows in which a match may begin the parts that have digits, but what is known more surely."""
     found: list[Window] = []
-    ends = [end for _, end, _ in places]
     count = len(places)
     most, digits = rule.most, rule.digits
     for start, last in windows:
         index = bisect_right(ends, start)
-        first = len(found)
-        far = last + FAR
-        while index < count and places[index][0] <= far:
+        begun = -WIDEST
+        free = start  # what is known begins nothing else
+        while index < count:
             at, end, _ = places[index]
-            if known[index] <= most and end - at >= digits:
-                at = max(at - FAR, start)
-                if len(found) > first and at <= found[-1][1]:
-                    found[-1] = (found[-1][0], end + EDGE, last)
+            if at - FAR > last:
+                break
+            if known[index] > most:
+                free = end
+            elif end - at >= digits:
+                at = max(at - FAR, free)
+                if at > last:
+                    break
+                if at <= begun:
+                    found[-1] = (found[-1][0], end + EDGE, min(last + 1, end))
                 else:
-                    found.append((at, end + EDGE, last))
+                    found.append((at, end + EDGE, min(last + 1, end)))
+                begun = end + EDGE
             index += 1
     return found
 
@@ -233,20 +231,11 @@ def _lead(rule: Rule) -> int:
 def _ready(index: int, rule: Rule) -> _Rule:
     row = rule.row
     return _Rule(
-        index=index,
         search=rule.regex.search,
         match=rule.regex.match,
-        check=rule.check,
+        judge=_judge(index, rule),
         group=rule.group,
-        need=row.need,
-        refutable=bool(row.against),
-        context=bool(row.context),
-        before=row.before,
-        trailing=bool(row.trailing),
-        after=row.after,
         digits=row.digits,
-        score=row.score,
-        sure=max(row.score, row.sure),
         most=rule.most,
         yields=row.yields,
         kind=rule.kind,

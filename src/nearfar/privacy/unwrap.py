@@ -10,7 +10,7 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nearfar.privacy.findings import Unknown
 from nearfar.privacy.normal import Normal, Offsets, Splicer
@@ -33,6 +33,8 @@ _ESCAPE = re.compile(  # it begins with one class, which is what makes a search 
     r"|(?<=%)[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*+"
     r"|(?<=&)(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,24});)"
 )
+_RARE = 32
+"""With less than one sign in so many characters they are looked up one by one."""
 _SINGLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _NEXT_IS_DIGIT = re.compile(r"(?:\\[ux]|%)[0-9a-fA-F]{2,4}[0-9]")
 """An escape that could also be two things: 3%0912345678 is a percentage with a number after it."""
@@ -82,7 +84,7 @@ def readings(text: str) -> tuple[list[Reading], list[Unknown]]:
     for start, end in blobs.unread():
         place = whole.original(start, end)
         unknowns.append(Unknown(*place, f"{end - start} characters that are no text in base64 or hexadecimal"))
-    if not text.isascii():
+    if not first.straight:  # such characters have no place in the normal form
         for hidden in _TAGS.finditer(text):
             normal = Normal.of("".join(chr(ord(char) - 0xE0000) for char in hidden[0]))
             found.append(_told(Reading(normal, [hidden.span()])))
@@ -97,7 +99,7 @@ def _unescaped(reading: Reading) -> Reading:
             break
         splicer = Splicer()
         done = 0
-        for match in _ESCAPE.finditer(text):
+        for match in _escapes(text):
             new = _meaning(match[0])
             if new is not None:
                 splicer.keep(text[done : match.start()], done)
@@ -110,6 +112,27 @@ def _unescaped(reading: Reading) -> Reading:
         normal = Normal.of(plain)
         reading = Reading(normal, [normal, offsets, *reading._ways])  # noqa: SLF001 - the same class
     return _told(reading)
+
+
+def _escapes(text: str) -> Iterable[re.Match[str]]:
+    """The escapes of ``text``, in order."""
+    signs = [(sign, text.count(sign)) for sign in "\\%&"]
+    if sum(count for _, count in signs) * _RARE > len(text):
+        return _ESCAPE.finditer(text)
+    places = []
+    for sign, count in signs:
+        at = -1
+        for _ in range(count):
+            at = text.index(sign, at + 1)
+            places.append(at)
+    places.sort()
+    found: list[re.Match[str]] = []
+    for at in places:
+        if not found or at >= found[-1].end():
+            match = _ESCAPE.match(text, at)
+            if match is not None:
+                found.append(match)
+    return found
 
 
 def _told(reading: Reading) -> Reading:
