@@ -33,6 +33,7 @@ COMMANDS = [
     "providers forget",
     "route ls",
     "route explain",
+    "eval",
     "router fit",
     "router score",
     "router eval",

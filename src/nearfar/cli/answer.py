@@ -36,9 +36,23 @@ class _Delta(msgspec.Struct):
     tool_calls: list[_Call] | None = None
 
 
+class _Top(msgspec.Struct):
+    logprob: float | None = None
+
+
+class _Token(msgspec.Struct):
+    logprob: float | None = None
+    top_logprobs: list[_Top] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
 class _Choice(msgspec.Struct):
     delta: _Delta = msgspec.field(default_factory=_Delta)
     finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -70,6 +84,10 @@ class Answer:
         self.output: int | None = None
         self.calls: dict[int, tuple[str, str]] = {}
         """Tool calls by their number: name and arguments as far as they came."""
+        self.logprobs: list[float] = []
+        """Of its tokens, where they were asked for."""
+        self.margin: float | None = None
+        """Log-probability of the first token less that of the runner-up."""
         self.done = False
         self.told: dict[str, str] = {}
         """What the gateway said beside the stream, by header name: what it could not know when it sent the headers."""
@@ -119,8 +137,17 @@ class Answer:
                 made = (name + (call.function.name or ""), arguments + (call.function.arguments or ""))
                 self.calls[call.index] = made
             self.finish = choice.finish_reason or self.finish
+            if choice.logprobs is not None:
+                self._weigh(choice.logprobs.content or [])
         self.text += shown
         return shown
+
+    def _weigh(self, tokens: list[_Token]) -> None:
+        if tokens and not self.logprobs:
+            tops = [top.logprob for top in tokens[0].top_logprobs or () if top.logprob is not None]
+            best, *others = sorted(tops, reverse=True) or [0.0]
+            self.margin = best - others[0] if others else None
+        self.logprobs += [token.logprob for token in tokens if token.logprob is not None]
 
 
 def together(headers: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from nearfar.cli import (
     usage,
     verify_egress,
 )
+from nearfar.cli import eval as evaluation
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +47,7 @@ app.command()(chat.chat)
 app.command()(ps.ps)
 app.add_typer(route.app, name="route")
 app.add_typer(router.app, name="router")
+app.command("eval")(evaluation.evaluate)
 models.app.command("pull")(pull.pull)
 models.app.command("verify")(pull.verify)
 models.app.command("search")(models_catalog.search)

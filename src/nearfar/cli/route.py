@@ -67,7 +67,7 @@ def ls(
 
     loaded = of(ctx).load(config, sets)
     gateway = running_gateway(loaded, url)
-    raw = gateway.get("/v1/models")["data"] if gateway is not None else asyncio.run(_models(loaded))
+    raw = gateway.get("/v1/models")["data"] if gateway is not None else asyncio.run(listed(loaded))
     where = gateway.url if gateway is not None else "this process"
     try:
         rows = msgspec.convert(raw, list[_Listed])
@@ -85,7 +85,7 @@ def ls(
             output.note(trouble)
 
 
-async def _models(loaded: Loaded) -> list[dict[str, Any]]:
+async def listed(loaded: Loaded) -> list[dict[str, Any]]:
     """What ``GET /v1/models`` of a gateway started here would list."""
     from nearfar.cli import look
     from nearfar.server.models import described as row

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from nearfar.cli.answer import COST, UNKNOWN, Answer, together
 from nearfar.core.errors import NearfarError
 from nearfar.settings.load import Loaded
 
+T = TypeVar("T")
 Show = Callable[[str], None]
 """Is given each piece of visible text as it comes."""
 
@@ -41,7 +42,7 @@ class Session(Protocol):
     def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
         """Send ``body`` (a chat request), show the answer as it comes. Raises NearfarError, also in mid-stream.
 
-        ``purpose``: ``probe`` for one that tries what a deployment can do.
+        ``purpose``: ``probe`` for one that tries what a deployment can do, ``eval`` for one that is scored.
         """
         ...
 
@@ -145,6 +146,14 @@ class Here:
     def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
         """See Session."""
         return self._runner.run(self._ask(body, class_, show, purpose))
+
+    async def asked(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
+        """As ``ask``, for whoever asks several at once inside ``run``."""
+        return await self._ask(body, class_, show, purpose)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` where this gateway lives."""
+        return self._runner.run(work)
 
     def leave(self, body: dict[str, object], *, class_: str, purpose: str = "") -> bool:
         """See Session."""

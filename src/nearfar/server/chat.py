@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from nearfar.build import Gateway
 from nearfar.core.chat import Request
@@ -16,6 +16,8 @@ from nearfar.wire.base import ClientWire
 from nearfar.wire.openai_chat import CLIENT as CHAT
 from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
 
+_PURPOSES: Mapping[bytes, str] = {b"probe": "probe", b"eval": "eval"}
+"""What a caller may say that a request is for: it only narrows where it may go."""
 _LONGEST_COUNT = 10
 """Digits of a number that is worth reading: Python refuses to read thousands of them."""
 
@@ -67,8 +69,9 @@ def introduce(request: Request, http: HttpRequest) -> Said:
         request.client_retry = int(retries)
     header = None
     if not _STEERING.isdisjoint(http.headers):
-        if http.headers.get(b"x-nearfar-purpose") == b"probe":
-            request.purpose = "probe"
+        purpose = http.headers.get(b"x-nearfar-purpose")
+        if purpose is not None:
+            request.purpose = _PURPOSES.get(purpose, request.purpose)
         if http.headers.get(b"x-nearfar-priority") == b"low":
             request.priority = "low"
         request.tell_cost = http.headers.get(b"x-nearfar-tell") == b"cost"

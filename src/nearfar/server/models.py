@@ -77,6 +77,7 @@ def _behind(candidate: Candidate, rejected: Rejected | None) -> dict[str, object
         "place_source": deployment.place_source,
         "operations": sorted(deployment.operations),
         "context": deployment.context,
+        "price": deployment.price,
         "capabilities": probed.known(deployment),
         "demo": deployment.demo,
         "usable": rejected is None,
