@@ -125,6 +125,7 @@ COMMANDS: MappingProxyType[str, str] = MappingProxyType(
         "router eval": "只看提示來選擇有多好？不給 --router 時分五折，每一折由其他折判斷。",
         "router cascade": "在記錄下來的答案上執行閘道自己的判斷：先看近端答案有多好？",
         "router certify": "可以承諾什麼：門檻、損失的上界，以及留在近端的比例。",
+        "router status": "各路由的路由器目前如何：模式、門檻、承諾、證據、警報，以及下一步。",
         "models add": "檢查一個 GGUF 檔並登錄為模型。",
         "models ls": "列出這台機器的模型，包括無法使用的檔案。",
         "models rm": "從模型資料夾移除模型。",
@@ -183,6 +184,7 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "CascadeSetting": "策略 `cascade` 如何評判近端答案，以及另外問誰。",
         "Queue": "同時只能回答固定數量請求的部署（`slots`）前面的佇列。",
         "Shadow": "暗中另外詢問的上限，用戶端看不到（`routes.NAME.shadow`）。",
+        "RouterSetting": "以 `nearfar router fit` 學到的路由器：說明哪些提示值得送到遠端。需要 NumPy。",
         "RouteSetting": "用戶端在 `model` 裡寫的名稱。",
     }
 )
