@@ -125,6 +125,8 @@ COMMANDS: MappingProxyType[str, str] = MappingProxyType(
         "router eval": "只看提示來選擇有多好？不給 --router 時分五折，每一折由其他折判斷。",
         "router cascade": "在記錄下來的答案上執行閘道自己的判斷：先看近端答案有多好？",
         "router certify": "可以承諾什麼：門檻、損失的上界，以及留在近端的比例。",
+        "router labels": "把已評分的成對答案寫成 fit、eval 與 certify 讀得懂的標記檔；檔案裡是未加密的提示。",
+        "router forget": "刪除並覆寫為了學習而保存的成對答案；給了多個選項時，取全部都符合的。",
         "router status": "各路由的路由器目前如何：模式、門檻、承諾、證據、警報，以及下一步。",
         "models add": "檢查一個 GGUF 檔並登錄為模型。",
         "models ls": "列出這台機器的模型，包括無法使用的檔案。",
@@ -184,6 +186,7 @@ STRUCTS: MappingProxyType[str, str] = MappingProxyType(
         "CascadeSetting": "策略 `cascade` 如何評判近端答案，以及另外問誰。",
         "Queue": "同時只能回答固定數量請求的部署（`slots`）前面的佇列。",
         "Shadow": "暗中另外詢問的上限，用戶端看不到（`routes.NAME.shadow`）。",
+        "Learning": "是否把近端與遠端的成對答案加密保存並評分，供學習路由器使用。除非 `keep` 寫明，否則什麼都不保存。",
         "RouterSetting": "以 `nearfar router fit` 學到的路由器：說明哪些提示值得送到遠端。需要 NumPy。",
         "RouteSetting": "用戶端在 `model` 裡寫的名稱。",
     }
