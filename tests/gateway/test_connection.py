@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nearfar.core.errors import APIConnectionError, APITimeoutError, NearfarError, StreamCut, UpstreamError
 from nearfar.gateway.burst import Burst
-from nearfar.gateway.connection import HIGH_WATER, MAX_HEADERS, Connection, StaleConnectionError
+from nearfar.gateway.connection import HIGH_WATER, MAX_EARLY, MAX_HEADERS, Connection, StaleConnectionError
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
@@ -167,6 +167,37 @@ def test_a_reply_without_a_body_ends_with_its_head(reply: bytes, kept: bool) -> 
             await made.sent(reply)
             assert (await made.reply())[1] == b""
             assert made.connection.complete is kept
+
+    run(scenario())
+
+
+def test_empty_lines_before_a_reply_hide_neither_its_headers_nor_its_cut() -> None:
+    async def scenario() -> None:
+        async with pair() as p:
+            p.connection.begin(b"GET / HTTP/1.1\r\n\r\n")
+            await p.sent(b"\r\n\r\n" + SIZED[:-2])
+            assert await p.connection.head() == 200
+            assert p.connection.headers()["x-a"] == "b"
+            await p.gone()
+            with pytest.raises(StreamCut):
+                await p.whole()
+
+    run(scenario())
+
+
+def test_early_hints_do_not_count_as_the_replys_headers_and_do_not_go_on_for_ever() -> None:
+    async def scenario() -> None:
+        early = b"HTTP/1.1 103 Early Hints\r\nx-a: early\r\nx-c: d\r\n\r\n"
+        async with pair() as p:
+            p.connection.begin(b"GET / HTTP/1.1\r\n\r\n")
+            await p.sent(early * MAX_EARLY + SIZED)
+            assert await p.reply() == (200, b"hello")
+            assert p.connection.headers() == {"content-length": "5", "x-a": "b"}
+        async with pair() as p:
+            p.connection.begin(b"GET / HTTP/1.1\r\n\r\n")
+            await p.sent(early * (MAX_EARLY + 1))
+            with pytest.raises(UpstreamError, match="informational"):
+                await p.connection.head()
 
     run(scenario())
 

@@ -91,6 +91,30 @@ def test_what_cannot_be_served_gets_a_typed_answer_and_the_door(data: bytes, sta
     run(scenario())
 
 
+def test_a_head_that_begins_behind_another_request_is_no_larger_than_any() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            most = running.edge.limits.header_bytes
+            client.send(post("/a", b"one") + b"GET /b HTTP/1.1\r\nhost: x\r\nc: " + b"d" * (most - 200))
+            assert (await client.reply())[2] == b"/a one"
+            client.send(b"d" * (most - 200) + b"\r\n\r\n")
+            assert (await client.reply())[0] == 431
+
+    run(scenario())
+
+
+def test_names_that_come_again_count_as_often_as_they_come() -> None:
+    async def scenario() -> None:
+        async with edge() as running:
+            client = await running.client()
+            line = b"n" * (running.edge.limits.header_bytes // 10) + b": v\r\n"
+            client.send(b"GET /a HTTP/1.1\r\nhost: x\r\n" + line * 12 + b"\r\n")
+            assert (await client.reply())[0] == 431
+
+    run(scenario())
+
+
 def test_a_body_that_outgrows_the_limit_while_chunked() -> None:
     async def scenario() -> None:
         async with edge() as running:

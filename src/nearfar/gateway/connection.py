@@ -14,6 +14,8 @@ from nearfar.gateway.burst import Burst
 HIGH_WATER = 256 * 1024
 """Bytes of reply kept for a slow reader before reading from the upstream pauses."""
 MAX_HEADERS = 64 * 1024
+MAX_EARLY = 16
+"""Informational replies (early hints and their like) before the reply itself."""
 CROSSED = 1.0
 """Seconds within which a kept-alive connection that ends had been closed before our request reached the upstream."""
 
@@ -78,8 +80,8 @@ class Connection(asyncio.Protocol):
         """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
         self._head = b""
         """The bytes of the reply's head as they came; with what follows in the same read, until it is complete."""
-        self._early = False
-        """Whether informational replies came before it."""
+        self._early = 0
+        """Informational replies that came before it; their bytes are gone."""
         self._headers: list[tuple[bytes, bytes]] | None = None
         """Those of ``_head``, once somebody has asked for them."""
         self._headers_seen = False
@@ -109,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._unread = 0
         self._head = b""
-        self._early = False
+        self._early = 0
         self._headers = None
         self._headers_seen = False
         self._done = False
@@ -282,16 +284,21 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         assert self._parser is not None
         status = self._parser.get_status_code()
+        head = self._head
+        if head[:1] != b"H":
+            # Empty lines before a reply are allowed, and would be taken for the end of its head.
+            head = head.lstrip(b"\r\n")
+        # What follows in the same read is body, and may be large.
+        end = head.find(b"\r\n\r\n") + 4
+        if not 4 <= end <= MAX_HEADERS:
+            raise UpstreamError("headers are too large")
         if 100 <= status < 200:
-            self._early = True
+            self._early += 1
+            if self._early > MAX_EARLY:
+                raise UpstreamError("more and more informational replies, and no other")
+            self._head = head[end:]
             return
-        if not self._early:
-            # What follows in the same read is body, and may be large.
-            end = self._head.find(b"\r\n\r\n") + 4
-            if end > MAX_HEADERS:
-                raise UpstreamError("headers are too large")
-            if end >= 4:
-                self._head = self._head[:end]
+        self._head = head[:end]
         self.status = status
         self._headers_seen = True
         if self._waiter is not None:
@@ -324,18 +331,9 @@ class _Head:
 
     def __init__(self, head: bytes) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
-        self._final = False
-        self._parser = httptools.HttpResponseParser(self)
-        with contextlib.suppress(httptools.HttpParserError):  # of what follows the head
-            self._parser.feed_data(head)
+        with contextlib.suppress(httptools.HttpParserError):  # of a body that does not follow
+            httptools.HttpResponseParser(self).feed_data(head)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line."""
-        if not self._final:
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """A header block ended; those of informational replies do not count."""
-        self._final = not 100 <= self._parser.get_status_code() < 200
-        if not self._final:
-            self.headers = []
+        self.headers.append((name, value))

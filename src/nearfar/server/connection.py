@@ -50,11 +50,13 @@ class HttpConnection(asyncio.Protocol):
         "_body_size",
         "_counted",
         "_deadline_kind",
+        "_head_began",
         "_head_most",
         "_headers",
         "_parser",
         "_refused",
         "_repeated",
+        "_repeated_bytes",
         "_request",
         "_transport",
         "_unread",
@@ -99,13 +101,17 @@ class HttpConnection(asyncio.Protocol):
         self._head_most = edge.limits.header_bytes
         self._repeated = 0
         """Header lines whose name had come before."""
+        self._repeated_bytes = 0
+        """Bytes of those names."""
         self._body: list[bytes] = []
         self._body_size = 0
         self._body_since = 0.0
         self._unread = 0
         """Bytes since the parser last got anywhere: it keeps an unfinished line in memory, however long."""
         self._arrived = 0
-        """The same when the present bytes came: no head that ends in them is longer."""
+        """The same when the present bytes came: no head that began and ends in them is longer."""
+        self._head_began = 0
+        """``_arrived`` when the present head began, behind another request perhaps."""
 
     # asyncio.Protocol.
 
@@ -186,7 +192,8 @@ class HttpConnection(asyncio.Protocol):
         """A request begins."""
         self._url = b""
         self._headers = {}
-        self._repeated = 0
+        self._repeated = self._repeated_bytes = 0
+        self._head_began = self._arrived
         self._body = []
         self._body_size = 0
         self._request = None
@@ -209,15 +216,16 @@ class HttpConnection(asyncio.Protocol):
             # Two values are no value: a class, a key or a host that is said twice must not be chosen from.
             value = b"%b, %b" % (headers[key], value)
             self._repeated += 1
-        if len(headers) + self._repeated >= MAX_HEADERS:
-            raise self._too_large()
+            self._repeated_bytes += len(key)
         headers[key] = value
+        if len(headers) + self._repeated > MAX_HEADERS:
+            raise self._too_large()
 
     def on_headers_complete(self) -> None:
         """Decide whether the body may come at all."""
         parser = self._parser
         headers = self._headers
-        if self._arrived > self._head_most and self._size_of_head() > self._head_most:
+        if self._arrived + self._head_began > self._head_most and self._size_of_head() > self._head_most:
             raise self._too_large()
         path, query = _target(self._url)
         request = HttpRequest(
@@ -418,7 +426,8 @@ class HttpConnection(asyncio.Protocol):
     def _size_of_head(self) -> int:
         headers = self._headers
         lines = len(headers) + self._repeated
-        return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * lines
+        names = sum(map(len, headers)) + self._repeated_bytes
+        return len(self._url) + names + sum(map(len, headers.values())) + 4 * lines
 
     def _drop_body(self) -> None:
         self.edge.buffered -= self._body_size
