@@ -17,8 +17,14 @@ from bench import wait_sim
 from bench.parts import scratch
 
 LOADS = (0.5, 0.75, 1.0, 1.25, 1.5)
-PATIENCE = (None, 0.5, 1.0)
-"""Of the route, in seconds; None compares what is expected of both sides."""
+ROUTES: tuple[tuple[str, float | None], ...] = (
+    ("fastest", None),
+    ("fastest", 0.25),
+    ("fastest", 0.5),
+    ("local-first", 0.5),
+    ("local-first", 1.0),
+)
+"""Strategy and ``spill_after`` in seconds."""
 
 
 def main(argv: list[str]) -> None:
@@ -29,8 +35,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the simulation")
     options = parser.parse_args(argv)
     for load in LOADS:
-        for patience in PATIENCE:
-            show({"simulated": wait_sim.judged(load, patience, seed=options.seed)})
+        for strategy, patience in ROUTES:
+            show({"simulated": wait_sim.judged(load, strategy, patience, seed=options.seed)})
     if options.real:
         # Only here: it imports the whole gateway.
         from bench import wait_real

@@ -406,33 +406,39 @@ def best_at(runs: Iterable[Callable[[float], tuple[list[float], float]]], share:
     return min((r for r in found if abs(r[1] - share) <= nearest + 0.01), key=lambda result: p95(result[0]))
 
 
-def spilling(spill_after: float | None) -> Route:
-    """Near first for so long; None: whoever is expected to answer first."""
+def spilling(strategy: str, spill_after: float | None) -> Route:
+    """Near and far by ``strategy``, with so much patience in seconds."""
     names = ("near-0", "near-1", "far")
-    if spill_after is None:
-        return Route(name="fastest", strategy="fastest", deployments=names)
-    return Route(name="spill", strategy="local-first", deployments=names, balance="wait", spill_after=spill_after)
+    balance = "wait" if strategy == "local-first" else "listed"
+    return Route(name="r", strategy=strategy, deployments=names, balance=balance, spill_after=spill_after)
 
 
 def _asked_at(asked: list[Asked], engines: list[Engine], by: str, limit: float) -> tuple[list[float], float]:
     return Oracle(engines, limit=limit, by=by).run(asked)
 
 
-def judged(load: float, spill_after: float | None, *, seed: int = 7, count: int = 1000) -> dict[str, object]:
-    """The gateway's figures beside the oracle's at the same cloud share."""
+def judged(
+    load: float, strategy: str, spill_after: float | None, *, seed: int = 7, count: int = 1000
+) -> dict[str, object]:
+    """The gateway's figures beside the oracle's at the same cloud share.
+
+    ``wait_ratio``: beside an oracle that looks at the waiting alone, as ``local-first`` does.
+    """
     engines = [Engine(), Engine()]
     asked = traffic(seed, count, load, engines)
-    mine = ours(asked, engines, spilling(spill_after))
-    oracles = [partial(_asked_at, asked, engines, by) for by in ("wait", "first")]
-    best = best_at(oracles, mine.share)
+    mine = ours(asked, engines, spilling(strategy, spill_after))
+    oracles = {by: partial(_asked_at, asked, engines, by) for by in ("wait", "first")}
+    best = best_at(oracles.values(), mine.share)
+    waiting = at_share(oracles["wait"], mine.share)
     return {
         "load": load,
-        "route": "fastest" if spill_after is None else f"spill_after {spill_after:g}",
+        "route": strategy if spill_after is None else f"{strategy}, spill_after {spill_after:g}",
         "requests": count,
         "cloud_share": round(mine.share, 3),
         "oracle_cloud_share": round(best[1], 3),
         "p95_s": round(p95(mine.firsts), 3),
         "oracle_p95_s": round(p95(best[0]), 3),
         "ratio": round(p95(mine.firsts) / p95(best[0]), 2),
+        "wait_ratio": round(p95(mine.firsts) / p95(waiting[0]), 2),
         "median_error": round(mine.error, 3),
     }

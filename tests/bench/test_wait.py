@@ -36,8 +36,11 @@ def test_an_oracle_sends_away_whom_it_knows_to_wait_too_long() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 1.0, 1.5])
-def test_spilling_by_expected_wait_comes_near_an_oracle_at_the_same_cloud_share(load: float) -> None:
-    told = wait_sim.judged(load, None, count=500)
+@pytest.mark.parametrize("patience", [None, 0.25])
+def test_spilling_by_expected_wait_comes_near_an_oracle_at_the_same_cloud_share(
+    load: float, patience: float | None
+) -> None:
+    told = wait_sim.judged(load, "fastest", patience, count=500)
     assert float(str(told["ratio"])) <= 1.3
     assert float(str(told["median_error"])) <= 0.3
     assert float(str(told["cloud_share"])) == pytest.approx(float(str(told["oracle_cloud_share"])), abs=0.02)
@@ -45,13 +48,13 @@ def test_spilling_by_expected_wait_comes_near_an_oracle_at_the_same_cloud_share(
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures() -> None:
-    assert wait_sim.judged(1.0, 0.5, count=150) == wait_sim.judged(1.0, 0.5, count=150)
+    assert wait_sim.judged(1.0, "local-first", 0.5, count=150) == wait_sim.judged(1.0, "local-first", 0.5, count=150)
 
 
 def test_patience_is_a_promise_that_is_kept() -> None:
     engines = [Engine(), Engine()]
     asked = wait_sim.traffic(3, 200, 1.2, engines)
-    mine = wait_sim.ours(asked, engines, wait_sim.spilling(0.5))
+    mine = wait_sim.ours(asked, engines, wait_sim.spilling("local-first", 0.5))
     slowest = max(item.tokens / engines[0].prefill for item in asked) * 3
     assert max(mine.firsts) < 0.5 + max(slowest, *(item.cloud for item in asked)) + 1
     assert 0 < mine.share < 1
@@ -59,8 +62,8 @@ def test_patience_is_a_promise_that_is_kept() -> None:
 
 def test_each_run_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait, "LOADS", (0.5,))
-    monkeypatch.setattr(wait, "PATIENCE", (None,))
-    monkeypatch.setattr(wait_sim, "judged", lambda load, patience, *, seed: {"load": load, "seed": seed})
+    monkeypatch.setattr(wait, "ROUTES", (("fastest", None),))
+    monkeypatch.setattr(wait_sim, "judged", lambda load, strategy, patience, *, seed: {"load": load, "seed": seed})
     wait.main(["--seed", "3"])
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"simulated": {"load": 0.5, "seed": 3}}

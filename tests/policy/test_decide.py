@@ -380,6 +380,7 @@ def test_patience_is_only_said_where_somebody_else_may_answer() -> None:
     assert patience("local-first", NEAR, FAR, spill_after=2.0) is None, "it has no slots to wait for"
     known = {"near": Outlook(wait=0.5, seconds=1.0), "far": Outlook(seconds=1.2)}
     assert patience("fastest", slow, FAR, outlooks=known) == pytest.approx(0.7)
+    assert patience("fastest", slow, FAR, outlooks=known, spill_after=2.0) == pytest.approx(2.7)
 
 
 def test_a_shadow_is_asked_for_its_share_and_only_where_its_words_may_go() -> None:
@@ -409,6 +410,10 @@ def test_reasons_tell_what_a_strategy_went_by() -> None:
         "fastest: cloud is expected to answer first, in about 1.2 s",
         "fastest: device stands behind",
     ]
+    later = Route(name="r", strategy="fastest", deployments=("near", "far"), spill_after=2.0)
+    assert decide(facts(), later, candidates, RULES, decision_id="d", outlooks=known).ranked[0].reason == (
+        "fastest: device is expected to answer first, in about 3.0 s (near may be 2 s later)"
+    )
     spill = Route(name="r", strategy="local-first", deployments=("near", "far"), spill_after=0.2)
     decision = decide(facts(), spill, candidates, RULES, decision_id="d", outlooks=known)
     assert decision.ranked[0].reason == (

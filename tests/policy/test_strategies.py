@@ -121,6 +121,28 @@ def test_a_wait_beyond_the_patience_changes_sides_in_both_directions() -> None:
     assert order("cloud-first", outlooks=slow, spill_after=1.0) == ["lan", "near", "far"]
 
 
+def test_where_both_sides_are_compared_the_patience_is_by_how_much_near_may_be_later() -> None:
+    known = {
+        "near": Outlook(wait=9.0, seconds=2.0),
+        "far": Outlook(wait=0.1, seconds=0.9),
+        "lan": Outlook(wait=0.0, seconds=1.6),
+    }
+    assert order("fastest", outlooks=known) == ["far", "lan", "near"]
+    assert order("fastest", outlooks=known, spill_after=1.0) == ["lan", "far", "near"]
+    assert order("fastest", outlooks=known, spill_after=1.2) == ["lan", "near", "far"]
+    prices = {name: Outlook(0.0, outlook.seconds, 0.0, 5.0) for name, outlook in known.items()}
+    assert order("cheapest", outlooks=prices, spill_after=9.0) == ["far", "lan", "near"], "it compares prices"
+
+
+def test_what_is_equal_in_every_column_stays_in_the_configured_order() -> None:
+    same = {name: Outlook(0.0, 1.0) for name in ("far", "near", "lan")}
+    assert order("fastest", outlooks=same) == ["near", "lan", "far"]
+    almost = same | {"far": Outlook(0.0, 0.5)}
+    assert order("fastest", outlooks=almost) == ["far", "near", "lan"]
+    apart = {name: Outlook(0.0, float(at)) for at, name in enumerate(("lan", "far", "near"))}
+    assert order("fastest", outlooks=apart) == ["lan", "far", "near"]
+
+
 def test_balance_chooses_within_a_side_only() -> None:
     two = (candidate("a", Place.DEVICE), candidate("b", Place.DEVICE), FAR)
     known = seconds(a=2.0, b=1.0, far=0.1)

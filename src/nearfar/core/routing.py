@@ -92,7 +92,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     while another allowed deployment answers, ``wait`` waits for it."""
     spill_after: float | None = None
     """Seconds that a request may be expected to wait, or wait, for one side before the other one answers; None: for
-    ever."""
+    ever. Where both sides are compared (``fastest``): by how much the near one may be expected to be later."""
     balance: str = "listed"
     """Within one side: ``listed`` in the order of ``deployments``, ``wait`` the one expected to answer first."""
     affinity: bool = False

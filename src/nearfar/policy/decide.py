@@ -16,7 +16,7 @@ from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, R
 from nearfar.policy import lean, strategies
 from nearfar.policy.decide_steps import STEPS, fitting
 from nearfar.policy.rules import Rules
-from nearfar.policy.strategies import LONG, NOTHING, Outlook, Strategy, is_passed_over, order
+from nearfar.policy.strategies import LONG, NOTHING, Outlook, is_passed_over, order
 
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
@@ -141,7 +141,7 @@ def rank(
         audit=rules.audited(facts.class_),
         wait=rules.wait,
         guard=facts.guard,
-        patience=_patience(route, how, ranked, outlooks),
+        patience=_patience(route, ranked, outlooks),
         shared=how.shared,
         shadow=_shadow(facts, route, ranked, rules) if how.branch == "shadow" else None,
         learned=None if facts.lean is None else facts.lean.gap,
@@ -149,23 +149,24 @@ def rank(
     )
 
 
-def _patience(route: Route, how: Strategy, ranked: Sequence[Ranked], outlooks: Mapping[str, Outlook]) -> float | None:
+def _patience(route: Route, ranked: Sequence[Ranked], outlooks: Mapping[str, Outlook]) -> float | None:
     """Seconds that waiting for a slot of the first side is worth; None: there is nobody else, or no hurry."""
     if not ranked or ranked[0].candidate.deployment.slots is None:
         return None
-    hurry = how.order[0] == "seconds"
+    hurry = strategies.hurries(route)
     if route.spill_after is None and not hurry:
         return None
     for item in ranked:
         candidate = item.candidate
         if candidate.deployment.slots is not None or candidate.cooling:
             continue
-        if route.spill_after is not None:
+        if route.spill_after is not None and not hurry:
             return route.spill_after
         # They are in the order of what is expected of them: nobody else is sooner.
         mine = outlooks.get(ranked[0].candidate.deployment.name, NOTHING)
         other = outlooks.get(candidate.deployment.name, NOTHING)
-        return max(0.0, other.seconds - (mine.seconds - mine.wait))
+        later = 0.0 if candidate.deployment.place.near else route.spill_after or 0.0
+        return max(0.0, other.seconds + later - (mine.seconds - mine.wait))
     return None
 
 
@@ -232,7 +233,11 @@ def _passed_over(route: Route, sifted: Sifted, first: Candidate, outlooks: Mappi
             if c.wait > LONG and not c.cooling and is_passed_over(route, c)
         ]
     patience = route.spill_after
-    if patience is not None and outlooks.get(first.deployment.name, NOTHING).wait <= patience:
+    if (
+        patience is not None
+        and not strategies.hurries(route)
+        and outlooks.get(first.deployment.name, NOTHING).wait <= patience
+    ):
         for candidate in sifted.allowed:
             wait = outlooks.get(candidate.deployment.name, NOTHING).wait
             if wait > patience and not candidate.cooling and not is_passed_over(route, candidate):
@@ -260,6 +265,8 @@ def _first(facts: Facts, route: Route, sifted: Sifted, first: Candidate, outlook
     why = _FIRST.get(route.strategy, "is the first allowed place")
     if route.strategy == "fastest" and (outlook := outlooks.get(first.deployment.name)) is not None:
         why = f"{why}, in about {outlook.seconds:.1f} s"
+        if route.spill_after:
+            why = f"{why} (near may be {route.spill_after:g} s later)"
     return f"{route.strategy}: {first.deployment.place.label} {why}{passed}"
 
 

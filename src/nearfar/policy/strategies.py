@@ -82,6 +82,11 @@ def of(route: Route) -> Strategy:
     return STRATEGIES[route.strategy]
 
 
+def hurries(route: Route) -> bool:
+    """Whether what is expected of both sides is compared, so that ``spill_after`` is by how much near may be later."""
+    return of(route).order[0] == "seconds"
+
+
 def live(route: Route) -> bool:
     """Whether its order depends on what is under way at this moment."""
     return route.balance == "wait" or route.spill_after is not None or "seconds" in of(route).order
@@ -137,10 +142,10 @@ def order(
     if not calm:
         columns.append([c.cooling for c in allowed])
         columns.append([is_passed_over(route, c) for c in allowed])
-    if route.spill_after is not None:
+    lean = facts.lean
+    if route.spill_after is not None and (lean is not None or not hurries(route)):
         # What would begin later than the route has patience for goes behind.
         columns.append([outlook.wait > route.spill_after for outlook in expected])
-    lean = facts.lean
     if lean is not None and lean.follows:
         # Above the strategy, below who can answer at all: a router chooses among those that are well.
         columns.append([c.deployment.place.near is not (lean.side == "near") for c in allowed])
@@ -182,6 +187,11 @@ def _price(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: S
 
 
 def _seconds(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: Sequence[Outlook]) -> list[float]:  # noqa: ARG001  the columns share one shape
+    late = route.spill_after
+    if late and hurries(route):
+        return [
+            o.seconds if c.deployment.place.near else o.seconds + late for c, o in zip(allowed, expected, strict=True)
+        ]
     return [outlook.seconds for outlook in expected]
 
 
