@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nearfar.advisor import constants, rules
@@ -63,3 +64,13 @@ def test_unified_memory_serves_one_after_the_other() -> None:
     found = chosen("M1 Max 64GB", Wanted(least=3e9, context=4096))
     assert found is not None
     assert found.speeds.batched == 0
+
+
+def test_models_that_always_think_are_chosen_only_where_thinking_is_reckoned_with() -> None:
+    from nearfar.advisor.near import ALWAYS_THINKS
+
+    models = list(shipped().values())
+    wanted = Wanted(least=3e9, context=4096)
+    assert not {model.family for model in suitable(wanted, models)} & ALWAYS_THINKS
+    thinking = msgspec.structs.replace(wanted, thinking=True)
+    assert {model.family for model in suitable(thinking, models)} >= ALWAYS_THINKS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,34 @@ def test_it_is_sound_and_holds_no_key(said: dict[str, object], tmp_path: Path) -
         assert set(loaded.settings.deployments) <= {"near"}
     route = loaded.settings.routes["assistant"]
     assert set(route.deployments) == set(loaded.settings.deployments)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "provider"), [("RTX 3090", "llama-cpp"), ("M4 Max", "llama-cpp"), ("EPYC 9654 + 256GB", "embedded")]
+)
+def test_near_is_the_engine_that_was_reckoned_with(hardware: str, provider: str) -> None:
+    """The embedded engine computes on the processor: a graphics card's speed is not its."""
+    made, found = advice(hardware=hardware, stay=True, quality="simple")
+    assert found.recommended == "near"
+    near = tomllib.loads(configuration(made, found))["deployments"]["near"]
+    assert near["provider"] == provider
+    assert near.get("place", "device") == "device"
+    assert made.own is not None
+    assert near["model"] == made.own.model.id
+
+
+def test_contexts_side_by_side_fit_the_memory() -> None:
+    made, found = advice(hardware="RTX 3090", stay=True, work={"input": 12_000})
+    text = configuration(made, found)
+    told = re.search(r"--parallel (\d+) -c (\d+)", text)
+    assert told is not None
+    assert made.own is not None
+    assert int(told[2]) == int(told[1]) * made.question.context
+    assert int(told[1]) == 1 or int(told[2]) <= made.own.estimate.kv_tokens.value
+
+
+def test_a_machine_that_is_bought_has_its_own_model() -> None:
+    made, found = advice(hardware="GTX 1050 Ti", stay=True)
+    assert found.recommended == "buy"
+    assert made.bought is not None
+    assert made.bought.model.id in configuration(made, found)

@@ -151,3 +151,33 @@ def test_the_arithmetic_can_be_checked_by_hand(cli: Cli) -> None:
     result = cli("advise", "--calls", "20000", "--input", "1000", "--output", "300", "--stay")
     assert "4,500 * (1 - 0.2) / 42" in result.out
     assert "4 h * 20" in result.out
+
+
+NINE: dict[str, tuple[str, ...]] = {
+    "prototype": ("--calls", "3000", "--prototype"),
+    "stays": ("--calls", "20000", "--stay", "--hardware", "RTX 3090"),
+    "stays, to buy": ("--calls", "20000", "--stay"),
+    "edge": ("--calls", "2000", "--offline", "--quality", "simple", "--hardware", "Jetson Orin Nano 8GB"),
+    "volume": ("--calls", "1000000"),
+    "steady": ("--calls", "100000", "--input", "6000", "--peak", "1", "--hardware", "RTX 3090"),
+    "spiky": ("--calls", "150000", "--peak", "9", "--hardware", "RTX 3090"),
+    "best": ("--calls", "50000", "--quality", "best", "--hardware", "RTX 3090"),
+    "own model": ("--calls", "20000", "--finetune", "--hardware", "RTX 4090"),
+    "Chinese": ("--calls", "50000", "--zh-tw", "--use", "commercial, Taiwan", "--hardware", "2x RTX 3090"),
+}
+"""The questions that users bring."""
+KEYS = dict.fromkeys(("OPENROUTER_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "sk-test")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NINE)
+def test_what_is_written_answers_a_plain_question_where_it_was_advised(cli: Cli, case: str) -> None:
+    path = str(cli.home / "made.toml")
+    way = cli("advise", *NINE[case], "--write", path, "--quiet").out.strip()
+    checked = cli("config", "check", "--config", path, **KEYS)
+    assert checked.code == 0, checked.err
+    assert "warning" not in checked.err + checked.out
+    told = cli("route", "explain", "Who are you?", "-m", "assistant", "--config", path, "--json", **KEYS).json
+    tried = [each["deployment"] for each in told["ranked"]]
+    assert tried, told
+    assert tried[0] == ("far" if way in {"api", "cloud"} else "near")

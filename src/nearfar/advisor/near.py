@@ -23,6 +23,10 @@ _ENOUGH_BITS = frozenset({"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "MXFP4", "BF16", "
 """Types of weights that lose little."""
 
 
+ALWAYS_THINKS = frozenset({"DeepSeek R1", "DeepSeek R1 distill"})
+"""Families that write pages of thinking before each answer and cannot leave it out (their model cards, 2025-01)."""
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What a model must be able to do."""
 
@@ -32,6 +36,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     vision: bool = False
     tools: bool = False
     traditional_chinese: bool = False
+    thinking: bool = False
+    """The answers' thinking is reckoned with; models that always think are no choice without it."""
     use: Use = Use()
 
 
@@ -56,6 +62,7 @@ def suitable(wanted: Wanted, models: Iterable[Model]) -> list[Model]:
         and (not wanted.vision or model.vision)
         and (not wanted.tools or model.tools)
         and (not wanted.traditional_chinese or model.traditional_chinese in SPEAKS_TRADITIONAL)
+        and (wanted.thinking or model.family not in ALWAYS_THINKS)
         and licences.judge(model, wanted.use).verdict != "no"
     ]
     if wanted.traditional_chinese:

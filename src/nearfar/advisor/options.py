@@ -87,6 +87,7 @@ def case(question: Question, base: Assumptions, models: Sequence[Model], prices:
         vision=question.vision,
         tools=question.tools,
         traditional_chinese=question.traditional_chinese,
+        thinking=work.reasoning > 0,
         use=licences.use(question.use) if question.use else licences.Use(),
     )
     own = None if question.rig is None else choose(wanted, question.rig, work, models, constants, rules)

@@ -7,7 +7,13 @@ from nearfar.advisor.options import Case, Way
 
 _NEAR: frozenset[Way] = frozenset({"near", "buy", "rent", "hybrid", "cascade"})
 _FAR: frozenset[Way] = frozenset({"api", "cloud", "hybrid", "cascade"})
-_STRATEGY: dict[Way, str] = {"hybrid": "local-first", "cascade": "cascade", "api": "cloud-only", "cloud": "cloud-only"}
+_STRATEGY: dict[Way, str] = {
+    "rent": "local-first",
+    "hybrid": "local-first",
+    "cascade": "cascade",
+    "api": "cloud-only",
+    "cloud": "cloud-only",
+}
 _KEYS = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
@@ -48,28 +54,43 @@ def configuration(case: Case, advice: Advice) -> str:
 
 
 def _near(case: Case, way: Way) -> list[str]:
-    model = case.model
+    near = case.rented if way == "rent" else case.bought if way == "buy" else case.own or case.bought
+    model = case.model if near is None else near.model
     assert model is not None
-    near = case.rented if way == "rent" else case.own or case.bought
-    quant = "" if near is None else near.quant
-    served = way == "rent" or (near is not None and near.speeds.batched > 0)
-    lines = ["[deployments.near]"]
-    if served:
-        lines += [
-            "# An engine that serves many at once, such as vLLM, with the weights of",
-            f"# {model.repo}.",
-            'provider = "vllm"',
-            'base_url = "http://127.0.0.1:8000/v1"',
-            f'model = "{model.repo}"',
-        ]
-    else:
-        lines += [
-            f"# Weights: a GGUF file of {model.repo}, type {quant or 'Q4_K_M'}.",
-            f"# `nearfar models add PATH --name {model.id}` makes it known to the engine that is built in.",
+    quant = "Q4_K_M" if near is None else near.quant
+    if near is None or near.rig.device.processor:
+        return [
+            "[deployments.near]",
+            f"# Weights: a GGUF file of {model.repo}, type {quant}. It is made known by",
+            f"# `nearfar models pull OWNER/REPOSITORY-GGUF:{quant} --name {model.id}`.",
             'provider = "embedded"',
             f'model = "{model.id}"',
         ]
-    return lines
+    many = int(max(1, min(_AT_ONCE, near.estimate.kv_tokens.low // case.question.context)))
+    lines = [
+        "[deployments.near]",
+        f"# llama.cpp's server on the graphics card, with a GGUF file of {model.repo}, type {quant}:",
+        f"# llama-server -m FILE.gguf --alias {model.id} -ngl 99 --parallel {many} -c {many * case.question.context}",
+        'provider = "llama-cpp"',
+        f'model = "{model.id}"',
+    ]
+    if way != "rent":
+        return [
+            *lines,
+            "# It runs on this very machine: declared, because an address proves only the first hop.",
+            _HERE,
+        ]
+    return [
+        *lines,
+        "# The rented machine, through a tunnel of yours that ends here.",
+        'base_url = "http://127.0.0.1:9931/v1"',
+        'place = "private-cloud"',
+    ]
+
+
+_AT_ONCE = 4
+"""Requests that the server answers side by side at most, where their contexts fit."""
+_HERE = 'place = "device"'
 
 
 def _far(advice: Advice) -> list[str]:
