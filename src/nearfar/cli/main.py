@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 
 def main() -> None:
@@ -27,15 +28,12 @@ def run(args: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
-    import typer
-
     from nearfar.cli import errors
-    from nearfar.cli.app import app
     from nearfar.cli.state import State
     from nearfar.core.errors import NearfarError
 
     try:
-        typer.main.get_command(app)(list(args), prog_name="nearfar", obj=State(environ))
+        _commands()(list(args), prog_name="nearfar", obj=State(environ))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else errors.FAILED
     except NearfarError as error:
@@ -47,3 +45,12 @@ def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return errors.FAILED
     return errors.OK
+
+
+@functools.cache  # a tenth of a second for the whole tree; whoever runs several commands pays for it once
+def _commands() -> Callable[..., object]:
+    import typer
+
+    from nearfar.cli.app import app
+
+    return typer.main.get_command(app)
