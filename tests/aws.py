@@ -7,6 +7,7 @@ makes them again. A stand-in for Bedrock and SageMaker, written from the same mo
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ GOLDEN = Path(__file__).parent / "golden"
 BEDROCK, SAGEMAKER = "bedrock-runtime", "sagemaker-runtime"
 
 
+@functools.cache  # botocore reads the whole service for each session
 def operation(service: str, name: str) -> Any:
     """The model of an operation."""
     return botocore.session.Session().get_service_model(service).operation_model(name)
