@@ -184,6 +184,17 @@ def test_whom_it_cannot_judge_it_leaves_to_the_strategy(text: Any, why: str) -> 
     run(scenario())
 
 
+def test_requests_with_tools_are_left_to_the_strategy() -> None:
+    async def scenario() -> None:
+        rig = Rig(Stub())
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+        found = await rig.decide("hard", tools=[tool])
+        assert "router not followed: the request is more than words" in found.ranked[0].reason
+        assert rig.stub.asked == []
+
+    run(scenario())
+
+
 def test_a_router_that_fails_is_a_strategy_without_it(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         rig = Rig(Stub())

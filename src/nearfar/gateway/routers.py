@@ -30,6 +30,9 @@ LARGE = 16 * 1024
 FRESH_SECONDS = 5.0
 """How long what was last read about a promise is believed, while requests come."""
 
+_UNFIT = MEDIA | {"tools"}
+"""What labels never hold, so that no router knows it and no promise covers it."""
+
 Embed = Callable[[Request, Route, Said, str], Awaitable[list[float]]]
 """(request, route, what was said of its class, text) → its embedding. Raises NearfarError."""
 
@@ -82,7 +85,7 @@ class Routers:
 
     async def _expected(self, request: Request, route: Route, said: Said, learned: Learned) -> tuple[Gain | None, str]:
         """What the router expects, or why it cannot say."""
-        if request.needs & MEDIA:
+        if not request.needs.isdisjoint(_UNFIT):
             return None, "the request is more than words"
         try:
             if learned.embeds or len(request.body) > LARGE:
