@@ -117,12 +117,11 @@ class Numbers:
                     continue
                 before = len(out)
                 used[index] = self._matched(rule, whole, match, stop, end, heard, out) or used[index]
-                if len(out) > before:
+                if len(out) > before and whole[end : end + 2].lstrip(" ")[:1] not in _GOES_ON:
+                    # Otherwise a rule that tells less surely may tell more of it.
                     for spot in out[before:]:
                         if spot[3] <= start and spot[4] >= end and -spot[2] > top and not spot[0]:
                             top = -spot[2]
-            if top and whole[end : end + 2].lstrip(" ")[:1] in _GOES_ON:
-                top = 0.0  # a rule that tells less surely may tell more of it
             known.append(top)
         return known
 

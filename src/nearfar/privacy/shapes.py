@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 from nearfar.privacy.rules import Rule
 
-CLUSTER = re.compile("[0-9][0-9]*+(?:[-/. ()年月]{1,3}+[0-9]++)*+")
+_BETWEEN = "[-/. ()年月]"
+CLUSTER = re.compile(f"[0-9]{_BETWEEN}{{0,3}}+[0-9]{_BETWEEN}{{0,3}}+[0-9][0-9]*+(?:{_BETWEEN}{{1,3}}+[0-9]++)*+")
 """Three or more digits, with a little between them: every identifier that is made of digits has such a place."""
-_SHORT = 5
-"""Two digits and three signs between them."""
 AHEAD, AFTER = 2, 1
 """Characters before a place and after it that belong to its shape."""
 LONGEST = 64
@@ -27,10 +26,6 @@ SHAPE = bytes.maketrans(
 )
 
 
-def _three(place: str) -> bool:
-    return sum(map(str.isdecimal, place)) > 2
-
-
 class Shapes:
     """Rules for digits, by the shapes at which they could match. Any number of threads may ask."""
 
@@ -40,9 +35,7 @@ class Shapes:
 
     def places(self, text: str) -> list[tuple[int, int, tuple[int, ...]]]:
         """(Start, end, the rules that could match there by their index) of each place with digits."""
-        clusters = [
-            span for match in CLUSTER.finditer(text) if (span := match.span())[1] - span[0] > _SHORT or _three(match[0])
-        ]
+        clusters = [match.span() for match in CLUSTER.finditer(text)]
         if not clusters:
             return []
         shape = b" " * AHEAD + text.encode("ascii", "replace").translate(SHAPE) + b" " * AFTER
