@@ -98,6 +98,17 @@ def test_the_example_of_the_documentation(
     assert (place / f"prompts-{language}.results.jsonl").exists()
 
 
+def test_what_may_not_leave_does_not(cli: Cli, place: Path, server: serving.Server, cloud: stand_in.Running) -> None:
+    before = len(cloud.report().requests)
+    done = cli("eval", "p.jsonl", *BASE, "--judge", "far-first", "--class", "restricted", "--url", server.url, "--json")
+    assert done.code == 0, done.err
+    near, far = done.json["sides"]
+    assert (near["answered"], near["place"]) == (3, "device")
+    assert (far["answered"], far["errors"], far["cost"], far["cost_unknown"]) == (0, {"egress_denied": 3}, 0, 0)
+    assert done.json["spent"] == 0
+    assert len(cloud.report().requests) == before
+
+
 def test_a_ceiling_ends_it_with_1(cli: Cli, place: Path, server: serving.Server, cloud: stand_in.Running) -> None:
     five(cloud)
     quiet = cli("eval", "p.jsonl", *BASE, "--url", server.url, "--max-cost", "0.01", "--quiet")

@@ -65,7 +65,7 @@ def report(**more: object) -> Report:
         "opinions": [comparing.side("phi", [record("phi", 1, cost=0)], {})],
         "spent": 3 * 10**6,
         "stopped": "",
-        "notes": ["few", "code_off", "unscored", "code_network", "order"],
+        "notes": ["again", "few", "code_off", "unscored", "code_network", "order"],
     }
     return Report(**{**base, **more})  # type: ignore[arg-type]  # by name
 

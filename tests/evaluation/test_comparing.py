@@ -30,12 +30,14 @@ def test_a_side() -> None:
     records = [
         record(1, deployment="near", place="device", first_ms=50.0),
         record(2, cost=None, text="I'm sorry, I cannot help.", deployment="near", place="device", first_ms=150.0),
-        record(3, finish="length", input=None),
+        record(3, finish="length", input=None, attempts=2),
         Record(key="4", id="4", on="near", error="timeout"),
         Record(key="5", id="5", on="near", error="timeout"),
+        Record(key="6", id="6", on="near", error="egress_denied"),
     ]
     side = comparing.side("near", records, {"1": 1.0, "2": 0.0})
-    assert (side.asked, side.answered, side.errors, side.refused, side.cut) == (5, 3, {"timeout": 2}, 1, 1)
+    assert (side.asked, side.answered, side.refused, side.cut, side.again) == (6, 3, 1, 1, 1)
+    assert side.errors == {"timeout": 2, "egress_denied": 1}
     assert (side.cost, side.cost_unknown) == (2, 3)
     assert (side.input_tokens, side.output_tokens, side.tokens_unknown) == (20, 6, 1)
     assert (side.first_p50, side.first_p95) == (100, 145)

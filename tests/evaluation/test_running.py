@@ -99,13 +99,15 @@ def test_a_failed_attempt_counts_as_the_most_it_can_have_cost() -> None:
     async def ask(job: Job) -> Heard:
         if job.id == "0":
             return await well(job)
-        raise EgressDenied("no")
+        raise EgressDenied("no") if job.id == "1" else BadRequestError("no")
 
     async def scenario() -> None:
         with Book(None) as book:
             await Crew(ask, book).ask(jobs(5))
-            assert book.spent == 4 + 4 * 10
-            assert {item.error for item in book.records.values()} == {"", EgressDenied.default_code}
+            # What the policy refused never left.
+            assert book.spent == 4 + 3 * 10
+            codes = {item.error for item in book.records.values()}
+            assert codes == {"", EgressDenied.default_code, BadRequestError.default_code}
 
     asyncio.run(scenario())
 

@@ -109,6 +109,14 @@ def test_any_of_several_will_do() -> None:
     assert right("(b)", prompt("B"), "choice")
 
 
+def test_right_answers_that_are_worked_out() -> None:
+    item = prompt("She sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs a day.\nShe makes 9 * 2 = $18.\n#### 18")
+    assert (kind_of(item), how(item, "auto", judge=False)) == ("number", "number")
+    assert right("So it is $18.", item, "number")
+    assert not right("So it is 9.", item, "number")
+    assert right("Taipei", prompt("It is in the north.\n#### Taipei"), "exact")
+
+
 def test_values_and_json() -> None:
     assert right("```python\n[1, 2]\n```", prompt("[1,2]", kind="literal"), "exact")
     assert right('{"b": 1, "a": 2}', prompt('{"a":2,"b":1}', kind="json"), "exact")

@@ -188,7 +188,12 @@ def heard(turn: Turn, first: float | None) -> Heard:
         margin=answer.margin,
         deviations=[item.strip() for item in headers.get(DEVIATIONS, "").split(",") if item.strip()],
         request=headers.get("x-nearfar-request", ""),
+        attempts=_count(headers.get("x-nearfar-attempts", "")),
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdigit() else 1
 
 
 def _nano(text: str) -> int | None:

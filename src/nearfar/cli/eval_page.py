@@ -230,6 +230,7 @@ def _notes(report: Report, words: Words) -> Section:
     gaps: dict[str, object] = {
         "code": report.how.get("code", 0),
         "none": report.how.get("none", 0),
+        "again": sum(side.again for side in (*report.sides, *report.opinions)),
         "near": report.sides[0].name,
         "far": report.sides[-1].name,
     }

@@ -290,6 +290,8 @@ def _reported(
             by_name[job.on].append(record)
             if job.repeat == 0:
                 first[job.on, job.id] = record
+    if any(found.heard is not None and found.heard.attempts > 1 for by in by_name.values() for found in by):
+        notes.append("again")
     counted: Counter[str] = Counter(way or "none" for way in ways.values())
     if counted["code"] and not plan.run_code:
         notes.append("code_off")

@@ -11,7 +11,7 @@ import msgspec
 from nearfar.evaluation.figures import Interval, mean, percentile
 from nearfar.evaluation.judging import pairs
 from nearfar.evaluation.prompts import Prompt
-from nearfar.evaluation.records import Record
+from nearfar.evaluation.records import UNSENT, Record
 from nearfar.policy.cascade_checks import refuses
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -35,6 +35,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     cut: int
     """Answers that ended at the output limit."""
+    again: int
+    """Answers that took more than one attempt."""
     scored: int
     """Prompts with a score."""
     score: Interval | None
@@ -124,7 +126,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def side(name: str, records: Sequence[Record], scores: Mapping[str, float]) -> Side:
     """The figures of one deployment from its records."""
     heard = [item.heard for item in records if item.heard is not None]
-    costs = [None if item.heard is None else item.heard.cost for item in records]
+    costs = [
+        (0 if item.error in UNSENT else None) if item.heard is None else item.heard.cost  # what never left is free
+        for item in records
+    ]
     firsts = sorted(item.first_ms for item in heard if item.first_ms is not None)
     totals = sorted(item.total_ms for item in heard)
     counted = [(item.input, item.output) for item in heard]
@@ -137,6 +142,7 @@ def side(name: str, records: Sequence[Record], scores: Mapping[str, float]) -> S
         errors=dict(Counter(item.error for item in records if item.heard is None).most_common()),
         refused=sum(refuses(item.text) for item in heard),
         cut=sum(item.finish == "length" for item in heard),
+        again=sum(item.attempts > 1 for item in heard),
         scored=len(scores),
         score=mean(list(scores.values()), least=0, most=1),
         cost=sum(cost for cost in costs if cost is not None),

@@ -6,13 +6,26 @@ import hashlib
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from nearfar.core.errors import UnprocessableEntityError
+from nearfar.core.errors import (
+    BudgetExceeded,
+    EgressDenied,
+    GuardError,
+    MaskingFailed,
+    PiiBlocked,
+    UnprocessableEntityError,
+)
 
 Role = Literal["answer", "opinion", "judge"]
+
+
+UNSENT: Final = frozenset(
+    kind.default_code for kind in (EgressDenied, PiiBlocked, MaskingFailed, BudgetExceeded, GuardError)
+)
+"""Codes of refusals of our own: nothing has left, so nothing was spent."""
 
 
 class BadResults(UnprocessableEntityError):
@@ -69,6 +82,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     margin: float | None = None
     deviations: list[str] = []
     request: str = ""
+    attempts: int = 1
+    """How many it took; ``cost`` is the last one's."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from typing import Final
 
 from nearfar.core.errors import APIConnectionError, AuthenticationError, NearfarError, NotFoundError
 from nearfar.core.money import usd
-from nearfar.evaluation.records import Book, Heard, Job, Record
+from nearfar.evaluation.records import UNSENT, Book, Heard, Job, Record
 
 Ask = Callable[[Job], Awaitable[Heard]]
 """Puts one question. Raises NearfarError."""
@@ -128,5 +128,5 @@ def _failed(job: Job, code: str, message: str) -> Record:
         pair=job.pair,
         error=code,
         message=message,
-        spent=job.bound or 0,
+        spent=0 if code in UNSENT else job.bound or 0,
     )

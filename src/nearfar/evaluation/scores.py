@@ -65,7 +65,7 @@ def kind_of(prompt: Prompt) -> Kind:
         return prompt.answer_type
     if prompt.tests:
         return "code"
-    texts = [plain(text) for text in prompt.answers]
+    texts = [_final(text) for text in prompt.answers]
     if texts and all(len(text) == 1 and text.upper() in CHOICES for text in texts):
         return "choice"
     if texts and all(_A_NUMBER.fullmatch(text) or _PHRASE.fullmatch(text) for text in texts):
@@ -86,7 +86,7 @@ def right(answer: str, prompt: Prompt, score: Score) -> bool:
         found = read(plain(answer), kind)
         return found is not None and any(found == read(plain(wanted), kind) for wanted in prompt.answers)
     forms = {_exact(answer), _exact(_said(plain(answer)))} - {None}
-    return any(_exact(wanted) in forms for wanted in prompt.answers)
+    return any(_exact(_final(wanted)) in forms for wanted in prompt.answers)
 
 
 def number(text: str) -> str | None:
@@ -104,6 +104,11 @@ def choice(text: str) -> str | None:
     """The letter that was chosen, A to J."""
     letter = read(plain(text), "choice")
     return letter if letter is not None and letter in CHOICES else None
+
+
+def _final(wanted: str) -> str:
+    """A right answer as data sets write it: worked out, with what counts after ``####``."""
+    return plain(wanted).rpartition("####")[2].strip()
 
 
 def _said(text: str) -> str:
