@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -14,10 +13,11 @@ import pytest
 from hypothesis import settings
 from tests import postgres, quiet, running
 from tests import stand_in as stand_ins
+from tests.examples import HUNDRED
 
 quiet.refuse_the_network()
 # How long an example takes says something of the machine only; the first one of a test also pays for what is loaded.
-settings.register_profile("nearfar", deadline=None, max_examples=int(os.environ.get("NEARFAR_EXAMPLES", "40")))
+settings.register_profile("nearfar", deadline=None, max_examples=HUNDRED)
 settings.load_profile("nearfar")
 
 

@@ -3,8 +3,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
@@ -182,7 +183,7 @@ MEMBERS = ["system", "messages", "tools", "tool_choice", "thinking", "output_con
 
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), anything))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_hostile_values_are_refused_or_read_but_never_break(value: dict[str, Any]) -> None:
     from nearfar.wire.anthropic_messages import CLIENT
 

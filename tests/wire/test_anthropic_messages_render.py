@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from tests.examples import examples
 
 from nearfar.core.chat import (
     Chunk,
@@ -159,7 +160,7 @@ def test_calls_written_at_once_come_out_one_after_the_other() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_interleaving_of_calls_keeps_each_whole(data: st.DataObject) -> None:
     texts = [json.dumps({"n": number, "text": "}{" * number}) for number in range(3)]
     queues = [

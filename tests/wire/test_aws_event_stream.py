@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.eventstream import EventStreamBuffer, ParserError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.errors import UpstreamError
 from nearfar.wire import aws_event_stream as frames
@@ -91,7 +92,7 @@ def test_every_flipped_bit_is_found() -> None:
 
 
 @given(st.binary(min_size=12, max_size=80))
-@settings(max_examples=200)
+@examples(200)
 def test_rubbish_is_refused_before_it_is_collected(data: bytes) -> None:
     with pytest.raises(UpstreamError, match="begin no message"):
         ours([data])

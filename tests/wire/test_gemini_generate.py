@@ -2,9 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.examples import examples
 
 from nearfar.core.errors import BadRequestError
 from nearfar.core.places import Place
@@ -153,7 +154,7 @@ _json = st.recursive(
         ),
     )
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_hostile_body_is_a_400_or_understood(value: dict[str, Any]) -> None:
     try:
         request = read(json.dumps(value).encode(), "r", model="m", stream=False)

@@ -3,9 +3,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ollama._types import ChatRequest
+from tests.examples import examples
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError, ContextTooLong
@@ -200,7 +201,7 @@ MESSAGE = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON), st.lists(MESSAGE, max_size=3))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_hostile_bodies_are_refused_or_understood(value: dict[str, Any], messages: list[dict[str, Any]]) -> None:
     """Whatever parse lets through, the rest can read: no other error than a typed one ever leaves."""
     body = {"model": "m", "messages": messages, **value}

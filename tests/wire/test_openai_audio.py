@@ -4,8 +4,9 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.chat import Chunk, Request, Usage
 from nearfar.core.errors import BadRequestError, NearfarError, RateLimitError, StreamCut
@@ -99,7 +100,7 @@ def test_sound_from_elsewhere_is_noted() -> None:
     assert parse(form(model="m", file_id="f"), "req-1").elsewhere == (("file_id", "file_id"),)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 3000), st.binary(max_size=20))
 def test_damaged_forms_are_read_or_refused(place: int, rubbish: bytes) -> None:
     body = form(model="m", stream="true")

@@ -2,8 +2,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.conversation import Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from nearfar.core.errors import BadRequestError
@@ -159,13 +160,13 @@ request = st.fixed_dictionaries(
 ).map(lambda value: {name: item for name, item in value.items() if name != "tool_choice" or value.get("tools")})
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(request)
 def test_a_round_trip_loses_nothing(value: dict[str, Any]) -> None:
     assert through(value) == expected(value)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(request)
 def test_the_composed_request_is_the_request_with_another_model(value: dict[str, Any]) -> None:
     from nearfar.core.places import Place

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import Completion
+from tests.examples import examples
 
 from nearfar.core.chat import Chunk, Request, TextDelta
 from nearfar.core.conversation import Conversation, Text
@@ -110,7 +111,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.dictionaries(st.sampled_from(_NAMES.split()), _VALUES))
 def test_anything_is_read_or_refused(members: dict[str, Any]) -> None:
     try:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.conversation import Conversation, Media, Reasoning, Refusal, Text, ToolCall, ToolResult
 from nearfar.core.errors import BadRequestError
@@ -240,7 +241,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.sampled_from(sorted(ITEMS)),
     st.dictionaries(

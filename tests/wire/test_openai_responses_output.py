@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.chat import (
     Event,
@@ -130,7 +131,7 @@ _EVENTS: st.SearchStrategy[Event] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(st.lists(_EVENTS, max_size=4).map(tuple), max_size=6))
 def test_steps_always_amount_to_the_items(chunks: list[tuple[Event, ...]]) -> None:
     """Whoever replays the steps holds the same items at the end, and everything that began has ended."""

@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.chat import Request
 from nearfar.core.errors import BadRequestError
@@ -144,14 +145,14 @@ _NAMES = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.dictionaries(st.sampled_from(_NAMES.split()), _VALUES))
 def test_anything_is_read_or_refused(members: dict[str, Any]) -> None:
     with contextlib.suppress(BadRequestError):
         read(**members)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(sorted(ITEMS)), st.dictionaries(st.sampled_from(["output", "summary", "content"]), _VALUES))
 def test_any_item_is_read_or_refused(kind: str, members: dict[str, Any]) -> None:
     with contextlib.suppress(BadRequestError):
