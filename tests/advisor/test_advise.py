@@ -186,3 +186,16 @@ def test_fine_tuning_says_what_fits_the_machine() -> None:
 def test_what_may_not_leave_hears_of_masks_unless_there_is_no_network() -> None:
     assert "beyond_near" in {said.key for said in advice(stay=True)[1].notes}
     assert "beyond_near" not in {said.key for said in advice(offline=True)[1].notes}
+
+
+def test_calls_that_may_not_leave_are_never_all_sent_away() -> None:
+    """Neither as a runner-up nor when near is too slow for the part that has to stay."""
+    _, found = advice(hardware="RTX 3090", work={"private_share": 0.3, "calls": 30_000})
+    assert found.recommended == "hybrid"
+    assert {way for way, _ in found.runners_up if found.options[way].usd is not None} <= {"near", "buy", "cascade"}
+    slow = {"private_share": 0.3, "calls": 30_000, "input": 2500, "output": 1600, "hours": 176, "peak": 4}
+    _, found = advice(hardware="RTX 3090", work=slow)
+    assert found.recommended in {"near", "buy"}
+    assert [said.key for said in found.why][:1] == ["private_near"]
+    assert "near_short" in {said.key for said in found.why}
+    assert found.options["hybrid"].lacks == "too_slow"

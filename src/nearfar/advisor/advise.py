@@ -104,7 +104,9 @@ def _decide(case: Case, made: Mapping[Way, Option]) -> tuple[Way, list[Said]]:
         way = near or ("rent" if made["rent"].usd is not None else None)
         if way is not None:
             return way, [Said(key="own_weights"), _costs(made[way])]
-    if work.private_share > 0 and made["hybrid"].usd is not None:
+    if work.private_share > 0:
+        if made["hybrid"].usd is None:
+            return _stay(case, made)
         return "hybrid", [Said(key="private_share", values={"share": work.private_share}), _costs(made["hybrid"])]
     if question.prototype and made["near"].usd is None:
         far = _cheapest(made, ("api", "cloud")) or "cloud"
@@ -156,7 +158,9 @@ def _usd(made: Mapping[Way, Option], way: Way | None) -> float:
 
 def _stay(case: Case, made: Mapping[Way, Option]) -> tuple[Way, list[Said]]:
     """Nothing may leave: near, even if it is dearer or slower than a cloud."""
-    why = [Said(key="offline" if case.question.offline else "may_not_leave")]
+    share = case.question.workload.private_share
+    key = "offline" if case.question.offline else "may_not_leave" if case.question.near_only else "private_near"
+    why = [Said(key=key, values={"share": share})]
     near = _cheapest(made, ("near", "buy"))
     if near is not None:
         return near, [*why, _costs(made[near])]

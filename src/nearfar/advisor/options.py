@@ -28,6 +28,8 @@ must or can stay, far for the rest · near first, judged, and far when it is not
 
 _HERE: frozenset[Way] = frozenset({"near", "buy"})
 """Ways on which nothing leaves the house."""
+_AWAY: tuple[Way, ...] = ("rent", "api", "cloud")
+"""Ways on which every call leaves it."""
 HOSTERS = ("openrouter", "together", "groq", "fireworks", "cerebras", "mistral", "deepseek")
 """Providers that serve open models, as the price table knows them."""
 
@@ -183,6 +185,8 @@ def options(case: Case, workload: Workload | None = None) -> dict[Way, Option]:
     made["hybrid"] = _hybrid(case, work, made)
     made["cascade"] = _cascade(case, work, made)
     if not case.question.near_only:
+        if work.private_share:
+            made |= {way: msgspec.structs.replace(made[way], usd=None, lacks="leaves") for way in _AWAY}
         return made
     why = "no_network" if case.question.offline else "leaves"
     return {
@@ -267,6 +271,9 @@ def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
     share = max(work.private_share, near_share(case, near, work))
     if share >= _ALL and not work.private_share:
         return Option(way="hybrid", usd=None, lacks="no_rest", near_share=1)
+    if work.private_share * work.calls > costs.capacity(near.speeds, work):
+        # They cannot go elsewhere when the busiest hour comes.
+        return Option(way="hybrid", usd=None, lacks="too_slow", near_share=share)
     mine = costs.own(box, near.speeds, work, case.tariff, case.base)
     fixed = mine.fixed
     power = mine.power_per_call * work.asked * share
