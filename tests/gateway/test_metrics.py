@@ -82,3 +82,15 @@ def test_who_waits_for_a_slot_shows() -> None:
     assert 'nearfar_queue_wait_seconds_count{deployment="near",outcome="slot"} 1' in text
     assert 'nearfar_queue_wait_seconds_sum{deployment="near",outcome="wait"} 2' in text
     assert 'nearfar_queue_depth{deployment="near"} 4' in text
+
+
+def test_what_is_learned_from_and_by_whose_word() -> None:
+    metrics, other = Metrics(), Metrics()
+    metrics.label("judged")
+    metrics.label("judged")
+    metrics.judge("third", 0.9, trusted=True)
+    other.judge("third", 0.5, trusted=False)
+    text = metrics.text(other.snapshot()).decode()
+    assert 'nearfar_labels_total{outcome="judged"} 2' in text
+    assert 'nearfar_judge_agreement{judge="third"} 0.5' in text
+    assert 'nearfar_judge_trusted{judge="third"} 0' in text, "one worker that distrusts it is enough"
