@@ -160,6 +160,7 @@ def test_it_is_not_asked_where_there_is_no_choice() -> None:
         assert names(confidential) == ["near"]
         assert rig.stub.asked == []
         assert confidential.lean is None
+        assert [rig.routers.asks(name) for name in ("main", "other")] == [True, False]
 
     run(scenario())
 

@@ -119,10 +119,12 @@ class Pipeline:
 
     def _decided_at_once(self, request: Request, said: Said) -> Decided | None:
         """As ``decide``, where nobody has to be waited for; None elsewhere."""
-        if self._guard is not None or self._routers is not None:
+        if self._guard is not None:
             return None
         route = self._fleet.at_once(request.model)
         if route is None or not (self._lives is None or self._lives.idle(route)):
+            return None
+        if self._routers is not None and self._routers.asks(route.name):
             return None
         decision, snapshot = self._decider.decide(request, route, said)
         return Decided(route, said, decision, snapshot)

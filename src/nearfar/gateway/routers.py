@@ -62,6 +62,10 @@ class Routers:
         self._read_at = dict.fromkeys(routes, clock())
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def asks(self, route: str) -> bool:
+        """Whether the route has a router."""
+        return route in self._routes
+
     async def decide(
         self, request: Request, route: Route, said: Said, decision: Decision, snapshot: Snapshot
     ) -> tuple[Decision, Snapshot]:

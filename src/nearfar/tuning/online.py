@@ -5,6 +5,7 @@ It decides nothing and knows no deployment. Its promise stands in the state data
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -61,6 +62,8 @@ class Online:
         self._begun = promise.begin(use.threshold, None if promised is None else promised.loss)
         self._state = self._begun
         told = "none" if promised is None else f"{promised.loss!r} {promised.confidence!r} {promised.date}"
+        self._lock = threading.Lock()
+        """Whoever reads or writes the promise holds it, so that an older reading never comes after a newer one."""
         self._subject = f"{use.digest} {use.threshold!r} {told}"
 
     def expect(self, prompt: str, embedding: Sequence[float] | None = None) -> Gain:
@@ -75,16 +78,21 @@ class Online:
 
     def refresh(self) -> None:
         """Read again what all processes have learned about the promise. Raises StoreUnavailable."""
-        connection = self._connect()
-        if connection is None:
-            return
-        with closing(connection):
-            self._state = self._read(promises.load(connection, self._use.route, self._subject))
+        with self._lock:
+            connection = self._connect()
+            if connection is None:
+                return
+            with closing(connection):
+                self._state = self._read(promises.load(connection, self._use.route, self._subject))
 
     def hear(self, outcome: Outcome) -> bool:
         """Take one judged request into account, for good; whether it raised an alarm. Raises StoreUnavailable."""
         if not promise.counts(outcome):
             return False
+        with self._lock:
+            return self._heard(outcome)
+
+    def _heard(self, outcome: Outcome) -> bool:
         connection = self._connect()
         if connection is None:
             return False
