@@ -41,6 +41,7 @@ def test_at_a_running_gateway(cli: Cli, place: Path, server: serving.Server, clo
     five(cloud)
     done = cli(
         *("eval", "p.jsonl", *BASE, "--url", server.url, "--labels", "l.jsonl", "--out", "r.html", "--max-cost", "1"),
+        *("--opinion", "near-first"),
     )
     assert done.code == 0, done.err
     assert "not used in p.jsonl: level" in done.err
@@ -54,13 +55,17 @@ def test_at_a_running_gateway(cli: Cli, place: Path, server: serving.Server, clo
     assert all(item["local"]["cost"] == 0 < item["cloud"]["cost"] for item in labels)
     assert "<table" in (place / "r.html").read_text()
     kept = (place / "p.results.jsonl").read_text().splitlines()
-    assert len(kept) == 6
+    assert len(kept) == 9
+    assert all(item["opinions"][0]["model"] == "near-first" and item["opinions"][0]["answer"] for item in labels)
+    cascade = cli("router", "cascade", "--labels", "l.jsonl", "--json")
+    assert cascade.code == 0, cascade.err
+    assert cascade.json["reports"]["untrained"]["prompts"] == 3
     # In Chinese, from what is there already: nobody is asked again.
     before = len(cloud.report().requests)
     again = cli("eval", "p.jsonl", *BASE, "--url", server.url, "--labels", "l.jsonl", "--resume", "--lang", "zh-TW")
     assert again.code == 0, again.err
     assert "並列比較" in again.out
-    assert "holds 6 answers" in again.err
+    assert "holds 9 answers" in again.err
     assert len(cloud.report().requests) == before
     cloud.behave()
 

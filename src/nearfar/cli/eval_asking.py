@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -159,7 +160,8 @@ async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show
         except Exception as error:  # noqa: BLE001  it belongs to whoever waits, not to this thread
             failure = error
         if not gone.is_set():
-            loop.call_soon_threadsafe(told, turn, failure)
+            with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile: nobody waits
+                loop.call_soon_threadsafe(told, turn, failure)
 
     # Not one of the loop's own threads: those are waited for at the end, however long an answer takes.
     threading.Thread(target=ask, daemon=True, name="eval").start()
