@@ -1,0 +1,123 @@
+"""A gateway in a thread of its own, for tests whose examples hypothesis runs in this one. Stand-ins play the places."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import uvloop
+from tests import running
+from tests.faults.rig import DEADLINES, Rig, rig
+from tests.faults.test_matrix import balance
+
+from nearfar.core.places import Class, Place
+from nearfar.core.routing import Route
+from nearfar.gateway.fleet import Snapshot
+from nearfar.ledger.query import Entry
+from nearfar.standin.server import StandIn
+
+T = TypeVar("T")
+Policy = Mapping[str, str]
+"""Class → the furthest place that it may reach, both by name."""
+
+
+class Stage:
+    """One gateway under one policy. Use as a context manager; ``ask`` of the tests runs in its loop, see ``run``."""
+
+    def __init__(
+        self, folder: Path, policy: Policy, places: Iterable[str], config: Callable[[Mapping[str, StandIn]], str]
+    ) -> None:
+        """``places``: by name, ``device`` and ``cloud`` among them. ``config``: from the stand-ins to what follows the
+        deadlines and the policy.
+        """
+        self.policy = policy
+        self.places = tuple(places)
+        self.made: Rig
+        self.stand_ins: dict[str, StandIn] = {}
+        self._folder = folder
+        self._config = config
+        self._numbers = itertools.count()
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._done: asyncio.Event
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._main()), name="stage")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the gateway's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def adopt(self, make: Callable[[str], Route]) -> Route:
+        """The route that ``make`` makes of a new name, and no other one; its deployments are well again."""
+        fleet = self.made.gateway.fleet
+        route = make(f"route-{next(self._numbers)}")
+        fleet.adopt(Snapshot(fleet.snapshot.targets, {route.name: route}, fleet.snapshot.unusable))
+        for name in fleet.snapshot.targets:
+            self.made.gateway.health.forget(name)
+        return route
+
+    def totals(self) -> dict[str, int]:
+        """Requests that each place has seen."""
+        return {place: stand_in.record.report().totals.requests for place, stand_in in self.stand_ins.items()}
+
+    def stayed(self, class_: Class, before: Mapping[str, int]) -> None:
+        """Nothing of ``class_`` has reached a place beyond its own since ``before``."""
+        furthest = Place.parse(self.policy[class_.label])
+        now = self.totals()
+        beyond = [place for place in self.places if Place.parse(place) > furthest and now[place] != before[place]]
+        assert not beyond, f"{class_.label} reached {beyond}"
+
+    @contextmanager
+    def reckoned(self, found: list[Entry]) -> Iterator[Self]:
+        """After the block: charges are the invoices, and no attempt is above its class. ``found``: gets them all."""
+        yield self
+        self.run(self.made.settled())
+        found += self.made.entries()
+        balance(found, self._folder / "invoices.jsonl")
+        above = [entry for entry in found if Place.parse(entry.place) > Place.parse(self.policy[entry.class_])]
+        assert not above, "an attempt that its class forbids"
+
+    async def _main(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        async with AsyncExitStack() as ends:
+            for place in self.places:
+                invoices = self._folder / "invoices.jsonl" if place == "cloud" else None
+                self.stand_ins[place] = StandIn(invoices=invoices)
+                await self.stand_ins[place].start()
+                ends.push_async_callback(self.stand_ins[place].stop)
+            policy = "".join(f'{name} = "{place}"\n' for name, place in self.policy.items())
+            config = f"{DEADLINES}[policy]\n{policy}{self._config(self.stand_ins)}"
+            near, far = self.stand_ins["device"], self.stand_ins["cloud"]
+            self.made = await ends.enter_async_context(rig(self._folder, config, near=near, far=far))
+            # What an example adopts must not be replaced by what a look would find.
+            self.made.gateway.fleet._renew = self.made.gateway.fleet._reread = None
+            self._ready.set()
+            await self._done.wait()
+
+
+def deployment(name: str, model: str, place: str, url: str, more: str = "") -> str:
+    """A deployment at a stand-in, as configuration."""
+    price = running.PRICE if place == "cloud" else ""
+    return f"""
+[deployments.{name}]
+provider = "openai-compatible"
+model = "{model}"
+base_url = "{url}/v1"
+place = "{place}"
+{price}
+{more}
+"""
