@@ -139,6 +139,20 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         screen.expect("Recommended")
 
 
+def test_the_interview_speaks_the_terminals_language_and_guesses_at_no_answer(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "LC_ALL": "zh_TW.UTF-8", "PYTHONUTF8": "1"}
+    with terminal("advise", environ=environ) as screen:
+        for question in ("每月呼叫次數", "平均詞元數", "回答的詞元數"):
+            screen.expect(question)
+            screen.press("\r")
+        screen.expect("內容可以外流嗎")
+        screen.press("maybe\r")
+        for _ in range(5):
+            screen.expect("]: ")
+            screen.press("\r")
+        screen.expect("neither yes nor no")
+
+
 @pytest.mark.parametrize("said", ["zh-Hant", "zh-TW", "zh_tw", "ZH"])
 def test_taiwans_chinese_by_its_names(cli: Cli, said: str) -> None:
     result = cli("advise", "--calls", "20000", "--stay", "--lang", said)

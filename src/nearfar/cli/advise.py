@@ -19,22 +19,24 @@ if TYPE_CHECKING:  # the advisor's room is only needed when the command runs
     from nearfar.advisor.options import Case
     from nearfar.advisor.report import Page, Section
     from nearfar.advisor.rig import Rig
+    from nearfar.advisor.words import Words
     from nearfar.advisor.workload import Workload
 
 Quality = Literal["simple", "solid", "best"]
 _TAIWAN = dict.fromkeys(("zh-tw", "zh-hant", "zh-hant-tw", "zh-hk", "zh", "tw"), "zh-Hant")
 """What else people call the second language."""
-_ASKED: tuple[tuple[str, str, str], ...] = (
-    ("calls", "Calls a month", "20000"),
-    ("input", "Tokens of a prompt, on average (a page of English is about 700)", "1000"),
-    ("output", "Tokens of an answer", "300"),
-    ("stay", "May content leave the house? [y/n]", "y"),
-    ("offline", "Is there a network? [y/n]", "y"),
-    ("quality", "How good: simple, solid or best", "solid"),
-    ("zh_tw", "Traditional Chinese? [y/n]", "n"),
-    ("hardware", "A machine that is there, such as RTX 3090 (empty: none)", ""),
-    ("peak", "How many times busier than the mean is the busiest hour", "3"),
-)
+_ASKED: dict[str, str] = {
+    "calls": "20000",
+    "input": "1000",
+    "output": "300",
+    "stay": "y",
+    "offline": "y",
+    "quality": "solid",
+    "zh_tw": "n",
+    "hardware": "",
+    "peak": "3",
+}
+"""What is asked on a terminal, in this order, and what an empty answer means; the words are ``ask_…``."""
 
 
 def advise(
@@ -110,16 +112,16 @@ def advise(
     chosen = _language(language, of(ctx))
     answers: dict[str, str] = {}
     if not (any(value is not None for value in said.values()) or workload or from_ledger):
-        answers = _interview()
+        answers = _interview(words.words(chosen))
         said |= {name: _number(answers[name], name) for name in ("calls", "input", "output", "peak")}
     case = _case(
         _workload(ctx, config, said, workload, since if from_ledger else None),
         base,
         {
-            "stay": stay or _no(answers, "stay"),
-            "offline": offline or _no(answers, "offline"),
+            "stay": stay or not _yes(answers.get("stay", "y"), "stay"),
+            "offline": offline or not _yes(answers.get("offline", "y"), "offline"),
             "quality": answers.get("quality") or quality,
-            "traditional_chinese": zh_tw or answers.get("zh_tw", "").lower().startswith("y"),
+            "traditional_chinese": zh_tw or _yes(answers.get("zh_tw", "n"), "zh_tw"),
             "vision": vision,
             "tools": tools,
             "finetune": finetune,
@@ -224,16 +226,22 @@ def _recorded(ctx: typer.Context, config: Path | None, since: str) -> Workload:
     )
 
 
-def _interview() -> dict[str, str]:
+def _interview(words: Words) -> dict[str, str]:
     if not output.is_terminal(sys.stdin):
         raise UsageError(
             "How many calls a month?", hint="Example: nearfar advise --calls 20000 --input 1000 --output 300"
         )
-    return {name: typer.prompt(text, default=default, err=True) for name, text, default in _ASKED}
+    return {name: typer.prompt(words(f"ask_{name}"), default=default, err=True) for name, default in _ASKED.items()}
 
 
-def _no(answers: Mapping[str, str], name: str) -> bool:
-    return answers.get(name, "y").strip().lower().startswith("n")
+def _yes(answer: str, name: str) -> bool:
+    """Whether an answer is yes. What is neither is not guessed at: one of these questions is about what may leave."""
+    said = answer.strip().casefold()
+    if said in {"y", "yes", "是", "可以", "有", "需要"}:
+        return True
+    if said in {"n", "no", "否", "不", "不可以", "沒有", "不需要"}:
+        return False
+    raise UsageError(f"{name}: {answer!r} is neither yes nor no.", hint="Answer y or n.")
 
 
 def _number(text: str, name: str) -> float:
