@@ -29,6 +29,12 @@ GROWN = "passage"
 """The kind of a mask that had to grow."""
 _WORD = re.compile(r"[^ \t\n\v\f\r<>]*")
 _LEVELS = 3
+_TELLING = re.compile(
+    r"[/\uff0f\\?#&<\[\]{_\uff3f\u3010\u301a\u27e6\u27e7\uff1c]|www\.|mailto:|javascript:", re.IGNORECASE
+)
+"""Without any of these a text holds no URL, no tag, no link, and nothing that looks like a mask."""
+_RUN = re.compile(r"[\w\-]{0,63}")
+_HOST = re.compile(r"[.@\uff0e\uff20]\w")
 
 
 class Spots(NamedTuple):
@@ -188,6 +194,8 @@ def _literals(text: str, vault: Vault) -> list[_Span]:
 
 def _masked(text: str, spans: list[_Span], vault: Vault, *, alive: bool) -> str:
     """``text`` with masks that come back as what they were. ``alive``: masks that stand in it already are left so."""
+    if _simple(text, spans):
+        return _put(text, spans, vault)[0]
     aim = _read(text, vault)[0] if alive else text
     same = _json(aim) if any("\\" in text[span.start : span.end] for span in spans) else None
     for level in range(1, _LEVELS + 1):
@@ -200,6 +208,24 @@ def _masked(text: str, spans: list[_Span], vault: Vault, *, alive: bool) -> str:
         grow = lost or range(len(spans))
         spans = _merge([_grown(text, span, level) if index in grow else span for index, span in enumerate(spans)])
     return _put(text, [_Span(0, len(text), GROWN)], vault)[0]
+
+
+def _simple(text: str, spans: Sequence[_Span]) -> bool:
+    """Whether masks for ``spans`` come back for certain: there is nothing that could keep one from being restored.
+
+    It need not be right about what is not simple: that is read back.
+    """
+    if _TELLING.search(text) is not None:
+        return False
+    following = len(text) + 2
+    for start, end, _ in reversed(spans):
+        # A host name could begin with the mask: a word, a dot, and more, be it another mask.
+        run = _RUN.match(text, end)
+        assert run is not None  # it may be empty
+        if run.end() + 1 >= following or run.end() - end == 63 or _HOST.match(text, run.end()) is not None:
+            return False
+        following = start
+    return True
 
 
 def _json(text: str) -> bytes | None:
