@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the ledger's room is only needed when a command runs
 GROUPS = "day, route, deployment, provider, model, place, class, caller, purpose, operation, outcome"
 OUTCOMES = ("ok", "error", "cut", "cancelled", "open", "unknown")
 """How an attempt can stand in the ledger: ended in one of four ways, under way, or never ended."""
-PURPOSES = ("serve", "probe", "eval", "rewrite", "merge", "opinion", "escalate", "shadow")
+PURPOSES = ("serve", "probe", "eval", "rewrite", "merge", "opinion", "escalate", "shadow", "judge", "router")
 """What an attempt can have been made for: to answer somebody, to try or score a deployment, or as a step of another."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
