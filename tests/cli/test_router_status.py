@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Cli
+from tests.cli.pairs import JUDGED, pair, stored
 from tests.parts.test_routers import certificate, fitted
 from tests.tuning.test_promise import GOOD, outcome
 
@@ -16,6 +17,7 @@ from nearfar.parts.routers import in_use
 from nearfar.settings.load import load
 from nearfar.store import promises
 from nearfar.store.database import connect
+from nearfar.store.labels import Judge
 
 DEPLOYMENTS = """
 [deployments.near]
@@ -73,7 +75,7 @@ def test_an_alarm_is_told(cli: Cli) -> None:
 def test_without_routers(cli: Cli) -> None:
     path = cli.write(DEPLOYMENTS)
     assert cli("router", "status", "--config", path).out == "No route names a router.\n"
-    assert cli("router", "status", "--config", path, "--json").json == {"routers": []}
+    assert cli("router", "status", "--config", path, "--json").json["routers"] == []
 
 
 def test_what_is_wrong_with_the_files_is_said_here_and_by_config_check(cli: Cli) -> None:
@@ -108,3 +110,17 @@ def test_the_next_step_is_the_owners(more: dict[str, object], text: str) -> None
     }
     told = list(about(Standing(**(known | more))))  # type: ignore[arg-type]  # from a table
     assert told[1:] == ([text] if text else [])
+
+
+def test_what_is_learned_from_and_whose_word_is_not_used(cli: Cli) -> None:
+    with stored(cli) as labels:
+        labels.put(pair(1), JUDGED)
+        labels.put(pair(2))
+        labels.tried(Judge(judge="third", at=1_790_000_000, agreement=0.5, pairs=12, trusted=False, anchors="x"))
+    told = cli("router", "status").out.splitlines()
+    assert told == [
+        "No route names a router.",
+        "labels: 2 pairs, 1 wait for a judge, 1 scored by one that is not trusted",
+        "judge: third agreed with 50% of 12 anchors on 2026-09-21: what it says is NOT USED",
+    ]
+    assert cli("router", "status", "--json").json["learning"]["untrusted"] == 1

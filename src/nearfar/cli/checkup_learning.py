@@ -23,11 +23,11 @@ NAME = "learning"
 def learning(loaded: Loaded) -> Iterator[Check]:
     """Nothing where nothing is kept and nothing ever was."""
     setting = loaded.settings.learning
-    found = _found(loaded)
+    kept = found(loaded)
     if not setting.keep:
-        if found.pairs:
+        if kept.pairs:
             hint = "They stay until you say nearfar router forget --all, or keep some again: then their time ends them."
-            yield Check(name=NAME, state="warn", detail=f"{_count(found)}, and learning.keep is empty", next=hint)
+            yield Check(name=NAME, state="warn", detail=f"{count(kept)}, and learning.keep is empty", next=hint)
         return
     from nearfar.parts.learning import anchors
     from nearfar.store import cipher  # says so where it is not installed
@@ -37,13 +37,14 @@ def learning(loaded: Loaded) -> Iterator[Check]:
     yield Check(
         name=NAME,
         state="ok",
-        detail=f"{' and '.join(setting.keep)} kept for {setting.retention_days:g} days; {_count(found)}",
+        detail=f"{' and '.join(setting.keep)} kept for {setting.retention_days:g} days; {count(kept)}",
     )
     yield from _routes(loaded.settings)
-    yield from _judge(loaded.settings, found)
+    yield from _judge(loaded.settings, kept)
 
 
-def _found(loaded: Loaded) -> Counted:
+def found(loaded: Loaded) -> Counted:
+    """How much is kept; nothing where there is no database, or one on another machine."""
     from nearfar.store.database import connect
 
     url = loaded.ledger_url
@@ -56,10 +57,11 @@ def _found(loaded: Loaded) -> Counted:
         return counted(connection)
 
 
-def _count(found: Counted) -> str:
-    told = f"{found.pairs} pairs"
-    waiting = f", {found.waiting} wait for a judge" if found.waiting else ""
-    return told + waiting + (f", {found.untrusted} scored by one that is not trusted" if found.untrusted else "")
+def count(kept: Counted) -> str:
+    """In words."""
+    told = f"{kept.pairs} pairs"
+    waiting = f", {kept.waiting} wait for a judge" if kept.waiting else ""
+    return told + waiting + (f", {kept.untrusted} scored by one that is not trusted" if kept.untrusted else "")
 
 
 def _routes(settings: Settings) -> Iterator[Check]:
@@ -74,22 +76,22 @@ def _routes(settings: Settings) -> Iterator[Check]:
     )
 
 
-def _judge(settings: Settings, found: Counted) -> Iterator[Check]:
+def _judge(settings: Settings, kept: Counted) -> Iterator[Check]:
     setting = settings.learning
     if not setting.judge:
         told = "none: only pairs that comparing decides are kept"
         yield Check(name="judge", state="ok", detail=told)
         return
-    state = next((item for item in found.judges if item.judge == setting.judge), None)
+    state = next((item for item in kept.judges if item.judge == setting.judge), None)
     if state is None:
         yield Check(name="judge", state="ok", detail=f"{setting.judge}, not tried on the anchors yet")
     elif state.trusted:
-        yield Check(name="judge", state="ok", detail=_agreed(state))
+        yield Check(name="judge", state="ok", detail=agreed(state))
     else:
         yield Check(
             name="judge",
             state="warn",
-            detail=f"{_agreed(state)}: what it says is NOT USED (learning.agreement = {setting.agreement:g})",
+            detail=f"{agreed(state)}: what it says is NOT USED (learning.agreement = {setting.agreement:g})",
             next="Name a better one in learning.judge; it is tried again after a day.",
         )
     route = settings.routes.get(setting.judge)
@@ -104,6 +106,7 @@ def _judge(settings: Settings, found: Counted) -> Iterator[Check]:
         )
 
 
-def _agreed(state: Judge) -> str:
+def agreed(state: Judge) -> str:
+    """How it did on the anchors, in words."""
     day = dt.datetime.fromtimestamp(state.at, dt.UTC).strftime("%Y-%m-%d")
     return f"{state.judge} agreed with {state.agreement:.0%} of {state.pairs} anchors on {day}"

@@ -15,18 +15,21 @@ from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
 
 if TYPE_CHECKING:
     from nearfar.core.learned import Standing
+    from nearfar.store.labels import Counted
 
 
 def status(
     ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json: Json = False, quiet: Quiet = False
 ) -> None:
     """Say how the routers of all routes do: mode, threshold, promise, evidence, alarms, and the next step."""
+    from nearfar.cli import checkup_learning
     from nearfar.parts.routers import in_use
 
     loaded = of(ctx).load(config, sets)
+    kept = checkup_learning.found(loaded)
     found = [used.standing() for used in in_use(loaded, loaded.ledger_url).values()]
     if json:
-        output.json({"routers": found})
+        output.json({"routers": found, "learning": kept})
         return
     if quiet:
         for item in found:
@@ -34,6 +37,7 @@ def status(
         return
     if not found:
         output.line("No route names a router.")
+        _labels(kept)
         return
     output.table(
         ("ROUTE", "MODE", "THRESHOLD", "JUDGED", "LOST", "EVIDENCE", "ALARMS"),
@@ -43,6 +47,18 @@ def status(
     for item in found:
         for text in about(item):
             output.line(f"{item.route}: {text}")
+    _labels(kept)
+
+
+def _labels(kept: Counted) -> None:
+    """What gateways have kept to learn from, and whose word is not used."""
+    from nearfar.cli import checkup_learning
+
+    if kept.pairs or kept.judges:
+        output.line(f"labels: {checkup_learning.count(kept)}")
+    for judge in kept.judges:
+        used = "" if judge.trusted else ": what it says is NOT USED"
+        output.line(f"judge: {checkup_learning.agreed(judge)}{used}")
 
 
 def _row(item: Standing) -> tuple[object, ...]:

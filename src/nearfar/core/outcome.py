@@ -20,7 +20,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     far: float
     """What the far answer is worth, on the same scale."""
     propensity: float
-    """How likely it was, when the request came, that both would be asked; above 0, at most 1."""
+    """How likely it was that this pair would be scored, given what was answered near; above 0, at most 1."""
     score: float | None
     """The gap that the learned router expected when it was decided; None where it was not asked."""
     served: Literal["near", "far"]
