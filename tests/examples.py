@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 HUNDRED = int(os.environ.get("NEARFAR_EXAMPLES", "40"))
 """What a hundred examples come down to; `make test-all` says 100."""
 
 
-def examples(most: int) -> settings:
+def examples(most: int, *, suppress: Collection[HealthCheck] = ()) -> settings:
     """``most`` examples in `make test-all`, their share in the quick tests."""
-    return settings(max_examples=most * HUNDRED // 100)
+    return settings(max_examples=most * HUNDRED // 100, suppress_health_check=suppress)

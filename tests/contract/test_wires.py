@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.chat import Chunk, Event, LogprobsDelta, Request, TextDelta, ToolCallDelta, Usage
 from nearfar.core.conversation import Conversation
@@ -145,7 +146,7 @@ def test_any_split_gives_the_same_chunks(wire: ProviderWire, path: Path, typed: 
     request = ask(wire, path)
     whole = visible(feed(wire, request, [data], typed=typed))
 
-    @settings(max_examples=25, deadline=None)
+    @examples(25)
     @given(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
     def check(places: list[int]) -> None:
         pieces = [data[start:end] for start, end in itertools.pairwise([0, *places, len(data)])]
@@ -244,7 +245,7 @@ def test_unreadable_error_bodies_are_typed_too(wire: ProviderWire) -> None:
 
 @pytest.mark.parametrize("wire", PROVIDERS, ids=lambda wire: wire.name)
 @given(data=st.binary(max_size=200), stream=st.booleans())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_rubbish_raises_nothing_but_our_errors(wire: ProviderWire, data: bytes, stream: bool) -> None:
     request = ask(wire)
     request.stream = stream and "chat" in wire.operations
@@ -287,7 +288,7 @@ def test_the_error_body_is_json_and_the_stream_error_ends_nothing(wire: ClientWi
 
 @pytest.mark.parametrize("wire", CLIENTS, ids=lambda wire: wire.name)
 @given(body=st.binary(max_size=80) | st.text(alphabet='{}[]":,modelinputxs', max_size=80).map(str.encode))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_rubbish_from_a_client_is_a_400(wire: ClientWire, body: bytes) -> None:
     with pytest.raises(BadRequestError) as caught:
         wire.parse(body, "r")

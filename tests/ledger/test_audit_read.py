@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.ledger.audits import attempt, audit, chain, clock, file
 
 from nearfar.ledger.audit_read import anchor, digest, heads, load_anchor, verify
@@ -176,7 +177,7 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     assert problems[-1].endswith("and 30 more")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_changed_byte_of_a_chain_is_told(tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / str(len(list(tmp_path.iterdir())))

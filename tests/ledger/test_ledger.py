@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.attempts import begin, end
+from tests.examples import examples
 
 from nearfar.core.errors import LedgerUnavailable, StoreUnavailable
 from nearfar.ledger.filler import Filler
@@ -222,7 +223,7 @@ STEPS = [
 step = st.tuples(st.sampled_from(STEPS), st.integers(0, 2), st.integers(0, 100))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.lists(step, max_size=60))
 def test_entries_equal_invoices_whatever_happens(
     database_url: str, tmp_path: Path, steps: list[tuple[Callable[[World, int, int], None], int, int]]

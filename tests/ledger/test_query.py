@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.attempts import NOON, begin, end
+from tests.examples import examples
 
 from nearfar.core.attempts import Begin, End
 from nearfar.core.chat import Usage
@@ -188,7 +189,7 @@ row = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.lists(row, max_size=12), st.lists(st.sampled_from(["day", "route", "place", "caller"]), unique=True))
 def test_sums_equal_a_plain_count(connection: Connection, rows: list[dict[str, Any]], by: list[str]) -> None:
     connection.execute("DELETE FROM nearfar_entries")

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from tests.attempts import NOON, begin, end
+from tests.examples import examples
 from tests.ledger.test_records import begins, ends
 
 from nearfar.core.chat import Usage
@@ -244,7 +245,7 @@ def test_nonsense_from_an_upstream_neither_blocks_nor_breaks_sums(connection: Co
     assert {len(entry.answered) for entry in entries(connection)} == {500}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.lists(begins | ends, max_size=6))
 def test_whatever_can_be_journalled_can_be_stored_and_read(connection: Connection, records: list[Record]) -> None:
     connection.execute("DELETE FROM nearfar_entries")

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.store.connection import Connection, Value
@@ -178,7 +179,7 @@ def test_sqlite_addresses_name_relative_and_absolute_files(tmp_path: Path, monke
     assert (tmp_path / "deep" / "er" / "there % ?.db").is_file()
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50),
     st.integers(-(2**63), 2**63 - 1) | st.none(),

@@ -7,8 +7,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
@@ -55,7 +56,7 @@ def test_a_key_is_found_by_its_secret(connection: Connection, ring: KeyRing) -> 
     assert len(ring) == 2
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(200, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=250) | st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")))
 def test_nothing_else_is_found(connection: Connection, ring: KeyRing, text: str) -> None:
     if not ring.exists:
