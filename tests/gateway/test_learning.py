@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -308,5 +309,46 @@ def test_the_database_holds_no_words(tmp_path: Path) -> None:
             held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
             for word in (b"zebra", b"xylophone", b"quetzal"):
                 assert word not in held
+
+    run(scenario())
+
+
+@pytest.mark.slow
+def test_weighed_by_its_chance_a_cascades_labels_tell_the_mean_of_all_requests(tmp_path: Path) -> None:
+    """Escalated answers always count, kept ones with the shadow's share: unweighed, the loss would look far larger."""
+    count, share = 400, 0.3
+
+    def number(messages: list[dict[str, str]]) -> int:
+        return int(messages[-1]["content"].split()[-1])
+
+    def near(messages: list[dict[str, str]]) -> str:
+        asked = number(messages)
+        if asked % 5 == 0:
+            return "I cannot say"  # escalated, and lost
+        return f"It is {asked + (asked % 5 == 1)}."  # kept; one in five is wrong, and nobody sees that
+
+    async def scenario() -> None:
+        async with room(
+            tmp_path,
+            strategy="cascade",
+            answers="number",
+            share=share,
+            near=near,
+            far=lambda messages: f"It is {number(messages)}.",
+            daily=10**15,
+        ) as it:
+            for asked in range(count):
+                request = it.made.request(messages=[{"role": "user", "content": f"What is {asked}"}], max_tokens=50)
+                # The draw rests on the id, which is random in a gateway; numbers in a row are not.
+                request.id = f"req-{sha256(request.id.encode()).hexdigest()[:29]}"
+                await it.made.answer(request)
+                await asyncio.gather(*it.shadows._tasks)
+                await asyncio.gather(*it.learner._tasks)
+            lost = [max(0.0, item.far - item.near) for item in it.outcomes]
+            chances = [item.propensity for item in it.outcomes]
+            assert set(chances) == {share, 1.0}
+            weighed = sum(loss / chance for loss, chance in zip(lost, chances, strict=True)) / count
+            assert weighed == pytest.approx(0.4, abs=0.09), "three standard errors"
+            assert sum(lost) / len(lost) > 0.5
 
     run(scenario())
