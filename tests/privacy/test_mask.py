@@ -40,7 +40,7 @@ def test_restoring_what_was_masked_gives_what_came(data: st.DataObject, text: st
 @given(st.text("aB王明.\uff0e@\uff20-:\uff1a/ \n12。()·x", max_size=24), st.data())
 @settings(max_examples=200)
 def test_what_is_too_simple_to_be_read_back_comes_back_too(text: str, data: st.DataObject) -> None:
-    """Hosts, addresses and masks side by side: where no sign of a URL stands, only they keep a mask from coming back."""
+    """Hosts, addresses and masks side by side: without a sign of a URL only they keep a mask from coming back."""
     own = vault()
     out = mask_text(text, data.draw(findings(text)), own)
     back, report = restored(out, own)

@@ -17,7 +17,7 @@ from nearfar.privacy import rules
 from nearfar.privacy.findings import Finding
 from nearfar.privacy.names import Names
 from nearfar.privacy.normal import Normal
-from nearfar.privacy.scan import Memo, Scanner, bare
+from nearfar.privacy.scan import Memo, Scanner, _resolved, bare
 
 SCANNER = Scanner(detectors=[Names.shipped()])
 RULES = Scanner()
@@ -193,3 +193,52 @@ def test_ideographs_around_a_value_hide_nothing(around: str, case: tuple[str, st
 def test_hostile_repetition_is_answered(name: str) -> None:
     """20 kB of what stopped other detectors for half a minute; a hang would meet the suite's own limit."""
     SCANNER.scan(HOSTILE[name])
+
+
+class Told:
+    """A detector that is told what to find: stands for an engine whose spans cross those of the rules."""
+
+    name, version = "told", "1"
+
+    def __init__(self, *spans: tuple[int, int, str, float]) -> None:
+        self.spans = spans
+
+    def scan(self, text: Normal) -> list[Finding]:
+        return [Finding(*span, self.name) for span in self.spans if span[1] <= len(text.text)]
+
+
+def test_of_two_that_overlap_in_part_nothing_is_left_uncovered() -> None:
+    text = "Alice Wong Street 12, Taipei"
+    found = Scanner((), [Told((0, 10, "person", 0.6), (6, 20, "address", 0.6))]).scan(text).findings
+    assert [(text[each.start : each.end], each.kind) for each in found] == [
+        ("Alice", "person"),
+        ("Wong Street 12", "address"),
+    ]
+
+
+def test_signs_alone_are_no_finding() -> None:
+    text = "(02) 2345 and so on"
+    found = Scanner((), [Told((0, 9, "phone", 0.6), (1, 12, "x", 0.6))]).scan(text).findings
+    assert [(each.start, each.end, each.kind) for each in found] == [(1, 12, "x")]
+
+
+def test_a_link_gives_way_as_a_whole() -> None:
+    text = "https://example.org/0912345678/x"
+    assert [each.kind for each in Scanner().scan(text).findings] == ["tw.mobile"]
+
+
+SPANS = st.tuples(
+    st.booleans(), st.integers(0, 30), st.integers(1, 12), st.sampled_from([0.5, 0.7]), st.sampled_from("ab")
+)
+
+
+@given(st.lists(SPANS, max_size=9), st.text("x1 -字", min_size=42, max_size=42))
+def test_whatever_overlaps_all_of_it_is_covered_once(
+    given_: list[tuple[bool, int, int, float, str]], text: str
+) -> None:
+    spots = [(yields, -size, -score, at, at + size, kind, kind) for yields, at, size, score, kind in given_]
+    chosen = _resolved(list(spots), text)
+    assert all(one[3] < one[4] <= other[3] for one, other in itertools.pairwise(chosen))
+    covered = {at for each in chosen for at in range(each[3], each[4])}
+    wanted = {at for each in spots if not each[0] for at in range(each[3], each[4]) if text[at].isalnum()}
+    assert wanted <= covered

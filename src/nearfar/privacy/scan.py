@@ -126,16 +126,16 @@ class Scanner:
         if len(found) == 1:
             # Most of what is found is not kept, so it is not worth its way back to the original.
             way, spots = found[0]
-            chosen = _resolved(spots)
+            chosen = _resolved(spots, way.normal.text)
             if not way.straight:
                 chosen = [_placed(spot, way) for spot in chosen]
                 if any(one[4] > other[3] for one, other in itertools.pairwise(chosen)):
-                    chosen = _resolved(chosen)  # parts of what one character stands for
+                    chosen = _resolved(chosen, text)  # parts of what one character stands for
         else:
             placed: list[Spot] = []
             for way, spots in found:
                 placed += spots if way.straight else [_placed(spot, way) for spot in spots]
-            chosen = _resolved(placed)
+            chosen = _resolved(placed, text)
         kept = chosen
         if self.harmless:
             kept = [each for each in chosen if bare(text[each[3] : each[4]]) not in self.harmless]
@@ -218,28 +218,32 @@ def bare(value: str) -> str:
     return _BARE.sub("", Normal.of(value).lower)
 
 
-def _resolved(spots: list[Spot]) -> list[Spot]:
-    """One for each place, in order: the longer, then the surer one, then by name; a link only where nothing else is."""
+def _resolved(spots: list[Spot], text: str) -> list[Spot]:
+    """One for each place, in order: the longer, then the surer one, then by name; a link only where nothing else is.
+
+    ``text`` is what the spots stand in. Where two overlap in part, the rest of the one that gives way stays its own.
+    """
     spots.sort(key=_START)
     chosen: list[Spot] = []
     group: list[Spot] = []
     done = -1
     for spot in spots:
         if spot[3] >= done:
-            chosen += group if len(group) < 2 else _best(group)
+            chosen += group if len(group) < 2 else _best(group, text)
             group = [spot]
             done = spot[4]
         else:
             group.append(spot)
             done = max(done, spot[4])
-    chosen += group if len(group) < 2 else _best(group)
+    chosen += group if len(group) < 2 else _best(group, text)
     return chosen
 
 
-def _best(spots: list[Spot]) -> list[Spot]:
-    """Of spots that overlap in a row those that stay, in order."""
+def _best(spots: list[Spot], text: str) -> list[Spot]:
+    """Of spots that overlap in a row those that stay, in order; of the others what nothing else covers."""
     chosen: list[Spot] = []
     starts: list[int] = []
+    beaten: list[Spot] = []
     spots.sort()
     for spot in spots:
         _, _, _, start, end, _, _ = spot
@@ -247,4 +251,26 @@ def _best(spots: list[Spot]) -> list[Spot]:
         if index == 0 or chosen[index - 1][4] <= start:
             starts.insert(index, start)
             chosen.insert(index, spot)
+        elif not spot[0] and (start < chosen[index - 1][3] or chosen[index - 1][4] < end):
+            beaten.append(spot)
+    for spot in beaten:
+        _left_over(spot, chosen, starts, text)
     return chosen
+
+
+def _left_over(spot: Spot, chosen: list[Spot], starts: list[int], text: str) -> None:
+    """What of ``spot`` is covered by nothing in ``chosen`` goes there too, if there is a letter or a digit in it."""
+    _, _, score, at, end, kind, name = spot
+    index = max(0, bisect.bisect_right(starts, at) - 1)
+    while at < end:
+        first, done = (chosen[index][3], chosen[index][4]) if index < len(chosen) else (end, end)
+        if at < (until := min(first, end)):
+            piece = text[at:until]
+            told = [place for place, char in enumerate(piece) if char.isalnum()]
+            if told:
+                begun, ended = at + told[0], at + told[-1] + 1
+                starts.insert(index, begun)
+                chosen.insert(index, (False, begun - ended, score, begun, ended, kind, name))
+                index += 1
+        at = max(at, done)
+        index += 1
