@@ -91,3 +91,9 @@ def test_anchors_that_are_none(cli: Cli) -> None:
     path.write_text("{}")
     with pytest.raises(BadAnchors, match="line 1"):
         checked(cli, f'{SHADOW}\n[learning]\nkeep = ["public"]\njudge = "third"\nanchors = "{path}"')
+
+
+def test_content_that_nobody_looks_at(cli: Cli) -> None:
+    checks = checked(cli, f'{SHADOW}\n[policy]\ndetect = false\n[learning]\nkeep = ["public"]')
+    assert [check.state for check in checks] == ["ok", "warn", "ok"]
+    assert "policy.detect" in checks[1].detail

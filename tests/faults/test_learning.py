@@ -140,6 +140,19 @@ def test_what_may_be_kept_is_kept_unreadably_judged_and_forgotten(tmp_path: Path
     play(tmp_path, scenario)
 
 
+def test_what_is_found_is_not_kept_even_where_the_policy_does_not_look(tmp_path: Path) -> None:
+    async def scenario(played: Played) -> None:
+        played.config = played.config.replace("detect = true", "")
+        async with played.gateway() as made:
+            await ask(made, f"why {WORD} {NUMBER}")
+            await settled(made, 0, 0)
+            assert len(played.far.heard) == 1, "that policy lets it go far"
+            assert played.told == []
+            assert 'nearfar_labels_total{outcome="class"} 1' in (await made.gateway.metrics_text()).decode()
+
+    play(tmp_path, scenario)
+
+
 @pytest.mark.parametrize("where", ["found", "said", "near", "far"])
 def test_nothing_confidential_is_kept_or_judged_far(tmp_path: Path, where: str) -> None:
     async def scenario(played: Played) -> None:

@@ -56,6 +56,18 @@ def test_a_judge_shares_the_purse_of_shadows(tmp_path: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("detect", "looks"), [("", True), ("detect = true", True), ("detect = false", False)])
+def test_what_would_be_kept_is_looked_at_whatever_the_policy_wants(tmp_path: Path, detect: str, looks: bool) -> None:
+    config = f"{SHADOW}[policy]\n{detect}\n[learning]\nkeep = ['public']\njudge = 'other'\n"
+    with gateway(loaded(tmp_path, config)) as made:
+        learner = made._learner
+        assert learner is not None
+        assert learner.judging is not None
+        assert (learner._guard is not None) is looks
+        assert learner.judging._judge._guard is learner._guard
+        assert (made.pipeline._guard is not None) is (detect == "detect = true")
+
+
 def test_without_a_judge_comparing_goes_on(tmp_path: Path) -> None:
     for more in ("", "judge = 'other'\nshare_judged = 0.0\n"):
         with gateway(loaded(tmp_path, SHADOW + f"[learning]\nkeep = ['public']\n{more}")) as made:

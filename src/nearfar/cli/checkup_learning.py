@@ -39,6 +39,13 @@ def learning(loaded: Loaded) -> Iterator[Check]:
         state="ok",
         detail=f"{' and '.join(setting.keep)} kept for {setting.retention_days:g} days; {count(kept)}",
     )
+    if loaded.settings.policy.detect is False:
+        yield Check(
+            name=NAME,
+            state="warn",
+            detail="policy.detect is false, so what nobody declares confidential is kept, whatever it says",
+            next="Leave policy.detect out: then what would be kept is looked at.",
+        )
     yield from _routes(loaded.settings)
     yield from _judge(loaded.settings, kept)
 

@@ -9,16 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nearfar.core.outcome import Outcome
 from nearfar.core.places import Class
 from nearfar.gateway.attempt import Attempts
 from nearfar.gateway.decider import Decider
 from nearfar.gateway.purse import Purse
 from nearfar.gateway.slots import Slots
+from nearfar.parts import content
 from nearfar.parts.basis import Basis
 from nearfar.parts.state import own_key
 from nearfar.settings import secrets
 from nearfar.settings.load import Loaded
+from nearfar.settings.model import Settings
 from nearfar.store.keyfile import read_key
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ def learner(
         return None
     from nearfar.gateway.learning import Learner
 
+    guard = _looking(settings, base, guard)
     kept = labels(loaded, base.url)
     made = Learner(
         labels=kept,
@@ -103,6 +108,17 @@ def learner(
         request_id=lambda: base.ids.new("req-"),
     )
     return made
+
+
+def _looking(settings: Settings, base: Basis, guard: Guard | None) -> Guard | None:
+    """Who looks at what would be kept, or shown to a judge: also where the policy does not want requests looked at.
+
+    Only the owner's plain word (``policy.detect = false``) is followed here too.
+    """
+    if guard is not None or settings.policy.detect is False:
+        return guard
+    policy = msgspec.structs.replace(settings.policy, detect=True)
+    return content.guard(msgspec.structs.replace(settings, policy=policy), base.rules)
 
 
 def anchors(path: str) -> tuple[Sequence[Anchor], Class]:
