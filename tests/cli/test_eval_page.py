@@ -92,7 +92,7 @@ def test_what_it_says() -> None:
         "Not resolved",
         "nearfar router eval --labels l.jsonl",
         "nearfar router cascade --labels l.jsonl",
-        "on 1 pairs the verdict hung on the order",
+        "On 1 pairs it hung on the order",
         "phi: 1 of 1 answered; cost $0.000000",
         "near-deployment was named first, as the near side",
         "Prompts with tests: 1",

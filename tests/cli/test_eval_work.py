@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import msgspec
 import pytest
 
-from nearfar.cli.errors import UsageError
 from nearfar.cli.eval_asking import Behind, Named, Putting
-from nearfar.cli.eval_work import Done, Plan, jobs, work
+from nearfar.cli.eval_plan import Plan
+from nearfar.cli.eval_work import Done, work
 from nearfar.core.errors import BadRequestError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.evaluation.prompts import Message, Prompt
@@ -65,33 +65,6 @@ def do(plan: Plan, prompts: list[Prompt], say: Callable[[Job], str | None]) -> t
     return done, answering.jobs
 
 
-def test_the_questions() -> None:
-    plan = Plan(on=["near", "far"], opinions=["phi"], repeat=2, system="Be brief.", temperature=0.5, weigh="near")
-    made = jobs(plan, [prompt("1"), prompt("2", system="Own.")], ROWS)
-    assert [(job.id, job.on, job.repeat, job.role) for job in made[:5]] == [
-        ("1", "near", 0, "answer"),
-        ("1", "far", 0, "answer"),
-        ("1", "phi", 0, "opinion"),
-        ("1", "near", 1, "answer"),
-        ("1", "far", 1, "answer"),
-    ]
-    assert len(made) == 10
-    assert made[0].body["messages"] == [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "Question 1"},
-    ]
-    assert made[5].body["messages"][0]["content"] == "Own."
-    assert (made[0].body["max_tokens"], made[0].body["temperature"], made[0].weigh, made[1].weigh) == (
-        1024,
-        0.5,
-        True,
-        False,
-    )
-    # A byte is at least as much as a token is long: nothing can cost more.
-    assert made[0].bound == 0
-    assert made[1].bound == (len("Be brief.Question 1") + 2 * 64) * 1000 + 1024 * 2000
-
-
 def test_scores_by_what_is_known() -> None:
     prompts = [prompt("1", "5"), prompt("2", "B"), prompt("3"), prompt("4", tests="assert 0")]
     done, _ = do(
@@ -119,29 +92,18 @@ def test_repeats_are_averaged_and_failures_have_no_score() -> None:
     assert done.report.pairs[0].difference is None
 
 
-def test_a_judge_hears_both_orders_in_the_class_of_the_answers() -> None:
+def test_a_judge_scores_what_has_no_answer() -> None:
     def say(job: Job) -> str:
         if job.on != "judge":
             return f"from {job.on}"
-        if job.id == "3":
-            return "both are fine"
-        if job.id == "2":
-            return "VERDICT: A"  # whoever stands first
-        return "VERDICT: A" if job.pair[0] == "far" else "VERDICT: B"
+        return '{"a": 9, "b": 4}' if job.pair[0] == "far" else '{"a": 6, "b": 9}'
 
-    plan = Plan(on=["near", "far"], judge="judge", class_="public")
-    done, asked = do(plan, [prompt("1"), prompt("2"), prompt("3"), prompt("4", "x")], say)
-    judged = [job for job in asked if job.role == "judge"]
-    assert sorted((job.id, job.pair) for job in judged) == sorted(
-        (number, pair) for number in "123" for pair in (("near", "far"), ("far", "near"))
-    )
-    assert {job.class_ for job in judged} == {"internal"}
-    text = str(next(job for job in judged if job.pair == ("far", "near")).body["messages"])
-    assert text.index("from far") < text.index("from near")
-    assert done.scores == {"near": {"1": 0, "2": 0.5, "4": 0}, "far": {"1": 1, "2": 0.5, "4": 0}}
+    done, asked = do(Plan(on=["near", "far"], judge="judge"), [prompt("1"), prompt("2", "x")], say)
+    assert [job.id for job in asked if job.role == "judge"] == ["1", "1"]
+    assert done.scores == {"near": {"1": 0.5, "2": 0}, "far": {"1": 0.9, "2": 0}}
     found = done.report.judge
     assert found is not None
-    assert (found.verdicts, found.unreadable, found.turned, found.cost) == (6, 2, 1, 6000)
+    assert (found.verdicts, found.unreadable, found.turned, found.cost) == (2, 0, 0, 2000)
 
 
 def test_a_ceiling_stops_before_it_is_crossed_and_says_so() -> None:
@@ -154,20 +116,6 @@ def test_a_ceiling_stops_before_it_is_crossed_and_says_so() -> None:
     assert done.report.spent == 3000
     assert "more than the ceiling of" in done.report.stopped
     assert done.report.pairs[0].prompts == 3
-
-
-def test_a_ceiling_needs_every_price() -> None:
-    rows = {"near": named("near", FREE), "far": named("far", PRICE, None)}
-    with Book(None) as book, pytest.raises(UsageError, match="no price is known for far1"):
-        work(
-            Plan(on=["near", "far"], ceiling=10**9),
-            [prompt("1")],
-            rows,
-            book,
-            cast("Putting", Answering(lambda _: "")),
-            source="",
-            where="",
-        )
 
 
 def test_opinions_are_asked_and_not_scored() -> None:

@@ -14,7 +14,8 @@ from nearfar.cli.question import ClassName, System, Temperature, asking
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
 
 if TYPE_CHECKING:  # what evaluates is only needed when the command runs
-    from nearfar.cli.eval_work import Done, Plan
+    from nearfar.cli.eval_plan import Plan
+    from nearfar.cli.eval_work import Done
     from nearfar.evaluation.prompts import Read
     from nearfar.evaluation.scores import Score
     from nearfar.settings.load import Loaded
@@ -68,7 +69,7 @@ def evaluate(
     Answers are kept in a file as they come; Ctrl-C loses none. Exits with 1 when --max-cost ended it.
     """
     from nearfar.cli import eval_page
-    from nearfar.cli.eval_work import Plan
+    from nearfar.cli.eval_plan import Plan
     from nearfar.core.money import NANO
 
     if max_cost is not None and not (math.isfinite(max_cost) and max_cost >= 0):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import msgspec
 
 from nearfar.evaluation.figures import Interval, mean, percentile
-from nearfar.evaluation.judging import pairs
 from nearfar.evaluation.prompts import Prompt
 from nearfar.evaluation.records import UNSENT, Record
 from nearfar.policy.cascade_checks import refuses
@@ -94,7 +94,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: int
     unreadable: int
     turned: int
-    """Pairs on which the verdict hung on the order."""
+    """Pairs on which it hung on the order who was better."""
     cost: int
     cost_unknown: int
 
@@ -176,7 +176,7 @@ def pair(one: str, other: str, scores: Scores) -> Pair:
 
 def compared(names: Sequence[str], scores: Scores) -> list[Pair]:
     """Everybody against everybody."""
-    return [pair(one, other, scores) for one, other in pairs(names)]
+    return [pair(one, other, scores) for one, other in combinations(names, 2)]
 
 
 def tasks(prompts: Sequence[Prompt], names: Sequence[str], scores: Scores) -> list[Task]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -19,6 +20,7 @@ from nearfar.core.errors import (
     UnprocessableEntityError,
 )
 
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 Role = Literal["answer", "opinion", "judge"]
 
 
@@ -84,6 +86,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     request: str = ""
     attempts: int = 1
     """How many it took; ``cost`` is the last one's."""
+
+    @property
+    def spoken(self) -> str:
+        """What it says, without the thinking aloud before it."""
+        return _THOUGHT.sub("", self.text).strip()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
