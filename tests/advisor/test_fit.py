@@ -102,3 +102,40 @@ def test_every_pair_gets_sound_figures(name: str, device: str, engine: str, cont
     if told.verdict == "fits":
         assert told.total_bytes.high <= told.usable_bytes
     assert gib(2**30) == "1.0 GiB"
+
+
+@pytest.mark.parametrize(
+    ("hardware", "engine", "quant", "kv", "told"),
+    [
+        ("H100", "tensorrt-llm", "Q4_K_M", "f16", "reads no GGUF"),
+        ("H100", "vllm", "Q4_K_M", "f16", "AWQ, FP8 and BF16 are for it"),
+        ("M4 Max", "vllm", "BF16", "f16", "does not run on Apple M4 Max"),
+        ("RTX 4090", "vllm", "BF16", "q4_0", "there is no q4_0"),
+        ("RTX 4090", "transformers", "Q8_0", "f16", "unpacks GGUF"),
+        ("RX 7900 XT", "tensorrt-llm", "BF16", "f16", "does not run on RX 7900 XT"),
+    ],
+)
+def test_what_an_engine_does_not_do_is_told(hardware: str, engine: str, quant: str, kv: str, told: str) -> None:
+    run = Run(engine=engine, context=4096, quant=quant, kv=kv)  # type: ignore[arg-type] # a name
+    found = estimate(shipped()["qwen3-8b"], named(hardware), run, constants())
+    assert told in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(("engine", "quant"), [("vllm", "INT4"), ("vllm", "FP8"), ("llama.cpp", "Q4_K_M")])
+def test_what_an_engine_does_needs_no_telling(engine: str, quant: str) -> None:
+    run = Run(engine=engine, context=4096, quant=quant)  # type: ignore[arg-type] # a name
+    found = estimate(shipped()["qwen3-8b"], named("H100"), run, constants())
+    assert not [note for note in found.notes if "reads" in note or "run on" in note]
+
+
+def test_a_step_is_never_longer_than_the_context() -> None:
+    sizes = [
+        estimate(
+            shipped()["qwen3-8b"],
+            named("H100"),
+            Run(context=4096, ubatch=ubatch),
+            constants(),
+        ).compute_bytes.value
+        for ubatch in (4096, 10**12)
+    ]
+    assert sizes[0] == sizes[1]

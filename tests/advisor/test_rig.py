@@ -19,6 +19,27 @@ def test_cards_and_what_is_beside_them() -> None:
     assert named("RTX 3090", gpus=4, ram_gb=32).count == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "gpus", "told"),
+    [
+        ("-2x RTX 4090", 0, "says -2 devices"),
+        ("0x RTX 4090", 0, "says 0 devices"),
+        ("99999x RTX 4090", 0, "says 99999 devices"),
+        ("2x RTX 4090", 3, "says 2 devices, and --gpus says 3"),
+        ("RTX 4090 + RTX 3090", 0, "RTX 3090 stands behind a plus"),
+    ],
+)
+def test_what_cannot_be_counted_is_not_guessed_at(text: str, gpus: int, told: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        named(text, gpus=gpus)
+    assert told in caught.value.message
+    assert "--hardware" in caught.value.hint or "2x RTX 4090" in caught.value.hint
+
+
+def test_said_twice_alike_is_said() -> None:
+    assert named("2x RTX 4090", gpus=2).count == 2
+
+
 def test_unified_memory_is_not_all_for_the_model() -> None:
     small, large = named("Apple M4 16GB"), named("Apple M4 Max 64GB")
     assert small.usable == pytest.approx(0.70 * 16 * GIB)

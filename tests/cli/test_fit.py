@@ -149,6 +149,10 @@ def test_eighty_columns(cli: Cli, args: tuple[str, ...]) -> None:
         (["phi-4", "--engine", "foo"], "'foo' is no engine", "llama.cpp"),
         (["phi-4", "--kv-type", "q3"], "'q3' is no type of cache", "q8_0"),
         (["nowhere/model.gguf"], "no file", "nearfar models ls"),
+        (["phi-4", "-H", "-2x RTX 4090"], "says -2 devices", "1 to 64"),
+        (["phi-4", "-H", "2x RTX 4090", "--gpus", "3"], "--gpus says 3", "3x RTX 4090"),
+        (["phi-4", "-H", "RTX 4090", "--ram", "inf"], "no size of a memory", "--ram 64"),
+        (["/"], "is no model folder", "GGUF file"),
         (["--calibrate", "-H", "H100"], "measures this machine", "Leave out --hardware"),
     ],
 )

@@ -44,3 +44,9 @@ def test_unknown_devices(cli: Cli) -> None:
     assert (result.code, result.out) == (1, "")
     assert "RTX 4090" in result.err
     assert "nearfar hardware --list" in result.err
+
+
+def test_a_device_without_a_flag(cli: Cli) -> None:
+    assert cli("hardware", "RTX 4090").out == cli("hardware", "-H", "RTX 4090").out
+    assert "RTX 4090 (24 GiB)" in cli("hardware", "RTX 4090").out
+    assert cli("hardware", "超級電腦").code == 1

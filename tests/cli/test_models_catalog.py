@@ -28,6 +28,9 @@ def test_filters(cli: Cli) -> None:
     assert "phi-4" not in names(cli, "--tools")
     assert "mixtral-8x7b" in names(cli, "--lang", "de")
     assert cli("models", "search", "--lang", "?").code == 2
+    unknown = cli("models", "search", "--lang", "xx")
+    assert unknown.code == 2
+    assert "ISO 639" in unknown.err
 
 
 def test_traditional_chinese_comes_first_where_it_was_made_for(cli: Cli) -> None:

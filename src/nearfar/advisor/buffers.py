@@ -62,7 +62,7 @@ def overhead(run: Run, *, cuda: bool, on_cpu: bool) -> Figure:
 
 
 def _llama(model: Model, run: Run) -> Figure:
-    shape, batch = model.shape, run.ubatch
+    shape, batch = model.shape, min(run.ubatch, max(run.context, 1))
     if run.flash_attention:
         scratch = 0.0
         if BYTES[run.kv] < 2:  # the cache of a layer is made whole again for the kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,7 @@ from nearfar.advisor.buffers import GIB, Run
 from nearfar.advisor.cache import Cache, cache, copies, repeated
 from nearfar.advisor.constants import Constants
 from nearfar.advisor.figures import Figure, exact, total
+from nearfar.advisor.quant import BASE
 from nearfar.advisor.rig import Rig
 from nearfar.advisor.speed import HERE, Placed
 from nearfar.advisor.weights import Weights, of_model
@@ -202,7 +204,7 @@ def _verdict(need: _Need, usable: float, layers: int, placed: Placed) -> Verdict
 
 
 def _notes(model: Model, run: Run, rig: Rig, verdict: Verdict, placed: Placed) -> list[str]:
-    notes = []
+    notes = list(_impossible(run, rig))
     if rig.note:
         notes.append(rig.note)
     if run.context > model.context:
@@ -226,6 +228,22 @@ def _notes(model: Model, run: Run, rig: Rig, verdict: Verdict, placed: Placed) -
     if model.multimodal and run.engine == "llama.cpp":
         notes.append("for images or sound a projector file comes on top, often half a GB to one and a half")
     return notes
+
+
+def _impossible(run: Run, rig: Rig) -> Iterator[str]:
+    """What an engine does not do, so that figures for it are of no use."""
+    served = {"vllm": "vLLM", "tensorrt-llm": "TensorRT-LLM"}.get(run.engine)
+    if served is None:
+        if run.engine == "transformers" and run.quant in BASE:
+            yield "Transformers unpacks GGUF weights to 16 bits: say --quant BF16 for what it then needs"
+        return
+    if run.quant in BASE:
+        only = "reads no GGUF files" if run.engine == "tensorrt-llm" else "reads GGUF files slowly and as an experiment"
+        yield f"{served} {only}: AWQ, FP8 and BF16 are for it, --engine llama.cpp for {run.quant}"
+    if run.kv not in {"f16", "bf16", "fp8"}:
+        yield f"{served} keeps keys and values in 16 bits or as fp8: there is no {run.kv} in it"
+    if not rig.speaks_cuda and (run.engine == "tensorrt-llm" or rig.device.unified):
+        yield f"{served} does not run on {rig.device.name}"
 
 
 def gib(count: float) -> str:

@@ -66,7 +66,15 @@ def named(text: str, *, gpus: int = 0, ram_gb: float = 0) -> Rig:
     """
     if "=" in text:
         return _described(text, gpus=gpus, ram_gb=ram_gb)
+    _check_count(text)
     found = called(text)
+    if gpus and found.count not in {1, gpus}:
+        raise BadRequestError(
+            f"{text!r} says {found.count} devices, and --gpus says {gpus}.",
+            code="hardware_malformed",
+            param="hardware",
+            hint=f"Say it once: --hardware '{gpus}x {found.device.name}'",
+        )
     _, plus, beside = text.partition("+")
     said = re.search(r"(\d+(?:\.\d+)?)\s*gi?b", beside, re.IGNORECASE) if plus else None
     ram = ram_gb or (float(said[1]) if said else 0.0)
@@ -90,6 +98,22 @@ def named(text: str, *, gpus: int = 0, ram_gb: float = 0) -> Rig:
     )
 
 
+_MOST = 64
+"""Devices of one machine."""
+
+
+def _check_count(text: str) -> None:
+    """A number before an ``x`` is how many there are."""
+    found = re.match(r"\s*([+-]?\d+)\s*[x\u00d7]\s", text)
+    if found and not 1 <= int(found[1]) <= _MOST:
+        raise BadRequestError(
+            f"{text!r} says {found[1]} devices.",
+            code="hardware_malformed",
+            param="hardware",
+            hint=f"A machine has 1 to {_MOST}: --hardware '2x RTX 4090'",
+        )
+
+
 def _bandwidth_beside(text: str) -> float:
     """GB/s of the processor named behind a plus; a common desktop's where none is."""
     for part in text.split("+"):
@@ -97,8 +121,14 @@ def _bandwidth_beside(text: str) -> float:
             device = called(part).device
         except NotFoundError:
             continue
-        if device.processor:
-            return device.bandwidth_gbs
+        if not device.processor:
+            raise BadRequestError(
+                f"{device.name} stands behind a plus, where the machine's processor and memory stand.",
+                code="hardware_malformed",
+                param="hardware",
+                hint="Equal devices are said as '2x RTX 4090'; of unequal ones name those that the model is to run on.",
+            )
+        return device.bandwidth_gbs
     return 60.0
 
 

@@ -237,6 +237,8 @@ def _path(loaded: Loaded, name: str) -> Path | None:
         path = path.parent
     if path.exists() and (path.is_file() or (path / "config.json").exists() or (path / "genai_config.json").exists()):
         return path
+    if "/" in name and path.is_dir():
+        return path  # its reader says what it lacks
     if name.endswith(".gguf") and "/" in name:
         raise NotFoundError(f"There is no file {name!r}.", code="model_file_unreadable", hint="See: nearfar models ls")
     from nearfar.engine.library import Library

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the rooms are only needed when a command runs
 
 def hardware(
     ctx: typer.Context,
+    device: Annotated[str, typer.Argument(metavar="[DEVICE]", help="As --hardware: 'RTX 4090'.")] = "",
     text: Hardware = "",
     ram: Ram = 0,
     gpus: Gpus = 0,
@@ -33,6 +34,7 @@ def hardware(
     if listed:
         _list(json=json, quiet=quiet)
         return
+    text = text or device
     loaded = of(ctx).load(config, sets)
     made = rig(loaded, text, ram=ram, gpus=gpus)
     if quiet:

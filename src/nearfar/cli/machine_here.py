@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from nearfar.cli.errors import UsageError
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the rooms are only needed when a command runs
@@ -27,6 +28,9 @@ Ram = Annotated[float, typer.Option("--ram", metavar="GIB", min=0, help="Memory 
 Gpus = Annotated[int, typer.Option("--gpus", metavar="N", min=0, max=64, help="How many of the devices.")]
 
 
+_MOST_GIB = 65536.0
+
+
 def here() -> Machine:
     """What this machine has, within the limits that hold for us."""
     from nearfar.advisor.detect import detect
@@ -42,6 +46,8 @@ def rig(loaded: Loaded, text: str, *, ram: float = 0, gpus: int = 0) -> Rig:
     from nearfar.advisor.rig import named
     from nearfar.catalog.hardware import GIB
 
+    if not 0 <= ram <= _MOST_GIB:
+        raise UsageError(f"--ram {ram:g} is no size of a memory.", hint="It is in GiB: --ram 64")
     if text:
         return named(text, gpus=gpus, ram_gb=ram)
     found = here()
@@ -49,6 +55,9 @@ def rig(loaded: Loaded, text: str, *, ram: float = 0, gpus: int = 0) -> Rig:
     known = measured(loaded, found)
     if made.device.processor and known is not None:
         made = calibrated(made, known)
+    if gpus and (made.device.processor or made.device.unified):
+        passed = "--gpus is passed over: this machine has no graphics devices of their own memory to count"
+        made = msgspec.structs.replace(made, note="; ".join(each for each in (made.note, passed) if each))
     if ram:
         made = msgspec.structs.replace(made, **{"memory" if made.device.unified else "ram": ram * GIB})
     return made
