@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,14 @@ from nearfar.core.routing import Candidate, Decision, Deployment, Ranked, Reason
 from nearfar.ledger.audit_records import (
     GENESIS,
     Attempted,
+    Body,
     Closed,
     Entry,
+    Head,
+    Observed,
     Opened,
     Refused,
+    Replied,
     Resumed,
     attempted,
     from_line,
@@ -138,3 +143,72 @@ def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != line[at]))
     with pytest.raises(ValueError):
         from_line(line[:at] + bytes([byte]) + line[at + 1 :])
+
+
+COMMON: dict[str, Any] = {
+    "request": "req-1",
+    "caller": "key-1",
+    "route": "auto",
+    "class_": "confidential",
+    "decision": "dec-1",
+    "policy": "team",
+    "policy_version": "v1",
+    "detectors": "d1",
+    "kinds": {"tw.national_id": 2},
+}
+SEEN: dict[str, Any] = {"reasons": ("confidential: found",), "unknown": 1, "harmless": 3, "guard": ""}
+WHERE: dict[str, Any] = {"deployment": "far", "place": "cloud"}
+RECORDED: list[tuple[Body, str]] = [
+    (
+        Opened(
+            process=1,
+            version="0.1.0",
+            policy="team",
+            policy_version="v1",
+            demanded="confidential",
+            detectors="d1",
+            heads={"a": Head(n=3, hash="ab")},
+        ),
+        "582ba7a692dca42a899e5f13cb0051caef41ec33ab065af76f86a4b6511ec5cf",
+    ),
+    (
+        Attempted(
+            attempt="att-1",
+            operation="chat",
+            purpose="serve",
+            provider="p",
+            model="m",
+            host="cloud.example",
+            treatment="masked",
+            masks=2,
+            bytes=6,
+            body_hash="cd",
+            **COMMON,
+            **SEEN,
+            **WHERE,
+        ),
+        "55a0050249db6643d56bdedc1f0c1be430f9ed196573cd8b935085128d415d8f",
+    ),
+    (
+        Refused(code="pii_blocked", **COMMON, **SEEN),
+        "229d5351da1e5612e30a825c3ce71f6073646bbdbf127238b6f1e45db3768d79",
+    ),
+    (
+        Replied(attempt="att-1", action="redact", **COMMON, **WHERE),
+        "45eb94d6816a5e2c125064a22e886912b24206ec60410f6e6404722206d0274d",
+    ),
+    (
+        Observed(treatment="clear", code="", outcome="same", **COMMON, **SEEN, **WHERE),
+        "225e7acd49f6abb831fe31029e60d20658df8a32a0733c01459165c6fc29bc70",
+    ),
+    (Resumed(why="full", missed=2), "47c33059917b9122e3ffa3289ba9a2b8988bd481b435b73ccff069c75038e285"),
+    (Closed(missed=1), "185a936d6b4aa63c70701120ee43105f8067a213cf39b43d40fa9d7dccd719f4"),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), RECORDED, ids=lambda item: type(item).__name__)
+def test_the_bytes_of_a_record_stay_what_they_were(body: Body, expected: str) -> None:
+    """Chains that were written are checked for years: the order of fields and their names are a promise."""
+    line, found = to_line(Entry(n=1, at=2, prev=GENESIS, body=body))
+    assert found == expected
+    assert from_line(line[:-1])[0].body == body
