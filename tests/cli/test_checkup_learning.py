@@ -12,7 +12,7 @@ from nearfar.cli.checkup import Check
 from nearfar.cli.checkup_learning import learning
 from nearfar.gateway.judge_anchors import BadAnchors
 from nearfar.settings.load import load
-from nearfar.store.labels import Judge
+from nearfar.store.labels_judges import Judge
 
 DEPLOYMENTS = "".join(
     f"""

@@ -17,7 +17,7 @@ from nearfar.parts.routers import in_use
 from nearfar.settings.load import load
 from nearfar.store import promises
 from nearfar.store.database import connect
-from nearfar.store.labels import Judge
+from nearfar.store.labels_judges import Judge
 
 DEPLOYMENTS = """
 [deployments.near]

@@ -14,7 +14,8 @@ from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store.cipher import Cipher
 from nearfar.store.database import connect
-from nearfar.store.labels import CLAIM_SECONDS, Content, Judge, Labels, Pair, Scores, Side, counted
+from nearfar.store.labels import CLAIM_SECONDS, Content, Labels, Pair, Scores, Side
+from nearfar.store.labels_judges import Judge, counted
 from nearfar.store.labels_schema import Selection
 
 KEY = os.urandom(32)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from nearfar.cli.checkup import Check, is_loopback
 from nearfar.settings.load import Loaded
 from nearfar.settings.model import Settings
-from nearfar.store.labels import Counted, Judge, counted
+from nearfar.store.labels_judges import Counted, Judge, counted
 
 _SQLITE = "sqlite:///"
 NAME = "learning"

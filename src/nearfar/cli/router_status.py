@@ -15,7 +15,7 @@ from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
 
 if TYPE_CHECKING:
     from nearfar.core.learned import Standing
-    from nearfar.store.labels import Counted
+    from nearfar.store.labels_judges import Counted
 
 
 def status(

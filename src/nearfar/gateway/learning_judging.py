@@ -17,6 +17,7 @@ from nearfar.gateway.judge import Judge, Matter
 from nearfar.gateway.judge_anchors import Anchor, digest
 from nearfar.gateway.metrics import Metrics
 from nearfar.store import labels as store
+from nearfar.store.labels_judges import Judge as Standing
 
 DAY = 24 * 60 * 60
 PAUSE = 600.0
@@ -133,7 +134,7 @@ class Judging:
         log.info("a judge was not asked: %s", verdict.code, extra={"judge": self._judge.name, "why": verdict.detail})
         return False
 
-    async def _standing(self) -> store.Judge | None:
+    async def _standing(self) -> Standing | None:
         """How the judge did on these anchors within a day; it is tried where nobody knows. None: it did not answer."""
         found = await asyncio.to_thread(self._labels.judge, self._judge.name)
         if found is None or found.anchors != self._digest or self._clock() - found.at >= DAY:
@@ -142,7 +143,7 @@ class Judging:
             self._metrics.judge(found.judge, found.agreement, trusted=found.trusted)
         return found
 
-    async def _try(self) -> store.Judge | None:
+    async def _try(self) -> Standing | None:
         agreed = 0
         for anchor in self._anchors:
             verdict = await self._judge.weigh(
@@ -160,7 +161,7 @@ class Judging:
                 return None
             agreed += verdict.worth is not None and verdict.worth[0] > verdict.worth[1]
         agreement = agreed / len(self._anchors)
-        found = store.Judge(
+        found = Standing(
             judge=self._judge.name,
             at=int(self._clock()),
             agreement=agreement,

@@ -24,6 +24,7 @@ from nearfar.core.outcome import Outcome
 from nearfar.core.places import Class
 from nearfar.store.connection import LOCKED, Connection, Row, Value
 from nearfar.store.database import connect, migrate
+from nearfar.store.labels_judges import Judge, judges
 from nearfar.store.labels_schema import MIGRATIONS, Selection, where
 from nearfar.store.responses import Encrypts
 
@@ -52,12 +53,6 @@ _NEXT = f"""
 {_SELECT} WHERE judge = '' AND key = ? AND expires > ? AND claimed <= ? ORDER BY created, id LIMIT 1
 """
 _REMOVE = "DELETE FROM nearfar_labels WHERE "
-_COUNT = """
-SELECT COUNT(*),
-    COALESCE(SUM(CASE WHEN judge = '' THEN 1 ELSE 0 END), 0),
-    COALESCE(SUM(CASE WHEN judge <> '' AND trusted = 0 THEN 1 ELSE 0 END), 0)
-FROM nearfar_labels
-"""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,20 +126,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     def outcome(self, scores: Scores) -> Outcome:
         """How it was scored, without what was said."""
         return _outcome(self, scores)
-
-
-class Judge(msgspec.Struct, frozen=True, kw_only=True):
-    """How a judge did on the anchors when it was last tried."""
-
-    judge: str
-    at: int
-    """Seconds since the epoch."""
-    agreement: float
-    """Share of the anchors on which it agrees."""
-    pairs: int
-    trusted: bool
-    anchors: str
-    """Stands for the anchors that it was tried on."""
 
 
 class Labels:
@@ -289,14 +270,14 @@ class Labels:
 
     def judge(self, name: str) -> Judge | None:
         """How a judge did when it was last tried; None: it never was. Raises StoreUnavailable."""
-        return self._do(lambda connection: next((item for item in _judges(connection) if item.judge == name), None))
+        return self._do(lambda connection: next((item for item in judges(connection) if item.judge == name), None))
 
     def tried(self, state: Judge) -> None:
         """A judge was tried on the anchors. Where it failed, what it said since it last passed is not trusted."""
 
         def work(connection: Connection) -> None:
             with connection.transaction():
-                before = next((item for item in _judges(connection) if item.judge == state.judge), None)
+                before = next((item for item in judges(connection) if item.judge == state.judge), None)
                 connection.execute("DELETE FROM nearfar_judges WHERE judge = ?", (state.judge,))
                 connection.insert(
                     "INSERT INTO nearfar_judges (judge, at, agreement, pairs, trusted, anchors)",
@@ -376,24 +357,6 @@ class Labels:
             connection.close()
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept, for people to read."""
-
-    pairs: int = 0
-    waiting: int = 0
-    """For a judge."""
-    untrusted: int = 0
-    judges: tuple[Judge, ...] = ()
-
-
-def counted(connection: Connection) -> Counted:
-    """How much is kept; nothing where the table was never made. Raises StoreUnavailable."""
-    if not connection.table_exists("nearfar_labels"):
-        return Counted()
-    ((pairs, waiting, untrusted),) = connection.rows(_COUNT)
-    return Counted(pairs=int(pairs), waiting=int(waiting), untrusted=int(untrusted), judges=tuple(_judges(connection)))
-
-
 def _opened(url: str) -> Connection:
     connection = connect(url, wait=LOCK_SECONDS)
     try:
@@ -404,14 +367,6 @@ def _opened(url: str) -> Connection:
         connection.close()
         raise
     return connection
-
-
-def _judges(connection: Connection) -> list[Judge]:
-    sql = "SELECT judge, at, agreement, pairs, trusted, anchors FROM nearfar_judges ORDER BY judge"
-    return [
-        Judge(judge=judge, at=at, agreement=agreement, pairs=pairs, trusted=bool(trusted), anchors=anchors)
-        for judge, at, agreement, pairs, trusted, anchors in connection.rows(sql)
-    ]
 
 
 def _outcome(pair: Pair | Kept, scores: Scores) -> Outcome:
