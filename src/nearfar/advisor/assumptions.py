@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from nearfar.catalog.names import nearest
+from nearfar.core.data import decode
 from nearfar.core.errors import BadRequestError, NotFoundError
 
 Named = TypeVar("Named")
@@ -135,10 +136,7 @@ def shipped() -> Assumptions:
 
 def load(text: bytes) -> Assumptions:
     """Read assumptions strictly. Raises ValueError."""
-    try:
-        made = msgspec.toml.decode(text, type=Assumptions)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a file of assumptions: {error}") from error
+    made = decode(text, Assumptions, "not a file of assumptions")
     for group in (made.tariff, made.rental, made.box):
         ids = [each.id for each in group]
         if len(set(ids)) != len(ids):

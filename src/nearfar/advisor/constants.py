@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from nearfar.catalog.hardware import Device
+from nearfar.core.data import decode
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,10 +90,7 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def load(text: bytes) -> Constants:
     """Read the file strictly; ValueError says what is wrong."""
-    try:
-        return msgspec.toml.decode(text, type=Constants)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a file of speed constants: {error}") from error
+    return decode(text, Constants, "not a file of speed constants")
 
 
 @functools.cache

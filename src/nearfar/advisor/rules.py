@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from nearfar.catalog.models import Model
+from nearfar.core.data import decode
 
 Quality = Literal["simple", "solid", "best"]
 """Sorting and short drafts · everyday work · as good as can be had."""
@@ -110,10 +111,7 @@ def shipped() -> Rules:
 
 def load(text: bytes) -> Rules:
     """Read rules strictly. Raises ValueError."""
-    try:
-        return msgspec.toml.decode(text, type=Rules)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a file of rules: {error}") from error
+    return decode(text, Rules, "not a file of rules")
 
 
 def weight(model: Model) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from nearfar.catalog.names import Match, find, nearest, tokens
+from nearfar.core.data import decode
 from nearfar.core.errors import NotFoundError
 
 GIB = 1 << 30
@@ -84,10 +85,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def load(text: bytes) -> dict[str, Device]:
     """Read a table of devices strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a table of devices: {error}") from error
+    file = decode(text, _File, "not a table of devices")
     devices: dict[str, Device] = {}
     for device in file.device:
         if device.id in devices:

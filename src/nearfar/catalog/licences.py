@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from nearfar.catalog.models import Model
+from nearfar.core.data import decode
 from nearfar.core.errors import BadRequestError
 
 Verdict = Literal["yes", "conditional", "no"]
@@ -104,10 +105,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(text: bytes) -> Table:
     """Read a table of licences strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a table of licences: {error}") from error
+    file = decode(text, _File, "not a table of licences")
     licences: dict[str, Licence] = {}
     for licence in file.licence:
         if licence.id in licences:

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from nearfar import catalog
+from nearfar.core.data import decode
 
 Counts = Literal["requests", "tokens", "input", "output"]
 
@@ -45,7 +46,7 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
 def meters() -> Mapping[str, Meter]:
     """Provider → its meter. Raises ValidationError for a row with a member that none may have."""
     data = resources.files(catalog).joinpath("data", "limits.toml").read_bytes()
-    tables = msgspec.toml.decode(data, type=dict[str, object])
+    tables = decode(data, dict[str, object], "not a table of limits")
     del tables["date"]
     windows: dict[str, list[Window]] = {}
     for table in tables.values():

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from nearfar.core.data import decode
+
 Attention = Literal["full", "window", "chunked", "mla", "hybrid"]
 """``window`` and ``chunked``: most layers see the last tokens only; ``mla``: keys and values are stored as one
 compressed vector; ``hybrid``: most layers keep a state of constant size instead."""
@@ -135,10 +137,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def load(text: bytes) -> list[Model]:
     """Read one file of models strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a file of models: {error}") from error
+    file = decode(text, _File, "not a file of models")
     if not file.source:
         raise ValueError("a file of models names its source")
     for model in file.model:

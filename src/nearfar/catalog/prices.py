@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.core.money import NANO, Price
 
 _DATED = re.compile(r"(.+)-(?:\d{4}-\d{2}-\d{2}|\d{8})")
@@ -94,12 +95,8 @@ def _shipped_file() -> Path:
 
 
 def _read(text: bytes) -> _File:
-    try:
-        # A thousand rows are read at every start: as TOML that takes a hundred times longer.
-        decode = msgspec.json.decode if text[:1] == b"{" else msgspec.toml.decode
-        file = decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a price table: {error}") from error
+    # A thousand rows are read at every start: as TOML that takes a hundred times longer.
+    file = decode(text, _File, "not a price table", json=text[:1] == b"{")
     if not file.source:
         raise ValueError("a price table names its source")
     return file

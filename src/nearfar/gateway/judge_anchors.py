@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.core.errors import UnprocessableEntityError
 
 FEWEST = 5
@@ -43,7 +44,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def shipped() -> tuple[Anchor, ...]:
     """Those that come with nearfar, English and Traditional Chinese."""
     text = (Path(__file__).parent / "data" / "anchors.toml").read_bytes()
-    return msgspec.toml.decode(text, type=_File).anchor
+    return decode(text, _File, "not a file of anchors").anchor
 
 
 def read(path: Path) -> tuple[Anchor, ...]:

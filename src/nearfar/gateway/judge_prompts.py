@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
+
 BEST = 10
 """The highest number; 0 is the lowest."""
 _SLOT = re.compile(r"\{(mark|conversation|first|second)\}")
@@ -56,10 +58,7 @@ def shipped() -> tuple[Prompt, ...]:
 
 def load(text: bytes) -> tuple[Prompt, ...]:
     """Read prompts strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"not a file of prompts: {error}") from error
+    file = decode(text, _File, "not a file of prompts")
     if [item.language for item in file.prompt] != ["en", "zh-Hant"]:
         raise ValueError("a file of prompts has English (en) and then Traditional Chinese (zh-Hant)")
     for item in file.prompt:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.core.errors import EgressDenied, NearfarError
 from nearfar.core.places import Class, Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Deployment, Facts, Route
@@ -117,10 +118,7 @@ Look = Callable[[bytes, Sequence[str], list[str]], Sequence[Seen]]
 
 def parse(data: bytes, *, json: bool) -> tuple[Case, ...]:
     """The cases of a file, read strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.json.decode(data, type=_File) if json else msgspec.toml.decode(data, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"not a file of cases: {error}") from error
+    file = decode(data, _File, "not a file of cases", json=json)
     if not file.case:
         raise ValueError("holds no [[case]]")
     for item in file.case:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.core.places import Class
 
 PREFIX = ".*"
@@ -95,10 +96,7 @@ def shipped() -> Kinds:
 
 def load(text: bytes) -> Kinds:
     """Read a table strictly; ValueError says what is wrong."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"not a table of kinds: {error}") from error
+    file = decode(text, _File, "not a table of kinds")
     if not file.source:
         raise ValueError("a table of kinds names its sources")
     named: dict[str, Kind] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.core.places import Class, Place
 from nearfar.policy.classify_kinds import Kinds, changed, shipped
 from nearfar.policy.rules import EVERYTHING, REPLY_KINDS, Rules, Table
@@ -146,10 +147,7 @@ def text(name: str) -> str:
 
 def parse(text: bytes, *, where: str) -> File:
     """A policy file, read strictly; ValueError says what is wrong in it."""
-    try:
-        return msgspec.toml.decode(text, type=File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where} is not a policy: {error}") from error
+    return decode(text, File, f"{where} is not a policy")
 
 
 def effective(settings: Settings, origins: Mapping[str, str] | None = None) -> Effective:

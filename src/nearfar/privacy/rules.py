@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.privacy import checks, checks_countries, checks_taiwan, patterns
 from nearfar.privacy.patterns import WIDEST
 
@@ -207,10 +208,7 @@ def _sound(row: Row, name: str) -> None:
 
 def load(text: bytes) -> list[Rule]:
     """Read one file of rules strictly; ValueError names the rule that is wrong, and why."""
-    try:
-        file = msgspec.toml.decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a file of rules: {error}") from error
+    file = decode(text, _File, "not a file of rules")
     if not file.source:
         raise ValueError("a file of rules names its source")
     rules = [compiled(row) for row in file.rule]

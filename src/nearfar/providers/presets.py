@@ -7,6 +7,7 @@ from importlib import resources
 import msgspec
 
 from nearfar import providers
+from nearfar.core.data import decode
 from nearfar.core.places import Place
 from nearfar.core.routing import Capability
 from nearfar.providers.base import Evidence, Probe, Provider
@@ -76,6 +77,6 @@ def _probes(row: Row) -> tuple[Probe, ...]:
 
 def _tables() -> dict[str, tuple[object, str]]:
     data = resources.files(providers).joinpath("data", "compatible.toml").read_bytes()
-    tables = msgspec.toml.decode(data, type=dict[str, object])
+    tables = decode(data, dict[str, object], "not a table of providers")
     date = str(tables.pop("date"))
     return {name: (table, date) for name, table in sorted(tables.items())}
