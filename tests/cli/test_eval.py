@@ -91,6 +91,27 @@ def test_in_this_process_and_in_its_ledger(cli: Cli, place: Path, tiny_gguf: Pat
     cloud.behave()
 
 
+def test_what_a_policy_says_of_judges_holds_for_this_one(
+    cli: Cli, place: Path, tiny_gguf: Path, cloud: stand_in.Running
+) -> None:
+    models = place / ".local/share/nearfar/models"
+    models.mkdir(parents=True)
+    (models / "tiny-chat.gguf").symlink_to(tiny_gguf)
+    near = "".join(f'{name} = "device"\n' for name in ("public", "internal", "confidential", "restricted"))
+    policy = cli.write(f'name = "own"\ndate = 2026-11-22\nextends = "default"\n[purposes.judge]\n{near}', "policy.toml")
+    config = serving.write_config(place, cloud.url)
+    config.write_text(config.read_text() + f'[policy]\nfile = "{policy}"\n[server]\nport = 1\n')
+    (place / "free.jsonl").write_text('{"prompt": "Say hello."}\n')
+    before = len(cloud.report().requests)
+    done = cli("eval", "free.jsonl", *BASE, "--judge", "far-first", "--config", str(config), "--json")
+    assert done.code == 0, done.err
+    # One question for the far deployment; its judge is asked near, on a route that would go far first.
+    assert len(cloud.report().requests) == before + 1
+    assert done.json["judge"]["verdicts"] == 2
+    usage = cli("usage", "--purpose", "judge", "--by", "deployment", "--json", "--config", str(config))
+    assert [row["group"]["deployment"] for row in usage.json["groups"]] == ["near"]
+
+
 @pytest.mark.parametrize("language", ["en", "zh-Hant"])
 def test_the_example_of_the_documentation(
     cli: Cli, place: Path, server: serving.Server, cloud: stand_in.Running, language: str

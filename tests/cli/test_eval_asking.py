@@ -8,13 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import pytest
 from tests import stand_in
 from tests.cli import serving
 
 from nearfar.cli.answer import Answer
 from nearfar.cli.errors import UsageError
-from nearfar.cli.eval_asking import PURPOSE, Putting, heard, names
+from nearfar.cli.eval_asking import Putting, heard, names
 from nearfar.cli.session import Show, Turn
 from nearfar.core.errors import BadRequestError, NearfarError
 from nearfar.evaluation.records import Job
@@ -50,6 +51,7 @@ class Scripted:
         self.waits = waits
         self.asked: list[dict[str, object]] = []
         self.stopped = threading.Event()
+        self.purposes: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +62,7 @@ class Scripted:
         return
 
     def ask(self, body: dict[str, object], *, class_: str, show: Show, purpose: str = "") -> Turn:
-        assert purpose == PURPOSE
+        self.purposes.append(purpose)
         self.asked.append(body)
         if self.refuses and "logprobs" in body:
             raise BadRequestError("no log-probabilities")
@@ -96,6 +98,15 @@ def test_log_probabilities_are_asked_for_until_they_are_refused() -> None:
     assert ["logprobs" in body for body in session.asked] == [True, False, False, False]
     with pytest.raises(BadRequestError, match="bad"):
         putting.run(putting.ask(job("bad", weigh=True)))
+
+
+def test_a_judge_and_an_opinion_are_asked_as_such() -> None:
+    """What a policy says of these purposes holds for them."""
+    session = Scripted()
+    putting = Putting(session)
+    for role in ("answer", "opinion", "judge"):
+        putting.run(putting.ask(msgspec.structs.replace(job(), role=role)))
+    assert session.purposes == ["eval", "opinion", "judge"]
 
 
 def test_questions_run_beside_each_other_and_whoever_stops_waiting_stops_them() -> None:

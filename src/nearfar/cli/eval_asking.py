@@ -17,10 +17,11 @@ from nearfar.cli.errors import UsageError
 from nearfar.cli.session import Here, Session, Show, Turn
 from nearfar.core.errors import BadRequestError, InternalServerError, NearfarError, UnprocessableEntityError
 from nearfar.core.money import NANO, Price
-from nearfar.evaluation.records import Heard, Job
+from nearfar.evaluation.records import Heard, Job, Role
 from nearfar.settings.load import Loaded
 
-PURPOSE = "eval"
+PURPOSES: Mapping[Role, str] = {"answer": "eval", "opinion": "opinion", "judge": "judge"}
+"""A policy may say of judges and opinions how far they go: that holds for these, too."""
 T = TypeVar("T")
 _NEAREST = 3
 """Names that are told to whoever misspelt one."""
@@ -108,15 +109,16 @@ class Putting:
     async def ask(self, job: Job) -> Heard:
         """Put one question; see ``evaluation.running.Ask``."""
         if not job.weigh or job.on in self._unweighed:
-            return await self._ask(job.body, job.class_)
+            return await self._ask(job, job.body)
         try:
-            return await self._ask({**job.body, "logprobs": True, "top_logprobs": 2}, job.class_)
+            return await self._ask(job, {**job.body, "logprobs": True, "top_logprobs": 2})
         except (BadRequestError, UnprocessableEntityError):
-            plain = await self._ask(job.body, job.class_)  # raises again if that was not it
+            plain = await self._ask(job, job.body)  # raises again if that was not it
             self._unweighed.add(job.on)
             return plain
 
-    async def _ask(self, body: dict[str, Any], class_: str) -> Heard:
+    async def _ask(self, job: Job, body: dict[str, Any]) -> Heard:
+        purpose = PURPOSES[job.role]
         began = time.perf_counter()
         first: list[float] = []
 
@@ -125,13 +127,13 @@ class Putting:
                 first.append((time.perf_counter() - began) * 1000)
 
         if isinstance(self._session, Here):
-            turn = await self._session.asked(body, class_=class_, show=show, purpose=PURPOSE)
+            turn = await self._session.asked(body, class_=job.class_, show=show, purpose=purpose)
         else:
-            turn = await _in_a_thread(self._session, body, class_, show)
+            turn = await _in_a_thread(self._session, body, job.class_, show, purpose)
         return heard(turn, first[0] if first else None)
 
 
-async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show: Show) -> Turn:
+async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show: Show, purpose: str) -> Turn:
     """Ask where asking blocks. Whoever stops waiting ends the question at its next piece, and never waits for it."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Turn] = loop.create_future()
@@ -154,7 +156,7 @@ async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show
         turn: Turn | None = None
         failure: Exception | None = None
         try:
-            turn = session.ask(body, class_=class_, show=shown, purpose=PURPOSE)
+            turn = session.ask(body, class_=class_, show=shown, purpose=purpose)
         except (NearfarError, _GoneError) as error:
             failure = error
         except Exception as error:  # noqa: BLE001  it belongs to whoever waits, not to this thread

@@ -16,7 +16,7 @@ from nearfar.wire.base import ClientWire
 from nearfar.wire.openai_chat import CLIENT as CHAT
 from nearfar.wire.openai_embeddings import CLIENT as EMBEDDINGS
 
-_PURPOSES: Mapping[bytes, str] = {b"probe": "probe", b"eval": "eval"}
+_PURPOSES: Mapping[bytes, str] = {b"probe": "probe", b"eval": "eval", b"judge": "judge", b"opinion": "opinion"}
 """What a caller may say that a request is for: it only narrows where it may go."""
 _LONGEST_COUNT = 10
 """Digits of a number that is worth reading: Python refuses to read thousands of them."""
