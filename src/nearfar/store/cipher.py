@@ -22,9 +22,9 @@ try:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 except ImportError as error:
     raise StoreUnavailable(
-        "Storing responses is configured, but what encrypts them is not installed.",
+        "Storing what is said is configured (responses or learning), but what encrypts it is not installed.",
         code="cipher_missing",
-        hint=f"Set responses.keep_hours = 0, or install it: {install.command('store')}",
+        hint=f"Set responses.keep_hours = 0 and learning.keep = [], or install it: {install.command('store')}",
     ) from error
 
 
