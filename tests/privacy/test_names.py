@@ -75,6 +75,40 @@ def test_what_is_none(text: str) -> None:
     assert found(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Why is Samantha so late?", ["Samantha"]),
+        ("I gave it to Nathaniel yesterday", ["Nathaniel"]),
+        ("They had four: Erik, Amy, Nathaniel, Donald and Kristen.", ["Erik", "Amy", "Nathaniel", "Donald", "Kristen"]),
+        ('"It moves that way," says Bergqvist.', ["Bergqvist"]),
+        ('"It moves that way," explained Rebeca Souza in June', ["Rebeca Souza"]),
+        ("we add Edvard Petrussen as a beneficiary", ["Edvard Petrussen"]),
+        ("Please follow up with Matheus Araujo in May", ["Matheus Araujo"]),
+    ],
+)
+def test_without_a_label(text: str, names: list[str]) -> None:
+    assert found(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Claude is a model, and so is Gemma",
+        "Victoria, Jordan, Georgia and Virginia are places",
+        "Samantha.method(x)",
+        "call Kristen() or Kristen[0]",
+        "Nathaniel Street",
+        "Jenkins, Docker, Grafana and Kafka run here",
+        "Thomas and Sons",
+        "a Rebecca2 release",
+        "Hope, Faith, Joy and Grace",
+    ],
+)
+def test_a_given_name_that_may_be_something_else(text: str) -> None:
+    assert found(text) == []
+
+
 def test_a_label_says_more_than_a_place() -> None:
     labelled = NAMES.scan(Normal.of("姓名：王小明"))[0]
     free = NAMES.scan(Normal.of("他和王志明。"))[0]

@@ -14,13 +14,26 @@ from pathlib import Path
 
 import msgspec
 
+from nearfar.core.data import decode
 from nearfar.privacy.findings import Finding
 from nearfar.privacy.normal import Normal
 
 KIND = "person"
 _SIGNS = " .,:;=?!\"'\u2019()[]{}<>*-"
-_AT_HOME = re.compile(" (?:lives|lived) (?:at|in) | was born (?:in|on) | is married to ")
+_AT_HOME = re.compile(
+    " (?:lives|lived) (?:at|in) | was born (?:in|on) | is married to "
+    "| as (?:an? |the |my |our )?(?:guardian|beneficiary|witness|signatory|trustee|executor|next of kin)"
+)
 """What only persons do: two words with capitals before it are a name, listed or not."""
+_SAYS = re.compile(
+    '["\u201d\u2019,] (?:says|said|adds|added|explains|explained|replies|replied|asks|asked|recalls|recalled|wrote) $'
+)
+"""Who says what stands in quotation marks before it."""
+_PLACE = re.compile(
+    "['\u2019-]?[A-Za-z0-9]|[./:_@]\\w| ?[(\\[{=]|['\u2019]s (?:Law|Theorem|Day)"
+    "| (?:[Ss]treet|[Rr]oad|[Aa]venue|[Ll]ane|[Bb]each|[Cc]ity|[Cc]ounty|St\\.|Rd\\.|and Sons|[0-9])"
+)
+"""What stands behind a given name that is none: a street's number, code, an example's law."""
 LABELLED, TITLED, LISTED, FREE = 0.85, 0.8, 0.65, 0.55
 """How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place."""
 _LABEL_REACH = 14
@@ -49,6 +62,7 @@ class _English(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels: str
     fields: str
     given: str
+    ambiguous: str
     surnames: str
     romanised: str
     words: str
@@ -70,10 +84,7 @@ class Names:
     name = "names"
 
     def __init__(self, data: bytes) -> None:
-        try:
-            file = msgspec.toml.decode(data, type=_File)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"not a file of names: {error}") from error
+        file = decode(data, _File, "not a file of names")
         self.version = hashlib.sha256(data).hexdigest()[:12]
         self._parts = (_ChineseNames(file.chinese), _EnglishNames(file.english))
 
@@ -199,6 +210,7 @@ class _EnglishNames:
     def __init__(self, data: _English) -> None:
         given, surnames = data.given.split(), data.surnames.split()
         self._given = frozenset(given)
+        self._alone = self._given - frozenset(data.ambiguous.split())
         self._surnames = frozenset(surnames)
         self._romanised = frozenset(data.romanised.split())
         self._words = frozenset(data.words.split()) | frozenset(data.titles.split())
@@ -220,6 +232,9 @@ class _EnglishNames:
         found = []
         for run in self._run.finditer(text):
             words = run[0]
+            if words.count(",") > 1:
+                found += self._listed(words, run.start())
+                continue
             alone = words[:-2] if words.endswith(("'s", "\u2019s")) else words
             if " " not in words and alone not in self._given and not self._led(text, run.start()):
                 continue
@@ -255,13 +270,17 @@ class _EnglishNames:
         if len(words) <= 3 and not shouted and self._labelled(before):
             return start, end, LABELLED - 0.1 * (len(words) == 1)
         if len(words) == 1:
-            return (start, end, FREE) if plain[0] in self._given and self._acting(text, end, before) else None
+            if plain[0] in self._given and (
+                self._acting(text, end, before) or (plain[0] in self._alone and not _PLACE.match(text, end))
+            ):
+                return start, end, FREE
+            return (start, end, FREE) if _SAYS.search(written) and not shouted else None
         if len(words) > 4:
             return None
         first, last = plain[0] in self._given, plain[-1] in self._surnames
         if first or last:
             return start, end, LISTED if first and last else FREE
-        if _AT_HOME.match(text, end) and len(words) <= 3 and not shouted:
+        if len(words) <= 3 and not shouted and (_AT_HOME.match(text, end) or _SAYS.search(written)):
             return start, end, FREE
         if any(len(word) == 1 for word in plain[1:-1]):
             return start, end, LISTED  # an initial between two: Janka M. Szabo
@@ -271,10 +290,21 @@ class _EnglishNames:
             return start, end, LISTED
         return None
 
+    def _listed(self, run: str, at: int) -> list[tuple[int, int, float]]:
+        """The names of an enumeration, one or two words each, if most of them begin with a given name."""
+        parts = [(match.start(), match[0]) for match in re.finditer("[^ ,][^,]*", run)]
+        words = [part.split() for _, part in parts]
+        known = sum(each[0] in self._alone for each in words)
+        if 2 * known <= len(parts) or any(len(each) > 2 or not self._words.isdisjoint(each) for each in words):
+            return []
+        return [(at + start, at + start + len(part), FREE) for start, part in parts]
+
     def _led(self, text: str, at: int) -> bool:
         """Whether the word before, whatever signs stand between, may end a label or be a title: a quick first look."""
         before = text[max(0, at - 32) : at].split()
-        return bool(before) and before[-1].lower().strip(_SIGNS) in self._leads
+        if not before:
+            return False
+        return before[-1].lower().strip(_SIGNS) in self._leads or _SAYS.search(text[max(0, at - 32) : at]) is not None
 
     def _acting(self, text: str, end: int, before: str) -> bool:
         """Whether a given name alone stands where persons do: it speaks in a play, does, owns or is told something."""
