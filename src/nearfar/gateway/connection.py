@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def mentions(self, word: bytes) -> bool:
         """Whether ``word``, in lower case, may stand in the reply's headers: a quick look before they are read."""
-        return word in self._head.lower()
+        return self._head.lower().find(word) >= 0
 
     async def read(self) -> bytes | None:
         """The bytes that arrived since the last call; None at the proper end of the reply."""

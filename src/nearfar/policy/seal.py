@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -56,6 +57,9 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True)
         )
 
 
+_CLEAR: Final = Treatment.CLEAR
+
+
 class Sealer:
     """Seals and verifies with one random key per gateway."""
 
@@ -95,7 +99,7 @@ class Sealer:
                 break
         else:
             raise EgressDenied(f"decision {decision.id} did not allow {deployment.name}.")
-        if demanded is not Treatment.CLEAR:
+        if demanded is not _CLEAR:
             if treatment < demanded or last_look is None:
                 raise EgressDenied(
                     f"decision {decision.id} allows {deployment.name} only what is {demanded.label} and looked at once "

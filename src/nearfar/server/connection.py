@@ -437,7 +437,7 @@ class HttpConnection(asyncio.Protocol):
 
 def _target(url: bytes) -> tuple[str, bytes]:
     """Path and query of a request's target. Nearly all begin with their path; the others are parsed."""
-    if url[:1] == b"/" and b"#" not in url:
+    if url[:1] == b"/" and url.find(b"#") < 0:
         path, _, query = url.partition(b"?")
         return path.decode("latin-1"), query
     parsed = httptools.parse_url(url)

@@ -17,6 +17,9 @@ _PARAMETERS = 8000
 event loop a row then costs a fifth of the time. SQLite's own limit is 32,766."""
 _RETRY = 0.02
 
+# For a None the module searches twice for a way to adapt it, by exceptions, before it binds NULL: as dear as a column.
+sqlite3.register_adapter(type(None), {}.get)  # type: ignore[arg-type]  # get has overloads; with one argument it fits
+
 _HINTS = {
     "SQLITE_BUSY": "Another process holds it: stop that process, or wait until it is done.",
     "SQLITE_LOCKED": "Another process holds it: stop that process, or wait until it is done.",
