@@ -15,6 +15,8 @@ from tests.faults.rig import DEADLINES, Rig, rig
 from tests.faults.speakers import SPEAKERS
 from tests.faults.speakers import ask as send
 from tests.gateway.classroom import Speaker, prefers, speaking
+from tests.parts.test_routers import fitted
+from tests.tuning import made as made_labels
 
 from nearfar.cli.main import run
 from nearfar.settings.load import load
@@ -168,6 +170,28 @@ def test_nothing_confidential_is_kept_or_judged_far(tmp_path: Path, where: str) 
 
     said = {name: f"{name} {NUMBER if name == where else ''}" for name in ("near", "far")}
     play(tmp_path, scenario, **said)
+
+
+@pytest.mark.slow
+def test_a_learned_router_hears_how_it_would_have_done(tmp_path: Path) -> None:
+    fitted(tmp_path / "r.npz", count=240)
+    prompt = made_labels.labels(240)[0].prompt
+
+    async def scenario(played: Played) -> None:
+        router = f'router = {{ file = "{tmp_path / "r.npz"}", threshold = 0.9 }}\nshadow ='
+        played.config = played.config.replace("shadow =", router, 1)
+        async with played.gateway() as made:
+            await ask(made, prompt)
+            await settled(made, 1, 1)
+            routers = made.gateway.routers
+            assert routers is not None
+            while routers._tasks:
+                await asyncio.sleep(0.01)
+            (standing,) = routers.standings()
+            assert (standing.seen, standing.kept) == (1, 1)
+            assert standing.lost == pytest.approx(0.7), "what the judge said of both"
+
+    play(tmp_path, scenario)
 
 
 @pytest.mark.slow
