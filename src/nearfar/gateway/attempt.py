@@ -456,7 +456,7 @@ class Attempts:
             spent = 0
         end = End(
             attempt=begin.attempt,
-            at=time.time_ns(),
+            at=max(begin.at, time.time_ns()),  # a clock that was set back ends nothing before it began
             outcome=outcome,
             status=seen.status,
             error=error,
