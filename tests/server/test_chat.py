@@ -100,17 +100,18 @@ def test_a_retry_count_of_any_kind_is_no_obstacle(tmp_path: Path, stand_in: stan
     run(scenario())
 
 
-def test_a_probe_says_that_it_is_one_and_nothing_else_can_be_said(tmp_path: Path, stand_in: stand_in.Running) -> None:
+def test_a_few_purposes_can_be_said_and_no_others(tmp_path: Path, stand_in: stand_in.Running) -> None:
     settings = loaded(tmp_path, running.far("far", stand_in.url))
 
     async def scenario() -> None:
         async with served(settings) as app:
-            for purpose in ("probe", "judge", ""):
+            for purpose in ("probe", "eval", "judge", "opinion", "shadow", "rewrite", ""):
                 await app.chat("far", headers={"x-nearfar-purpose": purpose} if purpose else {})
 
     run(scenario())
     with closing(query.open_ledger(settings.ledger_url)) as connection:
-        assert sorted(entry.purpose for entry in query.entries(connection)) == ["probe", "serve", "serve"]
+        purposes = sorted(entry.purpose for entry in query.entries(connection))
+        assert purposes == ["eval", "judge", "opinion", "probe", "serve", "serve", "serve"]
 
 
 def test_of_a_burst_of_requests_each_is_on_record_before_it_arrives(tmp_path: Path) -> None:
