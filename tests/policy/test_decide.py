@@ -490,3 +490,13 @@ def test_a_shadow_asks_the_other_side_wherever_a_router_leads(side: str, first: 
     assert found.shadow is not None
     assert (names(found)[0], found.shadow.candidate.deployment.name) == (first, besides)
     assert decide(facts(lean=lean, draw=0.6), route, candidates, RULES, decision_id="d-1").shadow is None
+
+
+def test_a_router_that_is_only_observed_has_nobody_else_asked_besides() -> None:
+    route = Route(name="r", strategy="shadow", deployments=("near", "far"), branch=Branch(deployment="near", share=0.5))
+    seen = Lean(side="far", follows=False, mode="observe", gap=0.3, threshold=0.2)
+    # The one that is to be asked besides goes first for another reason than a router's.
+    candidates = [Candidate(deployment=NEAR), Candidate(deployment=FAR, state="cold", wait=600.0)]
+    for lean in (None, seen):
+        found = decide(facts(lean=lean, draw=0.4), route, candidates, RULES, decision_id="d-1")
+        assert (names(found), found.shadow) == (["near", "far"], None)

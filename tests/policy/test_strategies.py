@@ -240,6 +240,15 @@ def test_a_router_does_not_keep_anybody_waiting_longer_than_the_route_has_patien
     assert order("local-first", outlooks=busy, lean=NEAR_FIRST, spill_after=2.0)[0] == "far"
 
 
+def test_a_router_that_is_only_observed_changes_no_order() -> None:
+    seen = Lean(side="near", follows=False, mode="observe", gap=0.0, threshold=0.1)
+    waits = {"near": Outlook(wait=3.0, seconds=3.5), "lan": Outlook(wait=3.0, seconds=4.0), "far": Outlook(0.0, 2.0)}
+    for strategy in sorted(STRATEGIES):
+        for late in (None, 2.0):
+            unseen = order(strategy, outlooks=waits, spill_after=late)
+            assert order(strategy, outlooks=waits, lean=seen, spill_after=late) == unseen
+
+
 def test_a_conversation_is_at_home_on_the_side_that_its_router_leans_to() -> None:
     others = (candidate("far-2"), FAR, NEAR, LAN)
     homes = {order("local-first", others, lean=FAR_FIRST, conversation=n, affinity=True)[0] for n in range(1, 40)}

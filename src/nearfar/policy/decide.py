@@ -176,7 +176,7 @@ def _shadow(facts: Facts, route: Route, ranked: Sequence[Ranked], rules: Rules) 
     if branch is None or facts.draw >= branch.share or facts.purpose != "serve":
         return None
     found = next((item for item in ranked if item.candidate.deployment.name == branch.deployment), None)
-    if found is not None and found is ranked[0] and facts.lean is not None:
+    if found is not None and found is ranked[0] and facts.lean is not None and facts.lean.follows:
         # A router had it go first. Both sides are asked all the same: what it sends there must be learned about, too.
         near = found.candidate.deployment.place.near
         found = next((item for item in ranked if item.candidate.deployment.place.near is not near), None)

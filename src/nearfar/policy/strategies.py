@@ -142,11 +142,11 @@ def order(
     if not calm:
         columns.append([c.cooling for c in allowed])
         columns.append([is_passed_over(route, c) for c in allowed])
-    lean = facts.lean
+    lean = None if facts.lean is None or not facts.lean.follows else facts.lean
     if route.spill_after is not None and (lean is not None or not hurries(route)):
         # What would begin later than the route has patience for goes behind.
         columns.append([outlook.wait > route.spill_after for outlook in expected])
-    if lean is not None and lean.follows:
+    if lean is not None:
         # Above the strategy, below who can answer at all: a router chooses among those that are well.
         columns.append([c.deployment.place.near is not (lean.side == "near") for c in allowed])
     at_home = _home(facts, route, allowed) if route.affinity and facts.conversation else -1
