@@ -41,7 +41,7 @@ MAY_CONNECT = {
     "gateway/transport.py": "the only opener of sockets to models",
     "gateway/credentials_google.py": "asks Google for the owner's token: no byte of a request is in it, never offline",
     "engine/process.py": "the Unix socket of a child that it started",
-    "engine/supervisor.py": "asks whether a child's Unix socket is still answered",
+    "engine/sockets.py": "asks whether a child's Unix socket is still answered",
     "engine/isolate.py": "tries, from inside the child, that the network is really gone",
     "cli/": "talks to the owner's own running gateway",
     "standin/": "listens on loopback; it is no part of the gateway",
