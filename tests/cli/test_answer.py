@@ -111,3 +111,13 @@ def test_tool_calls_are_put_together_from_their_pieces() -> None:
         answer.feed(b"data: %b\n\n" % json.dumps(event).encode())
     assert answer.calls == {0: ("f", '{"a":1}'), 1: ("g", "{}")}
     assert answer.text == ""
+
+
+def test_log_probabilities_are_gathered_and_the_first_margin_is_kept() -> None:
+    answer = Answer()
+    first = {"logprob": -0.5, "top_logprobs": [{"logprob": -2.0}, {"logprob": -0.5}]}
+    for tokens in ([first], [{"logprob": -0.1, "top_logprobs": []}, {"logprob": None}], []):
+        event = {"choices": [{"delta": {"content": "x"}, "logprobs": {"content": tokens}}]}
+        answer.feed(b"data: %b\n\n" % json.dumps(event).encode())
+    assert (answer.logprobs, answer.margin) == ([-0.5, -0.1], 1.5)
+    assert (Answer().logprobs, Answer().margin) == ([], None)

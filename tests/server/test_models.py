@@ -30,6 +30,8 @@ def test_all_models(tmp_path: Path) -> None:
             places = {d["name"]: (d["place"], d["place_source"]) for d in mine["nearfar"]["deployments"]}
             assert places == {"far/large:1": ("cloud", "default"), "here": ("device", "embedded")}
             assert rows["here"]["owned_by"] == "embedded"
+            prices = {d["name"]: d["price"] for d in mine["nearfar"]["deployments"]}
+            assert (prices["far/large:1"]["output"], prices["here"]["id"]) == (10 * 10**9, "free")
 
     run(scenario())
 
