@@ -139,6 +139,17 @@ def test_a_deployment_out_of_reach_ends_the_run(count: int, tries: int) -> None:
     assert len(asked) == tries
 
 
+def test_whoever_answered_in_an_earlier_run_is_not_given_up() -> None:
+    async def scenario() -> int:
+        with Book(None) as book:
+            await Crew(well, book).ask(jobs(1, "far"))
+            ask, asked = failing(APIConnectionError("refused"))
+            await Crew(ask, book).ask(jobs(6, "far"))
+            return len(asked)
+
+    assert asyncio.run(scenario()) == 5
+
+
 @pytest.mark.parametrize(("error", "good"), [(BadRequestError("no"), 0), (APIConnectionError("refused"), 1)])
 def test_single_refusals_and_later_failures_do_not(error: NearfarError, good: int) -> None:
     ask, asked = failing(error, good=good)

@@ -24,15 +24,17 @@ _SHORT = 26
 """Characters of a prompt and of an answer in a terminal."""
 
 
-def page(report: Report, language: str, labels: Path | None, *, short: bool = False) -> Page:
-    """The page. ``labels``: the file that was written. ``short``: for a terminal."""
+def page(
+    report: Report, language: str, labels: Path | None, *, short: bool = False, quote: Callable[[str], str] = str
+) -> Page:
+    """The page. ``labels``: the file that was written. ``short``: for a terminal. ``quote`` makes others' words safe."""
     words = spoken(language)
     sections = [
         _run(report, words),
         _sides(report, words),
         _paired(report, words),
         _tasks(report, words),
-        _differ(report, words, short=short),
+        _differ(report, words, short=short, quote=quote),
         _others(report, words),
         _notes(report, words),
         _next(words, labels),
@@ -46,7 +48,7 @@ def page(report: Report, language: str, labels: Path | None, *, short: bool = Fa
 def write(path: Path, report: Report, language: str, labels: Path | None) -> None:
     """Write the report as what the file's name ends with."""
     makers: dict[str, Callable[[], str]] = {
-        ".md": lambda: markdown(page(report, language, labels)),
+        ".md": lambda: markdown(page(report, language, labels, quote=_code)),
         ".html": lambda: html.render(page(report, language, labels), language),
         ".json": lambda: msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n",
     }
@@ -175,7 +177,7 @@ def _plain(score: float | None) -> str:
     return "" if score is None else f"{score:.2f}"
 
 
-def _differ(report: Report, words: Words, *, short: bool) -> Section:
+def _differ(report: Report, words: Words, *, short: bool, quote: Callable[[str], str]) -> Section:
     if not report.differences:
         return Section(title=words("differ"))
     names = [side.name for side in report.sides]
@@ -184,14 +186,19 @@ def _differ(report: Report, words: Words, *, short: bool) -> Section:
     def row(item: Difference) -> tuple[str, ...]:
         if short:
             return item.id, *(_plain(item.scores.get(name)) for name in names), _cut(item.prompt), _cut(item.right)
-        answers = (f"{_plain(item.scores.get(name))}: {item.answers.get(name, '')}" for name in names)
-        return item.id, item.prompt, item.right, *answers
+        answers = (f"{_plain(item.scores.get(name))}: {quote(item.answers.get(name, ''))}" for name in names)
+        return item.id, quote(item.prompt), quote(item.right), *answers
 
     ends = (words("prompt"), words("right"))
     heads = ("id", *names, *ends) if short else ("id", *ends, *names)
     return Section(
         title=words("differ"), table=Table(heads=heads, rows=tuple(row(item) for item in chosen), numbers=False)
     )
+
+
+def _code(text: str) -> str:
+    """In Markdown a model's words are code: else they could bring pictures and pages from anywhere into the report."""
+    return f"`{text.replace('`', chr(0x2019))}`" if text.strip() else ""
 
 
 def _cut(text: str) -> str:

@@ -46,7 +46,7 @@ class Crew:
     async def ask(self, jobs: Sequence[Job]) -> None:
         """Put all that is not answered yet, in order. Raises the error of a deployment that is out of reach."""
         waiting = [job for job in jobs if self._book.get(job) is None]
-        self._answered |= {job.on for job in jobs} - {job.on for job in waiting}
+        self._answered |= {job.on for job in jobs if self._book.get(job) is not None}
         self._jobs = Counter(job.on for job in waiting)
         queue = iter(waiting)
         tasks = [asyncio.create_task(self._work(queue)) for _ in range(min(self._concurrency, len(waiting)))]
