@@ -128,12 +128,12 @@ def test_questions_run_beside_each_other_and_whoever_stops_waiting_stops_them() 
 
 
 def test_a_turn_becomes_what_a_record_keeps() -> None:
-    found = heard(turn(cost_usd="0.000123000", place="cloud", deployment="far", deviations="a, b"), 7.04)
+    found = heard(turn(cost_usd="0.000123000", place="cloud", deployment="far", deviations="a, b"), 7.04, 12.0)
     assert (found.cost, found.first_ms, found.place, found.deployment) == (123_000, 7.0, "cloud", "far")
-    assert (found.attempts, heard(turn(attempts="2"), None).attempts) == (1, 2)
+    assert (found.attempts, heard(turn(attempts="2"), None, 1).attempts) == (1, 2)
     assert (found.deviations, found.input, found.output, found.total_ms) == (["a", "b"], 3, 1, 12)
-    assert heard(turn(cost_usd="unknown"), None).cost is None
-    assert heard(turn(), None).cost is None
+    assert heard(turn(cost_usd="unknown"), None, 1).cost is None
+    assert heard(turn(), None, 1).cost is None
 
 
 def test_names_at_a_running_gateway(tmp_path: Path, server: serving.Server) -> None:

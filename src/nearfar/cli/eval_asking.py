@@ -130,7 +130,7 @@ class Putting:
             turn = await self._session.asked(body, class_=job.class_, show=show, purpose=purpose)
         else:
             turn = await _in_a_thread(self._session, body, job.class_, show, purpose)
-        return heard(turn, first[0] if first else None)
+        return heard(turn, first[0] if first else None, (time.perf_counter() - began) * 1000)
 
 
 async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show: Show, purpose: str) -> Turn:
@@ -173,8 +173,8 @@ async def _in_a_thread(session: Session, body: dict[str, Any], class_: str, show
         gone.set()
 
 
-def heard(turn: Turn, first: float | None) -> Heard:
-    """The turn as a record keeps it. ``first``: milliseconds until the first visible text."""
+def heard(turn: Turn, first: float | None, total: float) -> Heard:
+    """The turn as a record keeps it. ``first``: milliseconds until the first visible text; ``total``: until its end."""
     answer: Answer = turn.answer
     headers = turn.headers
     return Heard(
@@ -187,7 +187,7 @@ def heard(turn: Turn, first: float | None) -> Heard:
         input=answer.input,
         output=answer.output,
         first_ms=None if first is None else round(first, 1),
-        total_ms=round(turn.milliseconds, 1),
+        total_ms=round(total, 1),
         logprobs=answer.logprobs,
         margin=answer.margin,
         deviations=[item.strip() for item in headers.get(DEVIATIONS, "").split(",") if item.strip()],

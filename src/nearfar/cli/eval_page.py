@@ -27,7 +27,7 @@ _SHORT = 26
 def page(
     report: Report, language: str, labels: Path | None, *, short: bool = False, quote: Callable[[str], str] = str
 ) -> Page:
-    """The page. ``labels``: the file that was written. ``short``: for a terminal. ``quote`` makes others' words safe."""
+    """The page. ``labels``: the file that was written; ``short``: for a terminal; ``quote``: makes answers harmless."""
     words = spoken(language)
     sections = [
         _run(report, words),
