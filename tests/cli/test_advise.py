@@ -139,6 +139,16 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         screen.expect("Recommended")
 
 
+def test_sums_and_reasons_are_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    args = ("advise", "--calls", "150000", "--peak", "9", "--hardware", "RTX 3090")
+    with terminal(*args, environ={"HOME": str(tmp_path)}) as screen:
+        screen.expect("All ways")
+        table = screen.expect("Break-even")
+    shown = " ".join(table.split())
+    assert "It cannot serve that" in shown
+    assert "72.9% * (150,000 * (1,000 * 0.195 + 300 * 1.56) / 1,000,000)" in shown
+
+
 def test_the_interview_speaks_the_terminals_language_and_guesses_at_no_answer(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "LC_ALL": "zh_TW.UTF-8", "PYTHONUTF8": "1"}
     with terminal("advise", environ=environ) as screen:

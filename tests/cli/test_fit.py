@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from tests.cli.conftest import Cli
 from tests.cli.terminal import terminal
 from tests.engine import folder_models
+from tests.tiny_gguf import write_chat
 
 from nearfar.catalog.models import shipped
 
@@ -162,6 +163,21 @@ def test_bad_input(cli: Cli, args: list[str], what: str, then: str) -> None:
     assert result.out == ""
     assert what in result.err
     assert then in result.err
+
+
+def test_a_model_in_parts_is_counted_whole(cli: Cli, tiny_gguf: Path, tmp_path: Path) -> None:
+    write_chat(tmp_path / "Tiny-F16.gguf", tensors_per_part=10)
+    first, *others = sorted(tmp_path.glob("Tiny-*.gguf"))
+    weights = cli("fit", str(first), "--json").json["weights_bytes"]["value"]
+    assert weights == cli("fit", str(tiny_gguf), "--json").json["weights_bytes"]["value"]
+    for path in (others[0], tmp_path):
+        assert cli("fit", str(path), "--json").json["weights_bytes"]["value"] == weights
+    assert cli("models", "add", str(first), "--name", "tiny-parts").code == 0
+    assert cli("fit", "tiny-parts", "--json").json["weights_bytes"]["value"] == weights
+    others[-1].unlink()
+    broken = cli("fit", str(first))
+    assert broken.code == 1
+    assert "is not beside it" in broken.err
 
 
 @pytest.mark.slow

@@ -338,4 +338,5 @@ def _rows(section: Section) -> None:
     if table is None:
         return
     right = range(1, len(table.heads) - (1 if len(table.heads) > 2 else 0))
-    output.table(table.heads, table.rows, right=tuple(right), flow=(table.heads[0],) if len(table.heads) > 2 else ())
+    # Reasons and sums are read whole or not at all: they take several lines where there is little room.
+    output.table(table.heads, table.rows, right=tuple(right), flow=table.heads if len(table.heads) > 2 else ())

@@ -250,8 +250,13 @@ def _path(loaded: Loaded, name: str) -> Path | None:
 
 
 def _header(path: Path) -> Header:
+    from nearfar.engine import gguf_parts
     from nearfar.engine.gguf import read_header
 
+    if gguf_parts.numbered(path.name):
+        return gguf_parts.read_parts([path.parent / name for name in gguf_parts.siblings(path)])
+    if path.is_dir() and gguf_parts.holds(path):
+        return gguf_parts.read_folder(path)[0]
     if path.is_dir():
         from nearfar.engine.folders import read_folder
 
