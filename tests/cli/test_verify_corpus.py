@@ -74,3 +74,15 @@ def test_each_spot_holds_its_text_once_and_all_dialects_are_there() -> None:
         assert "a-route" in path or decoded["model"] == "a-route"
         seen.add((spot.dialect, spot.place, spot.stream))
     assert len(seen) == len(spots()) == 2 * (5 * 8 + 7) + 2
+
+
+def test_questions_have_no_tools_and_hold_their_text_once() -> None:
+    found = verify_corpus.questions()
+    assert {(spot.dialect, spot.stream) for spot in found} == {
+        (dialect, stream) for dialect in ("chat", "messages", "gemini") for stream in (False, True)
+    }
+    for spot in found:
+        path, body = spot.filled("a-route", "the text of it")
+        assert body.count(b"the text of it") == 1
+        assert b"tools" not in body
+        assert ("stream" in path.lower()) is (spot.stream and spot.dialect == "gemini")

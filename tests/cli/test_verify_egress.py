@@ -28,6 +28,9 @@ def test_no_value_leaves_under_a_policy(cli: Cli, preset: str) -> None:
     happened = {name for row in told["rows"] for name in row["outcomes"]}
     assert ("masked" in happened) is (preset == "team"), "the others let nothing of it out in any form"
     assert [row for row in told["rows"] if row["note"]] == []
+    asked = {row["place"]: set(row["outcomes"]) for row in told["rows"] if row["place"].startswith("rewritten")}
+    refused = {"refused"}
+    assert asked == {"rewritten: well": {"rewritten"}, "rewritten: repeated": refused, "rewritten: given away": refused}
 
 
 @pytest.mark.slow

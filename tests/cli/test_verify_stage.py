@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from nearfar.cli import verify_stage
 from nearfar.cli.beside import on_a_loop
 from nearfar.cli.verify_stage import FAILURES, ask, clouds, configuration
+from nearfar.policy.presets import rules
 from nearfar.settings.load import load
-from nearfar.settings.model import Policy
+from nearfar.settings.model import Policy, Settings
 
 
 def test_the_tap_keeps_every_byte_and_answers_like_the_stand_in() -> None:
@@ -46,3 +48,16 @@ def test_the_configuration_is_one_and_holds_the_policy(tmp_path: Path) -> None:
 def test_a_network_of_its_own_is_tried_before_it_is_used() -> None:
     wrapped = verify_stage.unshare()
     assert wrapped == [] or wrapped[-1] == "--"
+
+
+def test_what_rewrites_is_near_and_says_what_it_is_told(tmp_path: Path) -> None:
+    policy = verify_stage.rewriting(tmp_path)
+    assert rules(Settings(policy=policy)).rewriter == verify_stage.SCRIBE
+    with on_a_loop("The clouds", clouds) as made:
+        file = tmp_path / "config.toml"
+        file.write_text(configuration(tmp_path, made, policy, ("病患 陳美玲",)), encoding="utf-8")
+        settings = load(config=file, environ={"HOME": str(tmp_path), "VERIFY_KEY": "x"}).settings
+    scribe = settings.deployments["scribe"]
+    assert scribe.base_url == f"{made.near}/v1"
+    assert json.loads(scribe.headers["x-stand-in"]) == {"says": ["病患 陳美玲"]}
+    assert scribe.headers["x-stand-in"].isascii()

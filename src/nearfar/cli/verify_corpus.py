@@ -301,6 +301,27 @@ _LACKS: Mapping[str, tuple[str, ...]] = {
 """Places that a dialect has no member for."""
 
 
+def questions() -> list[Spot]:
+    """A question without tools in some dialects: what has tools is never rewritten."""
+    message = {"role": "user", "content": TEXT}
+    bodies: Mapping[str, tuple[str, str, Any]] = {
+        "chat": ("/v1/chat/completions", "", {"model": ROUTE, "messages": [message]}),
+        "messages": ("/v1/messages", "", {"model": ROUTE, "max_tokens": 64, "messages": [message]}),
+        "gemini": (*_DIALECTS["gemini"][1:], {"contents": [{"role": "user", "parts": [{"text": TEXT}]}]}),
+    }
+    return [
+        Spot(
+            dialect=dialect,
+            place="user",
+            path=streamed if stream and streamed else path,
+            stream=stream,
+            body=body if streamed else {**body, "stream": stream},
+        )
+        for dialect, (path, streamed, body) in bodies.items()
+        for stream in (False, True)
+    ]
+
+
 def spots() -> list[Spot]:
     """Every place of every dialect, plain and as a stream."""
     found = []

@@ -25,11 +25,13 @@ if TYPE_CHECKING:  # stage and corpus are only needed when the command runs
     from nearfar.cli.verify_corpus import Canary, Spot
     from nearfar.cli.verify_stage import Stage
 
-STAYED, MASKED, WITHOUT, REFUSED = "stayed", "masked", "without", "refused"
-"""A near deployment answered; a cloud was asked with a mask; or without the member that held it; nobody was asked."""
+STAYED, MASKED, REWRITTEN, WITHOUT, REFUSED = "stayed", "masked", "rewritten", "without", "refused"
+"""A near deployment answered; a cloud was asked with a mask; or a question that a near model wrote; or without the
+member that held it; nobody was asked."""
 ALLOWED, LEAKED = "allowed", "LEAKED"
 """It left, as the policy allows for its kind; or against the policy."""
-OUTCOMES = (STAYED, MASKED, WITHOUT, REFUSED, ALLOWED, LEAKED)
+OUTCOMES = (STAYED, MASKED, REWRITTEN, WITHOUT, REFUSED, ALLOWED, LEAKED)
+_QUESTION = "What is the usual next step in such a case?"
 _LARGE = 200_000
 _TOO_LARGE = 9_000_000
 """Characters of a request that is read beside the event loop, and of one that is not read at all."""
@@ -159,6 +161,7 @@ def verify(stage: Stage, policy: Policy, *, thorough: bool, isolated: bool) -> R
     with stage.gateway("broken", broken=True) as url:
         run.url = url
         run.detector_fails(spots())
+    run.rewritten()
     run.files()
     report.ok = not report.leaks and not any(report.kept.values()) and report.requests > 0
     return report
@@ -243,6 +246,25 @@ class _Run:
             for route, canary in zip((BOTH, FAR), self._some(number, 2), strict=True):
                 self._plant(spot, route, canary, "detector fails")
 
+    def rewritten(self) -> None:
+        """What is private goes to a cloud rewritten, by a near model that does as it is told, and by careless ones."""
+        from nearfar.cli.verify_corpus import canaries, questions
+        from nearfar.cli.verify_stage import FAR, rewriting
+        from nearfar.policy import presets
+        from nearfar.settings.model import Settings
+
+        planted, _ = canaries(presets.rules(Settings(policy=rewriting(self._stage.root))))
+        guarded = [canary for canary in planted if not canary.allowed]
+        said = guarded[0]
+        scribes = {"well": (_QUESTION,), "repeated": (), "given away": (said.text,)}
+        users = questions()
+        for number, (how, scribe) in enumerate(scribes.items()):
+            with self._stage.gateway(f"rewriting-{number}", scribe=scribe) as url:
+                self.url = url
+                for at, spot in enumerate(users):
+                    for canary in (said, guarded[(number + 5 * at + 1) % len(guarded)]):
+                        self._plant(spot, FAR, canary, f"rewritten: {how}")
+
     def _some(self, seed: int, count: int) -> Iterator[Canary]:
         guarded = [canary for canary in self._planted if not canary.allowed] or self._planted
         for number in range(count):
@@ -258,7 +280,7 @@ class _Run:
         if sent and any(map(Haystack(sent).holds, canary.values)):
             outcome = ALLOWED if canary.allowed else LEAKED
         elif b"POST " in sent:
-            outcome = MASKED if "masked:" in reply.deviations else WITHOUT
+            outcome = _how(reply.deviations)
         else:
             outcome = STAYED if reply.status == 200 else REFUSED
         row = self._row(spot.dialect, place)
@@ -285,7 +307,7 @@ class _Run:
     def files(self) -> None:
         """Every file that the gateways wrote; their configuration, which holds only the policy, is none."""
         for path in sorted(self._stage.root.rglob("*")):
-            if path.name == "config.toml" or not path.is_file():
+            if path.name in {"config.toml", "policy.toml"} or not path.is_file():
                 continue
             # A running gateway removes what it no longer needs, such as journals that the ledger has taken over.
             with contextlib.suppress(FileNotFoundError):
@@ -297,6 +319,11 @@ class _Run:
         seen = Haystack(data)
         found = sorted({canary.kind for canary in self._planted if any(map(seen.holds, canary.values))})
         self._report.kept[where] = sorted({*self._report.kept.get(where, []), *found})
+
+
+def _how(deviations: str) -> str:
+    """In which form a cloud was asked, by what the gateway told."""
+    return REWRITTEN if "rewritten:" in deviations else MASKED if "masked:" in deviations else WITHOUT
 
 
 def _where(path: Path) -> str:
@@ -314,7 +341,7 @@ def tell(report: Report) -> None:
         for row in report.rows
     ]
     columns = ("DIALECT", "PLACE", "ASKED", *(name.upper() for name in OUTCOMES), "NOTE")
-    output.table(columns, rows, right=(2, 3, 4, 5, 6, 7, 8), flow=("NOTE",))
+    output.table(columns, rows, right=(2, 3, 4, 5, 6, 7, 8, 9), flow=("NOTE",))
     output.line()
     output.table(("KEPT IN", "FOUND"), [(where, ", ".join(found) or "nothing") for where, found in report.kept.items()])
     output.line()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import http.client
+import json
 import shutil
 import socket
 import struct
@@ -27,6 +28,31 @@ from nearfar.cli.beside import WAIT
 from nearfar.settings.model import Policy
 from nearfar.standin.server import StandIn
 
+SCRIBE = "scribe"
+"""The route that rewrites and merges."""
+_REWRITING = f"""
+name = "verify-rewriting"
+date = 2026-11-22
+extends = "team"
+
+[rewriting]
+route = "{SCRIBE}"
+
+[classes.internal]
+clear = "lan"
+masked = "lan"
+rewritten = "cloud"
+
+[classes.confidential]
+clear = "lan"
+masked = "lan"
+rewritten = "cloud"
+
+[classes.restricted]
+clear = "lan"
+masked = "lan"
+rewritten = "cloud"
+"""
 BOTH, FAR, OTHER = "both", "far", "other"
 """Routes: the cloud before a near deployment; two clouds alone, each with a wire of its own."""
 FAILURES = (
@@ -176,12 +202,17 @@ class Stage:
         self._ends.close()
 
     @contextlib.contextmanager
-    def gateway(self, name: str, *, broken: bool = False) -> Iterator[str]:
-        """A gateway with folders of its own below ``root``; ``broken``: its detector fails. Yields its URL."""
+    def gateway(self, name: str, *, broken: bool = False, scribe: tuple[str, ...] | None = None) -> Iterator[str]:
+        """A gateway with folders of its own below ``root``; ``broken``: its detector fails. Yields its URL.
+
+        ``scribe``: not under the policy, but under one by which what is private goes to a cloud rewritten, and what
+        the near model writes then; nothing: the stand-in's usual answer, which repeats the question.
+        """
         home = self.root / name
         home.mkdir()
         config = home / "config.toml"
-        config.write_text(configuration(home, self.clouds, self._policy), encoding="utf-8")
+        policy = self._policy if scribe is None else rewriting(self.root)
+        config.write_text(configuration(home, self.clouds, policy, scribe), encoding="utf-8")
         environ = {**beside.surroundings(self._environ, home), "VERIFY_KEY": "no-key"}
         with beside.gateway(config, environ, home / "log.jsonl", code=_BROKEN if broken else "") as (url, _):
             yield url
@@ -206,7 +237,14 @@ def ask(url: str, path: str, body: bytes | None, headers: Mapping[str, str] | No
     return Reply(status=status, body=data, deviations=told)
 
 
-def configuration(home: Path, clouds: Clouds, policy: Policy) -> str:
+def rewriting(root: Path) -> Policy:
+    """A policy by which what is private goes to a cloud rewritten; its file lies in ``root``."""
+    path = root / "policy.toml"
+    path.write_text(_REWRITING, encoding="utf-8")
+    return Policy(file=str(path))
+
+
+def configuration(home: Path, clouds: Clouds, policy: Policy, scribe: tuple[str, ...] | None = None) -> str:
     """The gateway's settings: the policy under test, a recording cloud by two wires, one that fails, one nearby."""
     said = msgspec.to_builtins(policy)
     lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in said.items() if value not in (None, "")]
@@ -223,6 +261,10 @@ def configuration(home: Path, clouds: Clouds, policy: Policy) -> str:
         _route(FAR, "well"),
         _route(OTHER, "claude"),
     ]
+    if scribe is not None:
+        says = json.dumps({"says": scribe} if scribe else {})  # a header: nothing but ASCII
+        more = f"place = \"device\"\nheaders = {{ x-stand-in = '{says}' }}"
+        parts += [_deployment("scribe", clouds.near, wire="openai-compatible", more=more), _route(SCRIBE, "scribe")]
     for mode in FAILURES:
         behaviour = msgspec.json.encode({"mode": mode, "after": 2}).decode()
         parts.append(
