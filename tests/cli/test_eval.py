@@ -91,6 +91,7 @@ def test_in_this_process_and_in_its_ledger(cli: Cli, place: Path, tiny_gguf: Pat
     cloud.behave()
 
 
+@pytest.mark.slow
 def test_what_a_policy_says_of_judges_holds_for_this_one(
     cli: Cli, place: Path, tiny_gguf: Path, cloud: stand_in.Running
 ) -> None:
