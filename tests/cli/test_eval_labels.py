@@ -40,6 +40,7 @@ def test_both_sides_and_opinions(tmp_path: Path) -> None:
         ("far", "4"): record(Heard(text="x")),
     }
     path = tmp_path / "l.jsonl"
+    path.touch(mode=0o644)
     made = eval_labels.labels(prompts, "near", "far", ["phi"], scores, records)
     eval_labels.write(path, made)
     read = labels.read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def test_what_was_scored_is_what_fit_reads(cli: Cli) -> None:
     assert second.task == "other"
     with stored(cli) as labels:
         assert labels.files() == [str(out)]
+
+
+def test_what_somebody_else_laid_there_is_not_written_to(cli: Cli) -> None:
+    with stored(cli) as labels:
+        labels.put(pair(1), JUDGED)
+    out, theirs = cli.home / "labels.jsonl", cli.home / "theirs"
+    (cli.home / f".labels.jsonl.{os.getpid()}.new").symlink_to(theirs)
+    told = cli("router", "labels", "--out", str(out))
+    assert told.code == 2
+    assert "is in the way" in told.err
+    assert not theirs.exists()
+    assert not out.exists()
 
 
 def test_one_route(cli: Cli) -> None:

@@ -129,7 +129,7 @@ def check(plan: Plan, *, labelled: bool) -> None:
     if plan.score == "code" and not plan.run_code:
         raise UsageError(
             "--score code runs what models wrote on this machine: say --run-code if you want that.",
-            hint="It runs in a child process with little time and memory and no network, as this user.",
+            hint="It runs in a child process with little time and memory, as this user, without network if possible.",
         )
 
 

@@ -57,6 +57,7 @@ def write(path: Path, made: Sequence[Label]) -> None:
     lines = b"".join(msgspec.json.encode(_lean(label)) + b"\n" for label in made)
     try:
         path.touch(mode=0o600)
+        path.chmod(0o600)  # one that was there already may be others' to read
         path.write_bytes(lines)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -113,11 +113,14 @@ def _write(out: Path, found: list[Kept]) -> None:
     """Whole, or not at all, and for its owner alone."""
     beside = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # A file or link that lies there already was laid by somebody else, who could read it.
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             for kept in found:
                 file.write(msgspec.json.encode(_line(kept)) + b"\n")
         beside.replace(out)
+    except FileExistsError as error:
+        raise UsageError(f"{beside} is in the way.", hint="Remove it, or write to a folder of your own.") from error
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise UsageError(f"{out} cannot be written: {error.strerror or error}.") from error
