@@ -1,5 +1,6 @@
 """Rules and classification."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,12 @@ FORMS = Rules(
     audit=Class.CONFIDENTIAL,
     harmless={"*": ("1",), "desk": ("2",)},
 )
+
+
+def test_whoever_says_another_purpose_gets_no_further_than_serving_goes() -> None:
+    narrow = msgspec.structs.replace(FORMS, purposes={"serve": (Place.DEVICE,) * 4, "judge": (Place.LAN,) * 4})
+    for purpose in ("serve", "probe", "eval", "judge", "opinion"):
+        assert narrow.limits(Class.PUBLIC, purpose).furthest() is Place.DEVICE
 
 
 def test_the_least_treatment_that_a_place_allows() -> None:

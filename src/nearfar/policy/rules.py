@@ -93,12 +93,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.furthest[class_]
 
     def limits(self, class_: Class, purpose: str = "serve", operation: str = "chat") -> Reach:
-        """How far ``class_`` may go for this purpose. A purpose and an operation only narrow it."""
+        """How far ``class_`` may go for this purpose. A purpose and an operation only narrow it.
+
+        What holds for ``serve`` holds for all: callers may say another purpose, and get no further by that.
+        """
         clear = self.furthest[class_]
         masked = clear if self.masked is None else max(clear, self.masked[class_])
         rewritten = masked if self.rewritten is None else max(masked, self.rewritten[class_])
         media = clear if self.media is None else self.media[class_]
-        for name in (purpose, operation) if self.purposes else ():
+        for name in ("serve", purpose, operation) if self.purposes else ():
             if name in self.purposes:
                 bound = self.purposes[name][class_]
                 clear, masked, rewritten, media = (min(item, bound) for item in (clear, masked, rewritten, media))
