@@ -34,8 +34,8 @@ def add(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A GGUF file or any part of a split one, a folder with safetensors, or one made for ONNX Runtime GenAI. "
-            "It is linked, not copied."
+            help="A GGUF file or any part of a split one, a folder with safetensors, or one made for ONNX Runtime "
+            "GenAI. It is linked, not copied."
         ),
     ],
     name: Annotated[str | None, typer.Option("--name", help="What clients call it [from the file's name].")] = None,
