@@ -95,6 +95,7 @@ class Numbers:
         """Try the rules that need no words. How surely each place is known then as a whole, 0 for not at all."""
         plain = self._plain
         used = [0] * len(plain)  # how far each rule has come
+        absent = {index for index, entry in enumerate(plain) if entry[3] and not any(map(whole.__contains__, entry[3]))}
         known = []
         for start, end, fits in places:
             top = 0.0
@@ -105,6 +106,8 @@ class Numbers:
                 if top > most:
                     break  # the surest come first: none of the others could win
                 if has:
+                    if index in absent:
+                        continue
                     piece = piece or whole[start - EDGE if start > EDGE else 0 : stop]
                     for each in has:
                         if each in piece:
@@ -165,6 +168,8 @@ def _judge(index: int, rule: Rule) -> Judge:
         row.after,
     )
 
+    told: dict[float, float] = {}  # rounding costs as much as the rest; there are as many as there are distances
+
     def judge(match: re.Match[str], begun: int, done: int, heard: Heard) -> float:
         if refutable and heard.refutes(index, begun):
             return 0.0
@@ -173,7 +178,12 @@ def _judge(index: int, rule: Rule) -> Judge:
             nearness = max(nearness, heard.behind(index, done, after))
         if (need and not nearness) or (check is not None and not check(match[group])):
             return 0.0
-        return round(min(1.0, sure + CLOSER * nearness), 3) if nearness else score
+        if not nearness:
+            return score
+        lifted = told.get(nearness)
+        if lifted is None:
+            lifted = told[nearness] = round(min(1.0, sure + CLOSER * nearness), 3)
+        return lifted
 
     return judge
 
