@@ -260,3 +260,33 @@ def test_what_was_predicted_badly_is_not_believed_to_be_fast() -> None:
     told = office.loads.outlooks(candidates, tokens=100, limit=None, stream=True)
     assert told["moody"].seconds > told["steady"].seconds * 1.2
     assert office.loads.expected(candidates[1], 100, None).first < told["moody"].seconds
+
+
+def test_what_another_process_measured_is_assumed_until_this_one_knows_better() -> None:
+    here, there, known = Office(), Office(), deployment(place=Place.CLOUD)
+    assert there.loads.news() == {}
+    for tokens in range(100, 1100, 100):
+        there.attempt(known, tokens, 50, 2.0, 7.0)
+    told = there.loads.news()
+    assert told == {"d": there.pace(known)}
+    assert there.loads.news() == {}, "once"
+    there.attempt(known, 100, 50, 2.0, 7.0)
+    assert set(there.loads.news()) == {"d"}
+
+    knows = here.pace(known)
+    assert knows is FAR
+    for late in (False, True):
+        office = Office() if late else here
+        office.loads.hear(told)
+        heard = office.pace(known)
+        assert heard.samples == 0, "it was not measured here"
+        assert heard.begin(500) == told["d"].begin(500)
+        assert heard.answers.mean() == 50
+        assert office.loads.news() == {}, "what was heard is nobody's news"
+        # Read beforehand for comparisons, and renewed with it.
+        [outlook] = office.loads.outlooks([Candidate(deployment=known)], tokens=500, limit=None, stream=True).values()
+        assert outlook.seconds == pytest.approx(2.0, rel=0.5)
+    for _ in range(30):
+        here.attempt(known, 100, 10, 0.1, 0.6)
+    here.loads.hear(told)
+    assert here.pace(known).begin(100) < 0.3, "it has measured that itself"

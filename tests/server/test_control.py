@@ -6,7 +6,7 @@ import asyncio
 import select
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ from nearfar.core.engines import Endpoint, EngineStatus
 from nearfar.core.errors import EngineError
 from nearfar.gateway.health import LONGEST, CoolDown
 from nearfar.gateway.metrics import Metrics
+from nearfar.policy.wait import FAR, Answers, Pace
 from nearfar.server import control
 from nearfar.server.control import Call, Hub, Link
 
@@ -60,14 +61,19 @@ class Worker:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, serving: asyncio.Task[None]) -> None:
         self.learned: list[CoolDown] = []
+        self.heard: dict[str, Pace] = {}
         self.stopped = asyncio.Event()
         self.news = asyncio.Event()
         self.serving = serving
         self.link = Link(reader, writer, stop=self.stopped.set)
-        self.listening = asyncio.create_task(self.link.listen(self.learn))
+        self.listening = asyncio.create_task(self.link.listen(self.learn, self.hear))
 
     def learn(self, rest: CoolDown) -> None:
         self.learned.append(rest)
+        self.news.set()
+
+    def hear(self, paces: Mapping[str, Pace]) -> None:
+        self.heard |= paces
         self.news.set()
 
 
@@ -199,6 +205,29 @@ def test_cool_downs_reach_everybody_else_and_late_comers() -> None:
             assert later.learned == [], "what is over is not told"
             assert one.learned == []
             for worker in (one, two, late, later):
+                await leave(worker)
+
+    run(scenario())
+
+
+def test_speeds_reach_everybody_else_and_late_comers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "REPORT_SECONDS", 0.001)
+    measured = msgspec.structs.replace(FAR, first=0.25, samples=3, answers=Answers.of([3, 1]), error=0.5)
+
+    async def scenario() -> None:
+        async with hub() as (made, _):
+            one, other = await connect(made, "w1"), await connect(made, "w2")
+            told = iter([{"far": FAR}, {}, {"far": measured, "near": FAR}])
+            reporting = asyncio.create_task(one.link.report(Metrics().snapshot, lambda: next(told, {})))
+            while "near" not in other.heard:
+                other.news.clear()
+                await other.news.wait()
+            late = await connect(made, "w3")
+            await late.news.wait()
+            assert other.heard == late.heard == {"far": measured, "near": FAR}
+            assert not one.heard
+            reporting.cancel()
+            for worker in (one, other, late):
                 await leave(worker)
 
     run(scenario())

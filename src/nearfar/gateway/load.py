@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -189,7 +189,7 @@ class Load:
             decode=decode,
             crowd=crowd,
             crowded=tuple(self._crowded),
-            answers=Answers.of(self._lengths),
+            answers=Answers.of(self._lengths) if self._lengths else assumed.answers,
             samples=self._samples,
             error=self._error,
         )
@@ -197,6 +197,12 @@ class Load:
     def _weight(self, fit: Fit) -> float:
         """The weight of one attempt in ``fit``."""
         return fit.w / min(self._samples, 1 / (1 - FORGET)) if self._samples else 0.0
+
+    def assume(self, pace: Pace) -> None:
+        """Begin with what another process has measured, until this one knows better by itself."""
+        self._assumed = msgspec.structs.replace(pace, samples=0)
+        if not self._samples:
+            self._pace, self.paces = self._assumed, None
 
     def adopt(self, pace: Pace) -> None:
         """Believe what another process has measured."""
@@ -219,6 +225,10 @@ class Loads:
         self._share = share
         self._loads: dict[str, Load] = {}
         self._lines: dict[str, Line] = {}
+        self._heard: dict[str, Pace] = {}
+        """What other processes said last, by deployment."""
+        self._told: dict[str, int] = {}
+        """Attempts that the pace rested on which they were told last, by deployment."""
 
     def of(self, deployment: Deployment) -> Load:
         """The load of ``deployment``, which begins with what is assumed of its place."""
@@ -239,6 +249,8 @@ class Loads:
         load = self._loads.get(deployment.name)
         if load is None or load.line is not line:
             load = Load(deployment.name, line, NEAR if deployment.place <= Place.LAN else FAR, self.now)
+            if deployment.name in self._heard:
+                load.assume(self._heard[deployment.name])
             self._loads[deployment.name] = load
         load.slots = deployment.slots
         return load
@@ -374,6 +386,21 @@ class Loads:
             )
             for load in self._loads.values()
         ]
+
+    def news(self) -> dict[str, Pace]:
+        """What was measured here since this was last asked, by deployment: for other processes."""
+        now = self.now()
+        paces = {load.name: load.pace(now) for load in self._loads.values()}
+        found = {name: pace for name, pace in paces.items() if pace.samples != self._told.get(name, 0)}
+        self._told |= {name: pace.samples for name, pace in found.items()}
+        return found
+
+    def hear(self, paces: Mapping[str, Pace]) -> None:
+        """What another process has measured is assumed here, rather than what its place says."""
+        self._heard |= paces
+        for name, pace in paces.items():
+            if name in self._loads:
+                self._loads[name].assume(pace)
 
     def adopt(self, deployment: Deployment, known: Known) -> None:
         """Believe what another process knows of ``deployment``. What it has under way is taken to have just begun."""

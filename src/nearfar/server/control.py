@@ -1,4 +1,4 @@
-"""The channel between the parent process and its workers: engines are run by the parent, cool-downs shared by all.
+"""The channel between the parent process and its workers: the parent runs engines, all share cool-downs and speeds.
 
 One JSON message a line over a socket pair. When a worker dies its end closes, and what it held is given back.
 """
@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -20,6 +20,7 @@ from nearfar.engine.supervisor import Supervisor
 from nearfar.gateway.exposition import Snapshot, merged, without_gauges
 from nearfar.gateway.health import LONGEST, CoolDown
 from nearfar.gateway.metrics import GAUGES
+from nearfar.policy.wait import Pace
 
 log = logging.getLogger("nearfar.control")
 
@@ -62,11 +63,17 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag="numbers"):
     snapshot: Snapshot
 
 
+class Speeds(msgspec.Struct, frozen=True, kw_only=True, tag="speeds"):
+    """Either way: how fast deployments were, by name, for those who have not measured it themselves."""
+
+    paces: dict[str, Pace]
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """Parent to worker: finish what runs and end."""
 
 
-Message = Call | Answer | News | Numbers | Stop
+Message = Call | Answer | News | Numbers | Speeds | Stop
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
@@ -82,6 +89,8 @@ class Hub:
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._rests: dict[tuple[str, str], CoolDown] = {}
         """Deployment and kind of failure → its breaker."""
+        self._paces: dict[str, Pace] = {}
+        """Deployment → how fast it was, as the last worker said that measured it."""
         self._numbers: dict[str, Snapshot] = {}
         """Living worker → its last counts."""
         self._past: Snapshot = []
@@ -94,6 +103,8 @@ class Hub:
         self._prune()
         for rest in self._rests.values():
             _write(writer, News(rest=rest))
+        if self._paces:
+            _write(writer, Speeds(paces=self._paces))
         if self.stopping:
             _write(writer, Stop())
         # A task per call: a cold start must not hold up the other requests of the worker.
@@ -125,6 +136,9 @@ class Hub:
             self._spread(owner, message)
         elif isinstance(message, Numbers):
             self._numbers[owner] = message.snapshot
+        elif isinstance(message, Speeds):
+            self._paces |= message.paces
+            self._pass_on(owner, message)
         elif isinstance(message, Call):
             task = asyncio.create_task(self._answer(owner, message, writer))
             tasks.add(task)
@@ -148,9 +162,12 @@ class Hub:
             self._rests[key] = news.rest
         else:
             self._rests.pop(key, None)
+        self._pass_on(owner, news)
+
+    def _pass_on(self, owner: str, message: News | Speeds) -> None:
         for name, writer in self._writers.items():
             if name != owner:
-                _write(writer, news)
+                _write(writer, message)
 
     async def _answer(self, owner: str, call: Call, writer: asyncio.StreamWriter) -> None:
         try:
@@ -198,8 +215,12 @@ class Link:
         self._gone = False
         self._counted: Callable[[], Snapshot] | None = None
 
-    async def listen(self, learn: Callable[[CoolDown], None]) -> None:
-        """Read the parent's messages until it is gone; ``learn`` is told of other workers' cool-downs."""
+    async def listen(
+        self, learn: Callable[[CoolDown], None], hear: Callable[[Mapping[str, Pace]], None] = lambda _: None
+    ) -> None:
+        """Read the parent's messages until it is gone; ``learn`` is told of other workers' cool-downs, ``hear`` of the
+        speeds that they have measured.
+        """
         try:
             while line := await self._reader.readline():
                 message = _decode(line)
@@ -207,6 +228,8 @@ class Link:
                     self._answered(message)
                 elif isinstance(message, News):
                     learn(message.rest)
+                elif isinstance(message, Speeds):
+                    hear(message.paces)
                 elif isinstance(message, Stop):
                     self._stop()
         except ConnectionError:
@@ -251,12 +274,14 @@ class Link:
         """What the other workers have counted, dead ones too."""
         return (await self._ask("metrics")).snapshots
 
-    async def report(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Tell the parent every second what was counted, and once more when the link closes."""
+    async def report(self, snapshot: Callable[[], Snapshot], news: Callable[[], dict[str, Pace]] = dict) -> None:
+        """Tell the parent every second what was counted, and once more when the link closes; and ``news`` of speeds."""
         self._counted = snapshot
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             self._send(Numbers(snapshot=snapshot()))
+            if paces := news():
+                self._send(Speeds(paces=paces))
 
     async def close(self) -> None:
         """Say the last counts and end the channel; the engines belong to the parent."""

@@ -47,8 +47,8 @@ async def _run(start: Start) -> None:
     )
     if start.warns:
         warn(gateway)
-    listening = asyncio.create_task(link.listen(gateway.health.learn))
-    reporting = asyncio.create_task(link.report(gateway.counted))
+    listening = asyncio.create_task(link.listen(gateway.health.learn, gateway.loads.hear))
+    reporting = asyncio.create_task(link.report(gateway.counted, gateway.loads.news))
     listener = socket.socket(fileno=start.listener)
     listener.setblocking(False)
 
