@@ -6,6 +6,7 @@ CPU comes from schedstat (nanoseconds on a CPU, per thread), because the clock t
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,31 @@ def tree(pid: int) -> Iterator[int]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for child in children.read_text().split():
                 yield from tree(int(child))
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[Callable[[int], None]]:
+    """Two parts of the machine: one processor for what is measured, the others for this process and its children.
+
+    Yields a function that moves a process with its threads and children to the first. Processors of a virtual machine
+    are not equally fast from one second to the next (half as fast while a neighbour uses the other half of the core):
+    what is compared runs on the same one, in turns. With one processor alone everything stays where it is.
+    """
+    all_of_them = sorted(os.sched_getaffinity(0))
+    own, others = {all_of_them[0]}, set(all_of_them[1:])
+
+    def move(pid: int) -> None:
+        for process in tree(pid) if others else ():
+            for thread in (PROC / str(process) / "task").iterdir():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread.name), own)
+
+    if others:
+        os.sched_setaffinity(0, others)
+    try:
+        yield move
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def cpu_us(pid: int) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import decide, machine, masks, parts, privacy, translate
-from bench.procs import rss_mb, settle, used_by
+from bench.procs import apart, rss_mb, settle, used_by
 
 CHUNKS = 50
 
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     """Between two chunks of one stream."""
 
 
-FULL = Plan(rounds=4, seconds=3, starts=5, imports=5, translations=15)
+FULL = Plan(rounds=12, seconds=1, starts=5, imports=5, translations=15)
 TINY = Plan(rounds=1, seconds=1, starts=1, imports=1, translations=1, connections=4, streams=4)
 
 
@@ -161,7 +161,7 @@ def measure(plan: Plan) -> dict[str, object]:
     facts = machine.describe()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=parts.scratch()) as name:
         folder = Path(name)
-        with parts.surroundings(folder, chunks=CHUNKS, gap_ms=plan.gap_ms) as (ports, proxy):
+        with apart() as move, parts.surroundings(folder, chunks=CHUNKS, gap_ms=plan.gap_ms) as (ports, proxy):
             gateway = parts.Gateway(folder, ports)
             starts = []
             for _ in range(plan.starts - 1):
@@ -172,6 +172,8 @@ def measure(plan: Plan) -> dict[str, object]:
                 settle(pid)
                 idle = rss_mb(pid)
                 pids = {"nginx": proxy, "nearfar": pid}
+                for one in pids.values():
+                    move(one)
                 requests = plain(gateway, ports, pids, plan)
                 chunks = streamed(gateway, ports, pids, plan)
                 waits = latency(gateway, ports, plan)

@@ -68,3 +68,17 @@ def test_memory() -> None:
             assert 50 < procs.rss_mb(child.pid) < 100
         finally:
             child.communicate(b"\n")
+
+
+def test_what_is_measured_runs_apart_from_the_rest() -> None:
+    allowed = os.sched_getaffinity(0)
+    with procs.apart() as move, subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        try:
+            assert os.sched_getaffinity(child.pid) == os.sched_getaffinity(0)
+            move(child.pid)
+            if len(allowed) > 1:
+                assert os.sched_getaffinity(child.pid).isdisjoint(os.sched_getaffinity(0))
+            assert os.sched_getaffinity(child.pid) <= allowed
+        finally:
+            child.kill()
+    assert os.sched_getaffinity(0) == allowed
