@@ -278,7 +278,7 @@ class Exchange(msgspec.Struct, eq=False):
         data = b""
         if not self.committed:
             held, self._held = self._held, []
-            data = b"".join([renderer.render(chunk) for chunk in held])
+            data = renderer.render(held[0]) if len(held) == 1 else b"".join([renderer.render(chunk) for chunk in held])
             self._mark_first()
             self.committed = True
         data += renderer.finish()

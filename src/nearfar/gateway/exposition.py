@@ -41,7 +41,10 @@ class Counter:
 
     def inc(self, labels: Labels, by: float = 1) -> None:
         """Add ``by``."""
-        self.row(labels)[0] += by
+        row = self.values.get(labels)
+        if row is None:
+            row = self.row(labels)
+        row[0] += by
 
     def row(self, labels: Labels) -> list[float]:
         """The row of ``labels``, to be added to without looking it up each time."""
@@ -72,7 +75,10 @@ class Gauge:
 
     def add(self, labels: Labels, by: float) -> None:
         """Move by ``by``."""
-        self.row(labels)[0] += by
+        row = self.values.get(labels)
+        if row is None:
+            row = self.row(labels)
+        row[0] += by
 
     def row(self, labels: Labels) -> list[float]:
         """The row of ``labels``, to be added to without looking it up each time."""
@@ -105,14 +111,15 @@ class Histogram:
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count ``value``."""
-        self.count(self.row(labels), value)
+        row = self.values.get(labels)
+        if row is None:
+            row = self.row(labels)
+        row[bisect_left(self._bounds, value)] += 1
+        row[-1] += value
 
     def row(self, labels: Labels) -> list[float]:
         """The row of ``labels``, for ``count``."""
-        row = self.values.get(labels)
-        if row is None:
-            row = self.values[labels] = [0.0] * (len(self._bounds) + 2)
-        return row
+        return self.values.setdefault(labels, [0.0] * (len(self._bounds) + 2))
 
     def count(self, row: list[float], value: float) -> None:
         """Count ``value`` in a row of this metric."""

@@ -56,6 +56,9 @@ ELSEWHERE = frozenset(
 )
 """Members that bring in content held or fetched elsewhere: no scan has seen it, and it is a further place."""
 
+_FEATURES = ELSEWHERE | {"functions", "logprobs", "response_format", "tool_choice", "tools"}
+"""Members that ask something of the deployment, or bring something in."""
+
 _encode = msgspec.json.Encoder().encode
 _MEDIA_NEEDS = {
     "image_url": "images",
@@ -76,14 +79,15 @@ def parse(body: bytes, request_id: str) -> Request:
     model = values.get("model")
     if not isinstance(model, str) or not model:
         raise wrong("model", model, "the name of a model", hint="GET /v1/models lists them.")
-    limit = integer(values, "max_completion_tokens")
+    limit = integer(values, "max_completion_tokens") if "max_completion_tokens" in values else None
     if limit is None:
         limit = integer(values, "max_tokens")
-    choices = integer(values, "n", high=MAX_CHOICES) or 1
+    choices = 1 if "n" not in values else integer(values, "n", high=MAX_CHOICES) or 1
     needs: set[str] = set()
     found: References = {}
     media = _read_messages(values.get("messages"), needs, found)
-    _read_features(values, needs, found)
+    if not _FEATURES.isdisjoint(values):
+        _read_features(values, needs, found)
     if choices > 1:
         needs.add("choices")
     return Request(
@@ -123,9 +127,11 @@ def _read_messages(messages: object, needs: set[str], found: References) -> _Med
         if message.get("audio"):
             note(found, "stored_audio", f"messages[{position}].audio")
         content = message.get("content")
+        if isinstance(content, str):
+            continue
         if isinstance(content, list):
             media = _read_parts(content, f"messages[{position}].content", needs, found, media)
-        elif content is not None and not isinstance(content, str):
+        elif content is not None:
             raise wrong(f"messages[{position}].content", content, "text or a list of parts")
     return media
 
