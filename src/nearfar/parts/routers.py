@@ -120,12 +120,7 @@ def _online(
     from nearfar.tuning.online import Online, Use
 
     try:
-        digest = certified.digest(Path(setting.file))
         kept = files.get(setting.file) or saved.load(Path(setting.file))
-    except OSError as error:
-        hint = "nearfar router fit --labels L.jsonl --out R makes one."
-        message = f"{setting.file} cannot be read: {error.strerror or error}"
-        raise UnprocessableEntityError(message, param="file", hint=hint) from error
     except NearfarError as error:
         error.param = "file"
         raise
@@ -133,7 +128,7 @@ def _online(
     promise, threshold = None, setting.threshold
     if setting.certificate:
         try:
-            promise = certified.read(Path(setting.certificate), digest)
+            promise = certified.read(Path(setting.certificate), kept.digest)
         except NearfarError as error:
             error.param = "certificate"
             raise
@@ -151,7 +146,7 @@ def _online(
         share=setting.share,
         threshold=threshold,
         certified=promise,
-        digest=digest,
+        digest=kept.digest,
     )
     return Online(kept.router, use, opening)
 

@@ -6,7 +6,7 @@ import math
 import re
 import zipfile
 from collections.abc import Sequence
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +60,8 @@ class Kept(msgspec.Struct, frozen=True):
 
     router: Router
     known: NDArray[np.uint64]
+    digest: str = ""
+    """SHA-256 of the file it was read from; empty for one that was not."""
 
 
 def marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
@@ -116,12 +118,16 @@ def save(path: Path, router: Router, prompts: Sequence[str]) -> None:
 def load(path: Path) -> Kept:
     """Read a router. Raises ``BadRouter`` for anything that is not one."""
     try:
-        with zipfile.ZipFile(path) as file:
-            arrays = {item.filename.removesuffix(".npy"): _array(file, item) for item in _members(file)}
+        # One open file: what the certificate is compared with is what decides, whatever is put in its place meanwhile.
+        with path.open("rb") as raw:
+            digest = file_digest(raw, "sha256").hexdigest()
+            with zipfile.ZipFile(raw) as file:
+                arrays = {item.filename.removesuffix(".npy"): _array(file, item) for item in _members(file)}
         header = msgspec.json.decode(arrays.pop("header").tobytes(), type=Header)
-        return Kept(_router(header, arrays), arrays["known"])
+        return Kept(_router(header, arrays), arrays["known"], digest)
     except OSError as error:
-        raise BadRouter(f"{path} cannot be read: {error.strerror or error}.") from error
+        hint = "nearfar router fit --labels L.jsonl --out R makes one."
+        raise BadRouter(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from error
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError, msgspec.MsgspecError, NotImplementedError) as error:
         raise BadRouter(f"{path} is no router: {error}.", hint="nearfar router fit makes one.") from error
 
