@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,7 +29,7 @@ from nearfar.core.money import cost, upper_bound
 from nearfar.core.places import Treatment
 from nearfar.core.routing import Decision, Deployment, Ranked
 from nearfar.gateway.connection import StaleConnectionError
-from nearfar.gateway.credentials import attribute, hush
+from nearfar.gateway.credentials import Signer, attribute, hush
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Target, build_head, parse_base
 from nearfar.gateway.health import Health
@@ -253,7 +254,7 @@ class Attempts:
             return restorer
         return self._replies.watch(exchange.request, decision.route, deployment.place, restorer, wire.name)
 
-    async def _send(
+    def _send(
         self,
         exchange: Exchange,
         decision: Decision,
@@ -262,15 +263,33 @@ class Attempts:
         seen: Seen,
         *,
         fresh: bool,
-    ) -> None:
+    ) -> Awaitable[None]:
         """Seal for the target's address and talk; an embedded model is started first if it is not running."""
-        if not target.engine_model:
-            signer = target.signer
-            head = target.head(outgoing) if signer is None else await target.signed_head(outgoing, signer)
-            origin = target.origin
-            sealed = self._seal(exchange, decision, target, outgoing, head, origin)
-            await self._talk(exchange, target, sealed, seen, fresh=fresh)
-            return
+        if target.engine_model:
+            return self._send_near(exchange, decision, target, outgoing, seen, fresh=fresh)
+        if target.signer is not None:
+            return self._send_signed(exchange, decision, target, outgoing, target.signer, seen, fresh=fresh)
+        sealed = self._seal(exchange, decision, target, outgoing, target.head(outgoing), target.origin)
+        return self._talk(exchange, target, sealed, seen, fresh=fresh)
+
+    async def _send_signed(
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        target: Target,
+        outgoing: Outgoing,
+        signer: Signer,
+        seen: Seen,
+        *,
+        fresh: bool,
+    ) -> None:
+        head = await target.signed_head(outgoing, signer)
+        sealed = self._seal(exchange, decision, target, outgoing, head, target.origin)
+        await self._talk(exchange, target, sealed, seen, fresh=fresh)
+
+    async def _send_near(
+        self, exchange: Exchange, decision: Decision, target: Target, outgoing: Outgoing, seen: Seen, *, fresh: bool
+    ) -> None:
         try:
             await self._send_to_engine(exchange, decision, target, outgoing, seen, fresh=fresh)
         except APIConnectionError:

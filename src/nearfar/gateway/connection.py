@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
     async def head(self) -> int:
         """The status of the reply, once its headers are complete."""
         while not self._headers_seen:
-            await self._wait()
+            await self._news()
         return self.status
 
     def headers(self) -> dict[str, str]:
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
     async def read(self) -> bytes | None:
         """The bytes that arrived since the last call; None at the proper end of the reply."""
         while (data := self.ready()) is None:
-            await self._wait()
+            await self._news()
         return data or None
 
     def ready(self) -> bytes | None:
@@ -192,14 +192,12 @@ class Connection(asyncio.Protocol):
         self._fail(APITimeoutError(f"{self._name} missed the {self.expires_phase} deadline."))
         self.abort()
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done when something has come. Whoever stops waiting cancels it, and nobody wakes it then."""
         if self._error is not None:
             raise self._error
-        self._waiter = waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
