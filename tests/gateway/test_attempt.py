@@ -26,7 +26,6 @@ from tests.gateway.scripted import OK, read_request, upstream
 
 from nearfar.core.errors import LedgerUnavailable
 from nearfar.core.places import Place
-from nearfar.gateway.attempt import OUTPUT_FALLBACK, output_limit
 from nearfar.gateway.fleet import Target
 from nearfar.ledger.query import Entry
 from nearfar.wire.registry import provider_wire
@@ -221,19 +220,6 @@ def test_an_engine_that_does_not_start_is_a_failed_attempt(tmp_path: Path, engin
                 assert out.headers["x-nearfar-deployment"] == "far"
                 near, _ = made.entries()
                 assert (near.outcome, near.cost, near.status) == ("error", 0, 0)
-
-    run(scenario())
-
-
-def test_the_upper_bound_counts_every_choice(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        far = target("far", 1)
-        limited = target("limited", 1, max_output=50)
-        async with house(tmp_path, snapshot(far)) as made:
-            assert output_limit(made.request(), far.deployment) == OUTPUT_FALLBACK
-            assert output_limit(made.request(), limited.deployment) == 50
-            assert output_limit(made.request(max_tokens=7), limited.deployment) == 7
-            assert output_limit(made.request(max_tokens=7, n=3), far.deployment) == 21
 
     run(scenario())
 

@@ -230,7 +230,7 @@ def described(asked: Request, decision: Decision, capabilities: _Known, seen: Se
 
     kinds, unknown, harmless = totals(seen)
     from nearfar.core.money import upper_bound
-    from nearfar.gateway.attempt import output_limit
+    from nearfar.gateway.outgoing import output_limit
 
     ranked = []
     for item in decision.ranked:
@@ -287,7 +287,7 @@ def _forms(decision: Decision, seen: Sequence[Seen], rewriter: str) -> None:
 
 def _print(asked: Request, decision: Decision) -> None:
     from nearfar.core.money import upper_bound
-    from nearfar.gateway.attempt import output_limit
+    from nearfar.gateway.outgoing import output_limit
     from nearfar.policy import lean
 
     output.line(

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from nearfar.core.attempts import Begin, End
-from nearfar.core.chat import Chunk, Request, Usage
-from nearfar.core.conversation import Conversation
+from nearfar.core.chat import Chunk, Usage
 from nearfar.core.engines import Engines
 from nearfar.core.errors import (
     APIConnectionError,
-    BadRequestError,
     ContextTooLong,
     MaskingFailed,
     NearfarError,
@@ -39,12 +37,13 @@ from nearfar.gateway.limits import Limits
 from nearfar.gateway.lines import Run
 from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.outgoing import changed, output_limit, translated
 from nearfar.gateway.transport import Reply, Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
 from nearfar.gateway.witness import Witness
 from nearfar.ledger.ledger import Ledger
 from nearfar.policy.seal import Origin, Sealed, Sealer
-from nearfar.wire.base import ClientWire, Outgoing, ProviderWire
+from nearfar.wire.base import Outgoing, ProviderWire
 
 if TYPE_CHECKING:
     # Loaded only where a policy wants masks.
@@ -52,9 +51,6 @@ if TYPE_CHECKING:
     from nearfar.gateway.reply_guard import ReplyGuard
     from nearfar.gateway.rewriting import Rewriting
     from nearfar.privacy.restore_events import Restorer
-
-OUTPUT_FALLBACK = 4096
-"""Output tokens assumed for the upper bound when neither client nor deployment states a limit."""
 
 _CLEAR: Final = Treatment.CLEAR  # a member looked up in its enum costs ten times as much
 
@@ -169,10 +165,10 @@ class Attempts:
         outgoing = (
             wire.encode(request, deployment, None)
             if like
-            else _translated(exchange.asking_wire, wire, request, deployment)
+            else translated(exchange.asking_wire, wire, request, deployment)
         )
         if masked is not None or not signed:
-            outgoing = _changed(wire, outgoing, masked, signed=signed)
+            outgoing = changed(wire, outgoing, masked, signed=signed)
         restorer = (
             None
             if masked is None and self._replies is None
@@ -494,67 +490,11 @@ class Attempts:
         return spent
 
 
-def output_limit(request: Request, deployment: Deployment) -> int:
-    """The most output tokens a request can cost at ``deployment``, over all its choices."""
-    if request.operation in {"embeddings", "count_tokens"}:
-        return 0
-    limit = request.max_output or deployment.max_output or OUTPUT_FALLBACK
-    return limit * request.choices
-
-
 def _done(exchange: Exchange) -> Treatment:
     """What was done to the content that is about to leave."""
     if exchange.last_look is None:
         return _CLEAR
     return Treatment.MASKED if exchange.prepared is None else Treatment.REWRITTEN
-
-
-def _conversation(client: ClientWire, request: Request) -> Conversation:
-    if request.elsewhere:
-        # They are only passed on as they came: a translation would lose them, or send them where nobody meant.
-        names = ", ".join(name for name, _ in request.elsewhere)
-        raise BadRequestError(
-            f"This deployment speaks another dialect, in which {names} means nothing.",
-            code="unsupported",
-            param=request.elsewhere[0][1],
-            hint="Send the content itself, or ask for the provider that holds it.",
-        )
-    convert = client.conversation
-    if convert is None:
-        raise BadRequestError(
-            f"{request.operation} cannot be translated for this deployment.",
-            code="unsupported",
-            hint="Ask for a deployment that speaks the same dialect.",
-        )
-    return convert(request)
-
-
-def _translated(client: ClientWire, wire: ProviderWire, request: Request, deployment: Deployment) -> Outgoing:
-    """The request in another dialect than its client's."""
-    conversation = _conversation(client, request)
-    outgoing = wire.encode(request, deployment, conversation)
-    if not conversation.deviations:
-        return outgoing
-    return msgspec.structs.replace(outgoing, deviations=(*conversation.deviations, *outgoing.deviations))
-
-
-def _changed(wire: ProviderWire, outgoing: Outgoing, masked: Masked | None, *, signed: bool) -> Outgoing:
-    """What leaves, without foreign signatures if they may not, and told of its masks."""
-    if not signed:
-        outgoing = _unsigned(wire, outgoing)
-    if masked is not None and masked.masks:
-        outgoing = msgspec.structs.replace(outgoing, deviations=(*outgoing.deviations, f"masked:{masked.masks}"))
-    return outgoing
-
-
-def _unsigned(wire: ProviderWire, outgoing: Outgoing) -> Outgoing:
-    """What leaves without the signatures of another account. Raises SignatureRefused where it holds none."""
-    assert wire.unsigned is not None
-    body = wire.unsigned(outgoing.body)
-    if body is outgoing.body:
-        raise SignatureRefused("The upstream refuses a signature, and the request holds none.")
-    deviations = (*outgoing.deviations, "dropped:thought_signature")
-    return msgspec.structs.replace(outgoing, body=body, deviations=deviations)
 
 
 def _merge(old: Usage, new: Usage) -> Usage:

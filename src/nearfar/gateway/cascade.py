@@ -16,13 +16,13 @@ from nearfar.core.errors import APITimeoutError, NearfarError, StreamCut, Upstre
 from nearfar.core.money import upper_bound
 from nearfar.core.routing import Cascade, Decision, Deployment, Ranked, Route
 from nearfar.gateway import cascade_asking as asking
-from nearfar.gateway.attempt import output_limit
 from nearfar.gateway.cascade_hearing import Hearing
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange
 from nearfar.gateway.fleet import Fleet, Snapshot, Target
 from nearfar.gateway.hedge import Runs
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.outgoing import output_limit
 from nearfar.gateway.slots import Slots
 from nearfar.policy import cascade as judging
 

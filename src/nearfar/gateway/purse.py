@@ -13,7 +13,7 @@ import msgspec
 from nearfar.core.chat import Request
 from nearfar.core.money import upper_bound
 from nearfar.core.routing import Deployment
-from nearfar.gateway.attempt import output_limit
+from nearfar.gateway.outgoing import output_limit
 
 _DAY = 24 * 60 * 60
 
