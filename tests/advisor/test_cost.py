@@ -101,3 +101,11 @@ def test_a_model_of_the_catalogue_has_a_price_of_sane_magnitude() -> None:
     price = price_for("openai", "gpt-4o-mini")
     assert price is not None
     assert cost.per_call(price, Workload(calls=1), BASE) == pytest.approx(0.00033)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0.00000553, "0.00000553"), (0.25, "0.25"), (1.5e-12, "0.0000000000015")]
+)
+def test_a_rate_is_shown_with_the_digits_that_count(number: float, shown: str) -> None:
+    assert cost.digits(number) == shown
+    assert float(cost.digits(123_456)) == 123_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.advisor.cases import BASE, case
 
@@ -67,6 +67,7 @@ def test_a_rented_machine_is_no_way_for_what_may_not_leave() -> None:
 
 
 @settings(max_examples=30, deadline=None)
+@example(419_336, 0, 0, 0, 374, 1)
 @given(
     st.floats(1, 1e6),
     st.floats(0, 1),

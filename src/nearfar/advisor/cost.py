@@ -6,6 +6,7 @@ Amounts are floats of USD: they rest on estimates. What was really charged is in
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import msgspec
 
@@ -16,6 +17,11 @@ from nearfar.core.money import NANO, Price, cost
 
 RENTAL_EXTRAS = (0.3, 0.5)
 """What storage, traffic and idle hours add to a rented machine's rate, low and high."""
+
+
+def digits(number: float) -> str:
+    """``number`` with three digits that count, however small it is, and without an exponent: for a calculator."""
+    return format(Decimal(f"{number:.3g}"), "f")
 
 
 class Speeds(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +129,7 @@ def own_sums(box: Box, speeds: Speeds, workload: Workload, tariff: Tariff, assum
     """The terms of ``own`` as somebody would type them into a calculator; amounts are USD."""
     terms, money = assumptions.own, assumptions.money
     mine = own(box, speeds, workload, tariff, assumptions)
-    power = f"{mine.power_per_call:.6f} * {workload.asked:,.0f}"
+    power = f"{digits(mine.power_per_call)} * {workload.asked:,.0f}"
     if box.watts_idle:
         kwh = assumptions.usd_per_kwh(tariff) * (terms.pue if box.pue is None else box.pue)
         power = f"{box.watts_idle:g} W * {HOURS:g} h * {kwh:.4f} / 1,000 + {power}"
@@ -147,7 +153,7 @@ def fixed_sum(mine: Own) -> str:
 
 def power_sum(mine: Own, workload: Workload, share: float) -> str:
     """Electricity of the ``share`` of the calls that run near."""
-    return f"{mine.power_per_call:.6f} * {workload.asked:,.0f} * {share:.1%}"
+    return f"{digits(mine.power_per_call)} * {workload.asked:,.0f} * {share:.1%}"
 
 
 def cloud_sum(price: Price, workload: Workload, assumptions: Assumptions) -> str:
