@@ -68,6 +68,7 @@ def test_a_rented_machine_is_no_way_for_what_may_not_leave() -> None:
 
 @settings(max_examples=30, deadline=None)
 @example(419_336, 0, 0, 0, 374, 1)
+@example(3, 0, 0, 0.5, 92_077, 3967)
 @given(
     st.floats(1, 1e6),
     st.floats(0, 1),

@@ -24,6 +24,11 @@ def digits(number: float) -> str:
     return format(Decimal(f"{number:.3g}"), "f")
 
 
+def counted(number: float) -> str:
+    """``number`` as a whole one, where that makes no difference."""
+    return f"{number:,.0f}" if number >= 1000 or number == round(number) else f"{number:.4g}"
+
+
 class Speeds(msgspec.Struct, frozen=True, kw_only=True):
     """How fast a machine serves one model, in tokens per second."""
 
@@ -129,7 +134,7 @@ def own_sums(box: Box, speeds: Speeds, workload: Workload, tariff: Tariff, assum
     """The terms of ``own`` as somebody would type them into a calculator; amounts are USD."""
     terms, money = assumptions.own, assumptions.money
     mine = own(box, speeds, workload, tariff, assumptions)
-    power = f"{digits(mine.power_per_call)} * {workload.asked:,.0f}"
+    power = f"{digits(mine.power_per_call)} * {counted(workload.asked)}"
     if box.watts_idle:
         kwh = assumptions.usd_per_kwh(tariff) * (terms.pue if box.pue is None else box.pue)
         power = f"{box.watts_idle:g} W * {HOURS:g} h * {kwh:.4f} / 1,000 + {power}"
@@ -153,7 +158,7 @@ def fixed_sum(mine: Own) -> str:
 
 def power_sum(mine: Own, workload: Workload, share: float) -> str:
     """Electricity of the ``share`` of the calls that run near."""
-    return f"{digits(mine.power_per_call)} * {workload.asked:,.0f} * {share:.1%}"
+    return f"{digits(mine.power_per_call)} * {counted(workload.asked)} * {digits(100 * share)}%"
 
 
 def cloud_sum(price: Price, workload: Workload, assumptions: Assumptions) -> str:
@@ -166,14 +171,14 @@ def cloud_sum(price: Price, workload: Workload, assumptions: Assumptions) -> str
     sizes = " + ".join(f"{count:,} * {rate / NANO:g}" for count, rate in tokens if count)
     extras = "" if not workload.batch_share else f" * {1 - workload.batch_share * assumptions.batch.discount:g}"
     extras += "" if not assumptions.money.vat else f" * {1 + assumptions.money.vat:g}"
-    return f"{workload.asked:,.0f} * ({sizes}) / 1,000,000{extras}"
+    return f"{counted(workload.asked)} * ({sizes}) / 1,000,000{extras}"
 
 
 def rental_sum(rate: float, workload: Workload, speeds: Speeds, assumptions: Assumptions) -> str:
     """What ``rental`` reckons."""
     hours = max(workload.hours, workload.asked * speeds.busy_seconds(workload) / 3600)
     extras = "" if not assumptions.money.vat else f" * {1 + assumptions.money.vat:g}"
-    return f"{rate:g} * {hours:,.0f} h * {1 + sum(RENTAL_EXTRAS) / 2:g}{extras}"
+    return f"{rate:g} * {counted(hours)} h * {1 + sum(RENTAL_EXTRAS) / 2:g}{extras}"
 
 
 def _over(tokens: float, speed: float) -> float:

@@ -287,7 +287,7 @@ def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
         sums={
             "machine": costs.fixed_sum(mine),
             "electricity": costs.power_sum(mine, work, share),
-            "calls": f"{1 - share:.1%} * ({far.sums['calls']})",
+            "calls": f"{costs.digits(100 * (1 - share))}% * ({far.sums['calls']})",
         },
         near_share=share,
         price=far.price,
@@ -317,7 +317,7 @@ def _cascade(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
         sums={
             "machine": costs.fixed_sum(mine),
             "electricity": costs.power_sum(mine, work, tried),
-            "calls": f"{1 - tried * (1 - gone):.1%} * ({far.sums['calls']})",
+            "calls": f"{costs.digits(100 * (1 - tried * (1 - gone)))}% * ({far.sums['calls']})",
         },
         near_share=tried * (1 - gone),
         price=far.price,
