@@ -14,17 +14,13 @@ import gc
 import json
 import os
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 LIMIT = 0.05
 """Seconds of CPU that one callback may take."""
-LOOK = 0.01
-"""Seconds between looks at where a callback is that has been running since the look before."""
 KEPT = 20
 """Callbacks above the limit that are reported."""
 
@@ -39,8 +35,6 @@ class Watch:
         self.collected = 0.0
         """Seconds of CPU of the present callback that went to collecting garbage."""
         self._since = 0.0
-        self._seen: list[str] = []
-        """Where the present callback was, at each look."""
 
     def install(self) -> None:
         """Time every callback of asyncio's loops from now on."""
@@ -48,7 +42,6 @@ class Watch:
         clock = time.thread_time
 
         gc.callbacks.append(self._collecting)
-        threading.Thread(target=self._look, args=(threading.get_ident(),), daemon=True).start()
 
         def timed(handle: asyncio.events.Handle) -> None:
             began = clock()
@@ -59,21 +52,10 @@ class Watch:
             self.longest = max(self.longest, took)
             if took > LIMIT and len(self.over) < KEPT:
                 self.over.append(
-                    f"{took * 1000:.0f} ms of CPU, {self.collected * 1000:.0f} of them collecting, in {handle!r}:"
-                    f" {' | '.join(self._seen)}"
+                    f"{took * 1000:.0f} ms of CPU, {self.collected * 1000:.0f} of them collecting, in {handle!r}"
                 )
 
         asyncio.events.Handle._run = timed  # type: ignore[assignment]  # the stub takes it for a method of no class
-
-    def _look(self, loop: int) -> None:
-        count = -1
-        while True:
-            time.sleep(LOOK)
-            if count != self.count:
-                count, self._seen = self.count, []
-                continue
-            frames = traceback.extract_stack(sys._current_frames()[loop], limit=4)
-            self._seen.append(" < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames)))
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
         now = time.thread_time()
