@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nearfar.gateway import rewriting_prompts
-from nearfar.gateway.rewriting_prompts import fill, fitting, load, shipped
+from nearfar.gateway.prompts import fill, fitting
+from nearfar.gateway.rewriting_prompts import load, shipped
 
 GOOD = """date = 2026-11-22
 [[source]]

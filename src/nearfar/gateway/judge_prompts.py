@@ -5,20 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from nearfar.core.data import decode
+from nearfar.gateway.prompts import Source, fill, fitting
 
 BEST = 10
 """The highest number; 0 is the lowest."""
 _SLOT = re.compile(r"\{(mark|conversation|first|second)\}")
 _SLOTS = {"mark", "conversation", "first", "second"}
-_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
-_SHARE = 10
-"""One ideograph in so many characters makes a text Chinese."""
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 
@@ -30,15 +28,9 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ask: str
 
 
-class _Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: str
-    url: str = ""
-    date: str = ""
-
-
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     date: dt.date
-    source: tuple[_Source, ...]
+    source: tuple[Source, ...]
     prompt: tuple[Prompt, ...]
 
 
@@ -69,15 +61,9 @@ def load(text: bytes) -> tuple[Prompt, ...]:
 
 def asked(prompts: Sequence[Prompt], *, mark: str, conversation: str, first: str, second: str) -> tuple[str, str]:
     """The instruction and the message, in the language of ``conversation``."""
-    chinese = len(_IDEOGRAPH.findall(conversation)) * _SHARE > len(conversation)
-    prompt = prompts[1] if chinese else prompts[0]
+    prompt = fitting(prompts, conversation)
     values = {"mark": mark, "conversation": conversation, "first": first, "second": second}
-    return _filled(prompt.system, values), _filled(prompt.ask, values)
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    """What looks like a slot within a value is none."""
-    return _SLOT.sub(lambda found: values[found[1]], template)
+    return fill(prompt.system, values), fill(prompt.ask, values)
 
 
 def numbers(text: str) -> tuple[float, float] | None:

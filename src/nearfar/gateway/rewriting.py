@@ -23,8 +23,9 @@ from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.exchange import Exchange, Headers
 from nearfar.gateway.fleet import Fleet, Snapshot, Target
 from nearfar.gateway.metrics import Metrics
+from nearfar.gateway.prompts import fill, fitting
 from nearfar.gateway.rewriting_check import CODE, Bound
-from nearfar.gateway.rewriting_prompts import Prompt, fill, fitting
+from nearfar.gateway.rewriting_prompts import Prompt
 from nearfar.gateway.slots import Slots
 from nearfar.policy.rules import Rules
 from nearfar.wire.openai_chat import CLIENT

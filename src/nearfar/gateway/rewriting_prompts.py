@@ -5,17 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from nearfar.core.data import decode
+from nearfar.gateway.prompts import Source
 
 _SLOT = re.compile(r"\{(conversation|answer)\}")
-_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
-_SHARE = 10
-"""One ideograph in so many characters makes a text Chinese."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,15 +25,9 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     merge_ask: str
 
 
-class _Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: str
-    url: str = ""
-    date: str = ""
-
-
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     date: dt.date
-    source: tuple[_Source, ...]
+    source: tuple[Source, ...]
     prompt: tuple[Prompt, ...]
 
 
@@ -56,14 +47,3 @@ def load(text: bytes) -> tuple[Prompt, ...]:
             if _SLOT.findall(getattr(item, name)) != wanted:
                 raise ValueError(f"{item.language}: {name} must hold {', '.join(wanted)} in braces, each once")
     return file.prompt
-
-
-def fitting(prompts: Sequence[Prompt], text: str) -> Prompt:
-    """The prompt in the language of ``text``."""
-    chinese = len(_IDEOGRAPH.findall(text)) * _SHARE > len(text)
-    return prompts[1] if chinese else prompts[0]
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """``template`` with ``values`` in its slots; what looks like a slot within a value is none."""
-    return _SLOT.sub(lambda found: values[found[1]], template)
