@@ -23,7 +23,7 @@ def test_names() -> None:
 
 
 def test_more_bits() -> None:
-    assert [more_bits(layers) for layers in (32, 80)] == [16, 40]
+    assert [sum(more_bits(at, layers) for at in range(layers)) for layers in (32, 80)] == [16, 40]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,9 @@ def test_more_bits() -> None:
         ("down", "Q4_K_M", {"Q6_K", "Q4_K"}),
         ("gate", "Q4_K_M", {"Q4_K"}),
         ("v", "Q4_K_S", {"Q5_K", "Q4_K"}),
+        ("qkv", "Q4_K_M", {"Q5_K"}),
+        ("qkv", "Q5_K_M", {"Q6_K"}),
+        ("qkv", "Q6_K", {"Q6_K"}),
         ("router", "Q4_K_M", {"F32"}),
         ("embedding", "INT4", {"BF16"}),
         ("up", "FP8", {"FP8"}),
@@ -52,7 +55,7 @@ def test_rows_that_fill_no_block_fall_back() -> None:
 
 
 @given(
-    role=st.sampled_from(["embedding", "output", "q", "k", "v", "o", "gate", "up", "down", "expert_down"]),
+    role=st.sampled_from(["embedding", "output", "q", "k", "v", "qkv", "o", "gate", "up", "down", "expert_down"]),
     quant=st.sampled_from(sorted({*BASE, *PLAIN, *OTHER_ENGINES})),
     layers=st.integers(1, 130),
     columns=st.sampled_from([64, 100, 896, 4096]),

@@ -7,6 +7,7 @@ of other engines keep the embeddings at 16 bits. Bits per weight follow from the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from nearfar.advisor.tensors import Matrix
 from nearfar.core.errors import BadRequestError
@@ -171,15 +172,18 @@ def _mixed(matrix: Matrix, quant: str, *, layers: int, sharing: int, experts: in
     """llama.cpp's rules. ``sharing``: query heads for each head of keys."""
     base, role = BASE[quant], matrix.role
     if role == "output" or (role == "embedding" and tied):
-        return [("Q5_K" if quant in SMALL else base if base == "Q8_0" else "Q6_K", 1.0)]
+        return [("Q5_K" if quant in SMALL or quant == "IQ3_XXS" else base if base == "Q8_0" else "Q6_K", 1.0)]
     if role == "embedding":
         if quant in {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS"}:
             return [("Q2_K", 1.0)]
         return [("IQ3_S" if quant in {"IQ2_S", "IQ2_M", "IQ3_XXS"} else base, 1.0)]
     if role == "v":
-        return _values(quant, base, layers, sharing, experts)
+        return _values(matrix, quant, layers, sharing, experts)
+    if role == "qkv":  # as files were made until 2026; since then it counts as values, which is 1 % less of a Q5_K_M
+        better = {"Q4_K_M": "Q5_K", "Q5_K_M": "Q6_K", "Q3_K_M": "Q4_K", "Q3_K_L": "Q4_K", "IQ3_M": "Q4_K"}
+        return [(better.get(quant, base), 1.0)]
     if role in {"down", "expert_down"}:
-        return _down(quant, base, layers)
+        return _down(matrix, quant, layers)
     if role in {"k", "q"}:
         if experts == 8 and role == "k":
             return [("Q4_K" if quant in SMALL else "Q8_0", 1.0)]
@@ -190,10 +194,13 @@ def _mixed(matrix: Matrix, quant: str, *, layers: int, sharing: int, experts: in
         better = {"Q2_K": "Q3_K", "IQ3_XXS": "IQ3_S", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K", "IQ3_M": "Q4_K"}
         better |= {"IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S"}
         return [(better.get(quant, base), 1.0)]
+    if quant == "IQ3_XS" and role in {"gate", "up", "expert_gate", "expert_up"}:
+        return _some("IQ3_XXS", lambda at: layers // 8 <= at < 7 * layers // 8, base, matrix, layers)
     return [(base, 1.0)]
 
 
-def _values(quant: str, base: str, layers: int, sharing: int, experts: int) -> Split:
+def _values(matrix: Matrix, quant: str, layers: int, sharing: int, experts: int) -> Split:
+    base = BASE[quant]
     if quant in SMALL:
         better = "Q4_K" if sharing >= 4 or experts >= 4 else "IQ3_S" if quant in {"IQ2_S", "IQ2_M"} else "Q2_K"
         return [(better, 1.0)]
@@ -202,11 +209,11 @@ def _values(quant: str, base: str, layers: int, sharing: int, experts: int) -> S
     split: Split = [(base, 1.0)]
     shared = sharing >= 4
     if quant in {"Q4_K_M", "Q5_K_M"}:
-        split = _some("Q6_K", more_bits(layers), base, layers)
+        split = _some("Q6_K", lambda at: more_bits(at, layers), base, matrix, layers)
     elif quant == "Q4_K_S":
-        split = _some("Q5_K", min(4, layers), base, layers)
+        split = _some("Q5_K", lambda at: at < 4, base, matrix, layers)
     elif quant == "Q3_K_M":
-        split = _some("Q5_K", min(2, layers), "Q4_K", layers)
+        split = _some("Q5_K", lambda at: at < 2, "Q4_K", matrix, layers)
     elif quant == "Q3_K_L":
         split = [("Q5_K", 1.0)]
     elif quant == "Q2_K":
@@ -220,28 +227,30 @@ def _values(quant: str, base: str, layers: int, sharing: int, experts: int) -> S
     return split
 
 
-def _down(quant: str, base: str, layers: int) -> Split:
-    eighth = layers // 8
+def _down(matrix: Matrix, quant: str, layers: int) -> Split:
+    base = BASE[quant]
+    first = layers // 8
     if quant in SMALL:
-        return _some("IQ3_S" if quant in {"IQ2_S", "IQ2_M"} else "Q2_K", eighth, base, layers)
+        return _some("IQ3_S" if quant in {"IQ2_S", "IQ2_M"} else "Q2_K", lambda at: at < first, base, matrix, layers)
     if quant in {"Q4_K_M", "Q5_K_M"}:
-        return _some("Q6_K", more_bits(layers), base, layers)
+        return _some("Q6_K", lambda at: more_bits(at, layers), base, matrix, layers)
     if quant == "Q4_K_S":
-        return _some("Q5_K", eighth, base, layers)
+        return _some("Q5_K", lambda at: at < first, base, matrix, layers)
     if quant == "Q3_K_M":
-        return _some("Q5_K", layers // 16, "Q4_K", layers)
-    if quant == "IQ3_M":
-        return _some("Q4_K", eighth, base, layers)
-    if quant == "Q2_K_S":
-        return _some("Q4_K", eighth, base, layers)
+        return _some("Q5_K", lambda at: at < layers // 16, "Q4_K", matrix, layers)
+    if quant in {"IQ3_M", "Q2_K_S"}:
+        return _some("Q4_K", lambda at: at < first, base, matrix, layers)
     return [({"Q3_K_L": "Q5_K", "Q2_K": "Q3_K"}.get(quant, base), 1.0)]
 
 
-def _some(better: str, count: int, rest: str, layers: int) -> Split:
-    share = count / layers
+def _some(better: str, chosen: Callable[[int], bool], rest: str, matrix: Matrix, layers: int) -> Split:
+    """``better`` in the layers that are ``chosen``, of those that have this matrix."""
+    first, step = matrix.places or (0, 1)
+    count = matrix.count if matrix.places else layers
+    share = sum(chosen(first + number * step) for number in range(count)) / count
     return [(better, share), (rest, 1.0 - share)]
 
 
-def more_bits(layers: int) -> int:
-    """How many layers keep more bits in the ``_M`` types: the first and last eighth, and each third between."""
-    return sum(1 for i in range(layers) if i < layers // 8 or i >= 7 * layers // 8 or (i - layers // 8) % 3 == 2)
+def more_bits(layer: int, layers: int) -> bool:
+    """Whether a layer keeps more bits in the ``_M`` types: the first and last eighth, and each third between."""
+    return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2

@@ -6,7 +6,7 @@ import msgspec
 
 from nearfar.advisor.figures import Figure, exact, spread
 from nearfar.advisor.quant import BASE, BITS, LADDER, PLAIN, SMALL, types
-from nearfar.advisor.tensors import ATTENTION_ROLES, EXPERT_ROLES, Role, matrices, parameters
+from nearfar.advisor.tensors import ATTENTION_ROLES, EXPERT_ROLES, matrices, parameters
 from nearfar.catalog.models import Model
 
 _TOKENIZER = 40
@@ -84,8 +84,6 @@ def of_model(model: Model, quant: str, *, embeddings: str = "", dynamic: bool = 
             split = [(embeddings, 1.0)]
         size = sum(matrix.elements * matrix.count * share * BITS[kind] / 8 for kind, share in split)
         sums[_use(matrix.role)] += size
-    if shape.attention == "hybrid":  # the matrices of layers with a state are not in the shape; their sum is
-        sums["attention"] *= 1 + (model.parameters - parameters(model)) / _elements(model, ATTENTION_ROLES)
     sums["dense"] += 4 * shape.hidden * (2 * shape.layers + 1)  # norms, in 32 bits
     low, high, basis = _range(quant, model.experts_stored)
     if dynamic and (quant in SMALL or quant == "IQ3_XXS"):
@@ -144,11 +142,7 @@ def _use(role: str) -> str:
 
 def _separate(model: Model) -> bool:
     """Whether what is beyond the text's matrices is a part of its own: more than what norms and biases explain."""
-    return model.shape.attention != "hybrid" and model.parameters > 1.015 * parameters(model)
-
-
-def _elements(model: Model, roles: tuple[Role, ...]) -> int:
-    return sum(each.elements * each.count for each in matrices(model) if each.role in roles)
+    return model.parameters > 1.015 * parameters(model)
 
 
 def _range(quant: str, stored: str) -> tuple[float, float, str]:

@@ -75,6 +75,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where layers that see everything have other heads."""
     values_are_keys: bool = False
     """Layers that see everything use one table for keys and values."""
+    fused: bool = False
+    """One matrix makes queries, keys and values."""
+    linear_keys: int = 0
+    linear_values: int = 0
+    """Widths of keys and of values in layers that keep a state instead of a cache; such models gate their queries."""
     state_mib: float = 0.0
     """MiB of constant state per sequence."""
 
@@ -151,6 +156,8 @@ def _check(model: Model) -> None:
         raise ValueError(f"{model.id}: impossible sizes")
     if shape.attention in {"window", "chunked"} and not (shape.window and shape.full_layers):
         raise ValueError(f"{model.id}: a window needs its size and the number of layers that see everything")
+    if (shape.attention == "hybrid") is not bool(shape.linear_keys and shape.linear_values):
+        raise ValueError(f"{model.id}: layers with a state need the widths of their keys and values")
     if (shape.attention == "mla") is (model.mla is None):
         raise ValueError(f"{model.id}: latent attention needs its ranks, and nothing else has them")
     if model.active > model.parameters or not model.licences:
