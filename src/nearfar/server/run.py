@@ -64,7 +64,8 @@ def serve(loaded: Loaded, *, ready: Callable[[str], None]) -> None:
         if server.workers > 1:
             uvloop.run(_parent(loaded, listener, ready))
         else:
-            uvloop.run(_single(loaded, listener, ready))
+            gateway = made(lambda: build.gateway(loaded))
+            uvloop.run(_single(gateway, listener, ready))
     finally:
         listener.close()
 
@@ -107,6 +108,14 @@ def bind(server: Server) -> socket.socket:
     return listener
 
 
+def made(make: Callable[[], build.Gateway]) -> build.Gateway:
+    """A gateway, and what making it left behind collected: tens of milliseconds in which no loop should be held."""
+    gateway = make()
+    gc.collect()
+    gc.freeze()
+    return gateway
+
+
 async def run_edge(
     gateway: build.Gateway,
     listener: socket.socket,
@@ -125,7 +134,6 @@ async def run_edge(
     gateway.start()
     # What lives from here on is looked at seldom: an answered request leaves no cycle, one that fails or is left some
     # forty objects. Two thousand are collected at a time, because twenty thousand dead hold the loop for 40 ms.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(2_000, 20, 50)
     gc.callbacks.append(_Settling())
@@ -218,10 +226,9 @@ def address(server: Server, listener: socket.socket) -> str:
     return f"{'https' if server.tls_cert else 'http'}://{host}:{port}"
 
 
-async def _single(loaded: Loaded, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    gateway = build.gateway(loaded)
+async def _single(gateway: build.Gateway, listener: socket.socket, ready: Callable[[str], None]) -> None:
     warn(gateway)
-    where = address(loaded.settings.server, listener)
+    where = address(gateway.settings.server, listener)
     port = listener.getsockname()[1]
     signals = Signals()
     await run_edge(gateway, listener, signals.stop, port=port, ready=lambda: ready(where), at_once=signals.at_once)

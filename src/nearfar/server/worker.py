@@ -14,7 +14,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.server.control import LINE, Link
 from nearfar.server.harden import hide_memory
 from nearfar.server.log import configure
-from nearfar.server.run import Signals, Start, run_edge, warn
+from nearfar.server.run import Signals, Start, made, run_edge, warn
 from nearfar.server.traces import watch
 from nearfar.settings.load import inherited
 
@@ -39,11 +39,13 @@ async def _run(start: Start) -> None:
     channel.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=channel, limit=LINE)
     link = Link(reader, writer, stop=signals.stop.set)
-    gateway = build.gateway(
-        loaded,
-        engines=link if loaded.settings.engine.enabled else None,
-        publish=link.publish,
-        other_metrics=link.other_metrics,
+    gateway = made(
+        lambda: build.gateway(
+            loaded,
+            engines=link if loaded.settings.engine.enabled else None,
+            publish=link.publish,
+            other_metrics=link.other_metrics,
+        )
     )
     if start.warns:
         warn(gateway)
