@@ -24,7 +24,7 @@ from nearfar.advisor import constants, fit
 from nearfar.advisor.buffers import Run
 from nearfar.advisor.constants import Constants
 from nearfar.advisor.rig import Rig, named
-from nearfar.advisor.speed import step
+from nearfar.advisor.speed import overlapped, step, unpacking
 from nearfar.catalog import models
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ BESIDE = ROOT.parent / "shared" / "data" / "sizing" / "truth_dev.csv"
 POOLS = {
     "graphics memory": {"ampere", "ada", "pro-ada", "blackwell", "gddr-ecc", "rdna", "turing"},
     "stacked memory": {"a100", "hopper"},
-    "Apple": {"apple-m1-base", "apple-m1", "apple-ultra", "apple-m2-m3", "apple"},
+    "Apple": {"apple-m1", "apple-m1-ultra", "apple-ultra", "apple-m2-m3", "apple"},
 }
 """Classes of devices that stand in for each other when one is left out."""
 
@@ -93,18 +93,23 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
 
 
 def left_out(scored: Sequence[Scored], known: Constants) -> dict[str, Any]:
-    """Dense decode speed on each card with constants fitted to the other cards of its kind alone."""
+    """Dense decode speed on each card with constants fitted to the other cards of its kind alone.
+
+    What unpacking a weight takes belongs to a generation: it is fitted to the other cards of the same generation, and
+    is the shipped one where there is none.
+    """
     errors: dict[str, list[float]] = {}
     for members in POOLS.values():
         pool = [each for each in scored if each.point.rates in members and not each.point.model.moe]
         for card in sorted({each.point.rig.device.id for each in pool}):
             seen = [each for each in pool if each.point.rig.device.id != card]
+            mine = [each for each in pool if each.point.rig.device.id == card]
             if not seen:
                 continue
-            eta, layer = _fit(seen)
-            for each in pool:
-                if each.point.rig.device.id == card:
-                    errors.setdefault(card, []).append(abs(_speed(each.point, eta, layer, known) / each.measured - 1))
+            eta, layer = _fit(seen, known)
+            ops = _ops([each for each in seen if each.point.rates == mine[0].point.rates], eta, layer, known)
+            for each in mine:
+                errors.setdefault(card, []).append(abs(_speed(each.point, eta, layer, known, ops) / each.measured - 1))
     everything = [error for card in errors.values() for error in card]
     return {
         "cards": len(errors),
@@ -114,24 +119,46 @@ def left_out(scored: Sequence[Scored], known: Constants) -> dict[str, Any]:
     }
 
 
-def _fit(seen: Sequence[Scored]) -> tuple[float, float]:
+def _fit(seen: Sequence[Scored], known: Constants) -> tuple[float, float]:
     """(eta, µs a layer) with the least mean squared relative error in time."""
-    parts = [(_bytes_over_peak(each.point), each.point.model.shape.layers, each.measured) for each in seen]
+    parts = [
+        (_bytes_over_peak(each.point), _unpacking(each.point, known), each.point.model.shape.layers, each.measured)
+        for each in seen
+    ]
     best = (float("inf"), 0.9, 80.0)
     for eta in range(40, 100, 2):
+        read = [overlapped(roof / (eta / 100), arithmetic) for roof, arithmetic, _, _ in parts]
         for layer in range(20, 260, 5):
-            total = sum(((roof / (eta / 100) + layers * layer * 1e-6) * tps - 1) ** 2 for roof, layers, tps in parts)
+            total = sum(
+                ((seconds + layers * layer * 1e-6) * tps - 1) ** 2
+                for seconds, (_, _, layers, tps) in zip(read, parts, strict=True)
+            )
             best = min(best, (total, eta / 100, float(layer)))
     return best[1], best[2]
+
+
+def _ops(seen: Sequence[Scored], eta: float, layer: float, known: Constants) -> float:
+    """Times the shipped arithmetic for a weight, with the least error on ``seen``; 1 without any."""
+    if not any(_unpacking(each.point, known) for each in seen):
+        return 1.0
+    return min(
+        (each / 10 for each in range(21)),
+        key=lambda ops: sum((each.measured / _speed(each.point, eta, layer, known, ops) - 1) ** 2 for each in seen),
+    )
 
 
 def _bytes_over_peak(point: Point) -> float:
     return point.weights.read() / point.rig.bandwidth
 
 
-def _speed(point: Point, eta: float, layer: float, known: Constants) -> float:
+def _unpacking(point: Point, known: Constants) -> float:
+    return unpacking(point.model, point.run, point.rig, known.rates(point.rig.device, point.run.engine), known)
+
+
+def _speed(point: Point, eta: float, layer: float, known: Constants, ops: float = 1.0) -> float:
     cache = step(point.model, point.weights, point.run, point.rig, known, depth=point.depth).cache
-    return 1 / (_bytes_over_peak(point) / eta + point.model.shape.layers * layer * 1e-6 + cache)
+    read = overlapped(_bytes_over_peak(point) / eta, ops * _unpacking(point, known))
+    return 1 / (read + point.model.shape.layers * layer * 1e-6 + cache)
 
 
 def whole_catalogue(rig: Rig, known: Constants) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nearfar.advisor.buffers import Run
 from nearfar.advisor.constants import shipped as constants
 from nearfar.advisor.rig import named
-from nearfar.advisor.speed import Placed, decode, first_token, prefill, step, tflops
+from nearfar.advisor.speed import Placed, decode, first_token, overlapped, prefill, step, tflops, unpacking
 from nearfar.advisor.weights import of_model
 from nearfar.catalog.hardware import shipped as devices
 from nearfar.catalog.models import shipped
@@ -36,6 +36,47 @@ def test_measured(model: str, quant: str, hardware: str, tps: float) -> None:
     assert figure.value == pytest.approx(tps, rel=0.10)
     assert figure.low < tps < figure.high
     assert figure.high / figure.low <= 1.9
+
+
+@pytest.mark.parametrize(
+    ("model", "quant", "hardware", "tps"),
+    [
+        # Cards that no constant was fitted to: llmfit's community runs (its pull requests 915 and 1031, 2026).
+        ("llama-3.1-8b", "Q4_K_M", "Apple M2 Pro", 33.0),
+        ("llama-3.1-8b", "Q8_0", "Apple M2 Pro", 22.0),
+        ("phi-4-reasoning-plus", "Q4_K_M", "Apple M2 Pro", 17.2),
+        ("gemma-3-12b", "Q4_K_M", "Apple M2 Pro", 19.8),
+        ("qwen3-8b", "Q4_K_M", "RX 6800", 80.4),
+    ],
+)
+def test_cards_that_were_not_fitted(model: str, quant: str, hardware: str, tps: float) -> None:
+    known = shipped()[model]
+    run = Run(context=4096, quant=quant)
+    assert decode(known, of_model(known, quant), run, named(hardware), constants(), depth=128).value == pytest.approx(
+        tps, rel=0.15
+    )
+
+
+def test_unpacking_is_what_a_card_with_little_arithmetic_waits_for() -> None:
+    model, rig = shipped()["llama-3-8b"], named("M1 Max")
+    rates = constants().rates(rig.device, "llama.cpp")
+
+    def of(quant: str) -> float:
+        return unpacking(model, Run(context=4096, quant=quant), rig, rates, constants())
+
+    assert of("Q4_K_M") > of("Q4_0") > of("F16") == 0
+    assert unpacking(model, Run(context=4096, quant="Q4_K_M"), named("RTX 4090"), rates, constants()) < 0.2 * of(
+        "Q4_K_M"
+    )
+    weights = of_model(model, "Q4_K_M")
+    told = decode(model, weights, Run(context=4096, quant="Q4_K_M"), rig, constants(), depth=512).basis
+    assert "unpacking" in told
+
+
+@given(reading=st.floats(1e-9, 1), arithmetic=st.floats(1e-9, 1))
+def test_what_runs_beside_each_other_takes_at_least_the_longer(reading: float, arithmetic: float) -> None:
+    both = overlapped(reading, arithmetic)
+    assert max(reading, arithmetic) * (1 - 1e-9) <= both <= 1.19 * max(reading, arithmetic) + 1e-12
 
 
 @given(

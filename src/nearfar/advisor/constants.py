@@ -21,6 +21,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     eta: float
     eta_plain: float = 0
     layer_us: float
+    ops: float = 0
+    """Shader operations for each weight of a K or IQ type; 0: they are never what a token waits for."""
     prefill: float
     prefill_plain: float = 0
     low: float
@@ -69,6 +71,8 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     date: dt.date
     source: str
     cache_eta: float
+    simple_ops: float
+    """Of ``ops``, what types of blocks of 32 take."""
     moe_layer: float
     moe_low: float
     moe_high: float

@@ -1,7 +1,8 @@
 """Time for one token and for a prompt, of one user. It knows rates and bytes, not whether they fit.
 
-One token costs the bytes that it reads, a constant for each layer (starting its kernels: what bandwidth alone leaves
-out) and the cache that it looks back on. Source of the form and the constants: data/speed.toml.
+One token costs the bytes that it reads or, on graphics units with little arithmetic for their bandwidth, the unpacking
+of its weights; a constant for each layer (starting its kernels: what bandwidth alone leaves out); and the cache that it
+looks back on. Source of the form and the constants: data/speed.toml.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ _GFLOPS_PER_GBS = 10.0
 _TALK_US = 18.0
 """Per layer, between devices that work on one layer together."""
 _PARALLEL = 0.88
+_SHARP = 4.0
+"""How sharply the longer of reading and unpacking decides: they overlap, but not quite."""
+_PLAIN = frozenset({"F16", "BF16", "F32"})
+_SIMPLE = frozenset({"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "MLX4", "MLX8", "INT4", "INT8"})
+"""Types of blocks of 32 or of one scale for a group: little work to unpack."""
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +73,9 @@ def decode(
     low, high = _range(model, rig, rates, constants, placed)
     basis = f"{weights.read() / 1e9:.2f} GB a token at {_eta(run, rig, rates):.2f} of {rig.bandwidth / 1e9:.0f} GB/s"
     basis += f", {rates.layer_us:g} µs a layer; constants {rates.id} of {constants.date}"
+    arithmetic = unpacking(model, run, rig, rates, constants)
+    if arithmetic > 0.5 * steps.weights:
+        basis += f"; unpacking the weights takes {arithmetic * 1e3:.3g} ms beside it"
     return spread(1 / steps.total, low, high, basis)
 
 
@@ -85,18 +94,33 @@ def step(
     here = max(0.0, weights.read() - beside)
     kept = cache(model, min(depth, run.context) or 1, engine=run.engine, kind=run.kv).total
     slow = beside / (rig.ram_gbs * 1e9 * _RAM_SHARE) + weights.read() * placed.on_disk / _DISK
+    share = here / weights.read() if weights.read() else 0.0
     return Steps(
-        weights=here / speed,
+        weights=overlapped(here / speed, share * unpacking(model, run, rig, rates, constants)),
         layers=model.shape.layers * per_layer,
         cache=kept / (speed / _eta(run, rig, rates) * constants.cache_eta),
         beside=slow,
     )
 
 
+def unpacking(model: Model, run: Run, rig: Rig, rates: Rates, constants: Constants) -> float:
+    """Seconds that the arithmetic of one token's weights takes on ``rig``; 0 where it is never the limit."""
+    shader = rig.device.shader_tflops or rig.device.fp16_tflops
+    if not rates.ops or not shader or run.quant in _PLAIN:
+        return 0.0
+    operations = rates.ops * (constants.simple_ops if run.quant in _SIMPLE else 1.0)
+    return operations * work(model) / 2 / (shader * 1e12)
+
+
+def overlapped(reading: float, arithmetic: float) -> float:
+    """Seconds of both, which run beside each other: a little more than the longer."""
+    return float((reading**_SHARP + arithmetic**_SHARP) ** (1 / _SHARP))
+
+
 def prefill(model: Model, run: Run, rig: Rig, constants: Constants, *, tokens: int, placed: Placed = HERE) -> Figure:
     """Tokens of a prompt of ``tokens`` that are read per second."""
     rates = constants.rates(rig.device, run.engine)
-    share = (rates.prefill_plain or rates.prefill) if run.quant in {"F16", "BF16", "F32"} else rates.prefill
+    share = (rates.prefill_plain or rates.prefill) if run.quant in _PLAIN else rates.prefill
     if model.moe:
         share *= constants.moe_prefill
     devices = rig.count * _PARALLEL if rig.count > 1 and run.engine in {"vllm", "tensorrt-llm"} else 1.0
@@ -160,9 +184,9 @@ def _known_compute(rig: Rig) -> bool:
 
 def _eta(run: Run, rig: Rig, rates: Rates) -> float:
     if rig.device.processor:
-        # Memory of the other socket is far away.
-        return (rig.device.achievable or rates.eta) * (1.0 if rig.count == 1 else 0.6)
-    plain = run.quant in {"F16", "BF16", "F32"}
+        # Pages lie on both sockets in turns: half of what is read comes over the link between them.
+        return (rig.device.achievable or rates.eta) * (1.0 if rig.count == 1 else 0.5)
+    plain = run.quant in _PLAIN
     return rates.eta_plain if plain and rates.eta_plain else rates.eta
 
 
