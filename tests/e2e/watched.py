@@ -35,6 +35,7 @@ class Watch:
         self.collected = 0.0
         """Seconds of CPU of the present callback that went to collecting garbage."""
         self._since = 0.0
+        self._begun = time.monotonic()
 
     def install(self) -> None:
         """Time every callback of asyncio's loops from now on."""
@@ -52,7 +53,8 @@ class Watch:
             self.longest = max(self.longest, took)
             if took > LIMIT and len(self.over) < KEPT:
                 self.over.append(
-                    f"{took * 1000:.0f} ms of CPU, {self.collected * 1000:.0f} of them collecting, in {handle!r}"
+                    f"{took * 1000:.0f} ms of CPU, {self.collected * 1000:.0f} of them collecting,"
+                    f" {time.monotonic() - self._begun:.1f} s after the start, in {handle!r}"
                 )
 
         asyncio.events.Handle._run = timed  # type: ignore[assignment]  # the stub takes it for a method of no class
