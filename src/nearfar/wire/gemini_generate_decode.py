@@ -126,7 +126,9 @@ class _Reader:
         """A whole reply. Google writes an error in a list where a stream would have been one."""
         if body.lstrip()[:1] == b"[":
             raise stream_failure(body)
-        chunk = self._read(decode_reply(_decode, body), body, body)
+        reply = decode_reply(_decode, body)
+        chunk = self._read(reply, body, body)
+        chunk.usage = usage(reply.usage_metadata or {})
         if not chunk.finish:
             message = "The upstream's reply has no candidate that ended."
             raise UpstreamError(message, code="empty_reply", upstream_body=body[:1000])
@@ -139,8 +141,6 @@ class _Reader:
         chunk = Chunk(raw=raw, model=reported.model(reply.model_version))
         if isinstance(reply.response_id, str):
             chunk.id = reply.response_id
-        if reply.usage_metadata:
-            chunk.usage = usage(reply.usage_metadata)
         events: list[Event] = []
         for candidate in reply.candidates or ():
             events += self._candidate(candidate, chunk, data)
@@ -149,9 +149,18 @@ class _Reader:
             self._blocked = chunk.content = True
             chunk.finish = BLOCKED
             events += [Finish(BLOCKED, _word(feedback["blockReason"]), index) for index in range(self._choices)]
+        if reply.usage_metadata:
+            chunk.usage = self._usage(reply.usage_metadata)
         if self._typed:
             chunk.events = tuple(events)
         return chunk
+
+    def _usage(self, counts: dict[str, Any]) -> Usage | None:
+        """Counts of a stream. What was written so far is only a beginning: what it will cost is not known yet."""
+        read = usage(counts)
+        if read is None or self.complete():
+            return read
+        return None if read.input is None else Usage(input=read.input, cached=read.cached)
 
     def _candidate(self, candidate: _Candidate, chunk: Chunk, data: bytes) -> list[Event]:
         index = candidate.index
