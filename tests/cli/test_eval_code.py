@@ -53,6 +53,66 @@ def test_what_goes_wrong(monkeypatch: pytest.MonkeyPatch, code: str, why: str) -
     assert why in ran.why
 
 
+CHEATS = {
+    "its own file": "print(open(__file__).read(), file=__import__('sys').stderr)",
+    "its frames": """
+import sys
+frame = sys._getframe()
+while frame:
+    for value in frame.f_locals.values():
+        if isinstance(value, (str, bytes)):
+            sys.stderr.write(value if isinstance(value, str) else value.decode('latin-1'))
+    frame = frame.f_back
+""",
+    "its arguments": "import sys; print(*sys.orig_argv, *open('/proc/self/environ'), file=sys.stderr)",
+    "the folder": "import pathlib, sys; print(*(p.read_text() for p in pathlib.Path().iterdir()), file=sys.stderr)",
+    "all descriptors": """
+import os
+for number in range(3, 64):
+    try:
+        os.write(number, b'ct')
+    except OSError:
+        pass
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", CHEATS)
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
+def test_what_code_can_read_does_not_help_it_past_its_tests(how: str, end: str) -> None:
+    # Whatever of it could be said before the end is said, and then the end comes before the tests.
+    ran = passes(f"{CHEATS[how]}\nimport os, sys\n{end}", TESTS)
+    assert not ran.passed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
+def test_an_end_within_the_tests_is_no_end_of_the_tests(end: str) -> None:
+    tests = passes(f"def double(x):\n    import os, sys\n    {end}", TESTS)
+    assert (tests.passed, tests.why) == (False, "ended before its tests")
+
+
+@pytest.mark.slow
+def test_the_tests_are_not_there_while_the_code_runs() -> None:
+    code = "import os\nseen = [os.path.exists(n) for n in ('tests.py', 'answer.py')]"
+    assert passes(code, "assert seen == [False, True]").passed
+
+
+@pytest.mark.slow
+def test_code_is_the_main_program_to_itself() -> None:
+    code = "import sys\nif __name__ == '__main__':\n    main = sys.modules['__main__']\nargs = sys.argv"
+    assert passes(code, "assert main.args == [__file__]\nassert main.main is main").passed
+
+
+@pytest.mark.slow
+def test_what_code_leaves_running_does_not_keep_it() -> None:
+    code = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    fork = "import os, time\nif not os.fork():\n    time.sleep(60)"
+    assert passes(code, "").passed
+    assert passes(fork, "").passed
+
+
 @pytest.mark.slow
 def test_code_that_never_ends_is_ended(tmp_path: Path) -> None:
     ran = passes("while True: pass", "", seconds=1)

@@ -11,14 +11,19 @@ import os
 import re
 import resource
 import secrets
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from nearfar.cli import eval_code_run
+from nearfar.cli.eval_code_run import CODE_ENDED, MARK, TESTS_ENDED
 
 SECONDS: Final = 10
 MEMORY: Final = 1 << 30
@@ -28,6 +33,8 @@ _PROCESSES: Final = 64
 _FENCE = re.compile(r"```(\w*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _MARK: Final = "network:"
+_LOOK: Final = 0.05
+"""Seconds between looks at whether the child still runs: what it started may hold its end of the pipe open."""
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,52 +58,88 @@ def code_of(answer: str) -> str:
 
 def passes(answer: str, tests: str, *, seconds: float = SECONDS) -> Ran:
     """Run ``answer``'s code and then ``tests``, in a folder of its own that is removed afterwards."""
-    # Code that ends before its tests would look as if it had passed them.
-    end = secrets.token_hex(16)
-    last = f"import sys as _sys\n_sys.stderr.write('\\n{end}\\n')"
-    with tempfile.TemporaryDirectory(prefix="nearfar-eval-") as folder:
-        program, said = Path(folder) / "answer.py", Path(folder) / "said"
-        program.write_text(f"{code_of(answer)}\n\n{tests}\n\n{last}\n", encoding="utf-8", errors="replace")
+    with tempfile.TemporaryDirectory(prefix="nearfar-eval-") as folder, contextlib.ExitStack() as stack:
+        program, later, said = (Path(folder) / name for name in ("answer.py", "tests.py", "said"))
+        program.write_text(code_of(answer) + "\n", encoding="utf-8", errors="replace")
+        hears, asks = os.pipe()
+        stack.callback(os.close, hears)
+        told, tells = os.pipe()
+        for end in (told, tells):  # as long as we can read, too, writing never meets a closed door
+            stack.callback(os.close, end)
         with said.open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "nearfar.cli.eval_code", str(program)],
+                [sys.executable, "-I", "-m", __name__, str(program), str(later), str(asks), str(told)],
                 cwd=folder,
                 env={"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
+                pass_fds=(asks, told),
             )
-            late = False
+            os.close(asks)
             try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                late = True
+                through = _attend(process, hears, tells, later, tests, time.monotonic() + seconds)
+            except TimeoutError:
+                through = None
             finally:
                 # Whatever it started is in its group; what has left the group has no network and little memory either.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.kill()
                 process.wait()
-        return _ran(said.read_bytes(), end, process.returncode, f"took more than {seconds:g} s" if late else "")
+        late = f"took more than {seconds:g} s" if through is None else ""
+        return _ran(said.read_bytes(), process.returncode, late, through=bool(through))
 
 
-def _ran(said: bytes, end: str, code: int, late: str) -> Ran:
+def _attend(process: subprocess.Popen[bytes], hears: int, tells: int, later: Path, tests: str, until: float) -> bool:
+    """Hand out the tests and then a mark, each when it is asked for; whether the mark came back and all ended well.
+
+    Code that ends before its tests would look as if it had passed them: so the mark, which is made only then, is wanted
+    back, by somebody who was not there to read it before. Raises TimeoutError.
+    """
+    mark = heard = b""
+    while len(heard) <= len(CODE_ENDED + TESTS_ENDED) + MARK:
+        ended = process.poll() is not None  # asked first: what it wrote before its end is then still read
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        ready, _, _ = select.select([hears], [], [], 0 if ended else min(_LOOK, left))
+        data = os.read(hears, 4096) if ready else b""
+        heard += data
+        if not data and (ready or ended):
+            try:
+                code = process.wait(left)
+            except subprocess.TimeoutExpired as exc:
+                raise TimeoutError from exc
+            return code == 0 and bool(mark) and heard == CODE_ENDED + TESTS_ENDED + mark
+        if heard == CODE_ENDED and not later.exists():
+            later.write_text(f"{tests}\n", encoding="utf-8", errors="replace")
+            os.write(tells, b"\n")
+        elif heard == CODE_ENDED + TESTS_ENDED and not mark:
+            mark = secrets.token_hex(MARK // 2).encode()
+            os.write(tells, mark)
+    return False
+
+
+def _ran(said: bytes, code: int, late: str, *, through: bool) -> Ran:
     lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
     network = next((line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)), "shared")
-    rest = [line for line in lines if not line.startswith(_MARK) and line != end]
-    if code == 0 and end in lines and not late:
+    rest = [line for line in lines if not line.startswith(_MARK)]
+    if through and not late:
         return Ran(passed=True, network=network)
     why = late or (rest[-1] if rest else f"ended with {code}" if code else "ended before its tests")
     return Ran(passed=False, why=why[:200], network=network)
 
 
-def confine_and_run(program: str) -> None:
-    """In the child: give up what code does not need, then become Python running ``program``. Does not return."""
+def confine_and_run(*arguments: str) -> None:
+    """In the child: give up what code does not need, then become ``eval_code_run``. Does not return."""
     from nearfar.engine import isolate
 
     isolate.no_core_dumps()
     isolate.be_first_to_go()
+    if os.geteuid() == 0 and _everybodys(sys.executable, os.__file__, eval_code_run.__file__):
+        isolate.own_network_namespace()  # who is not root leaves in any case, where the system allows it
     network = isolate.cut_network()
     isolate.drop_rights()
     isolate.die_with_parent()
@@ -110,8 +153,18 @@ def confine_and_run(program: str) -> None:
             resource.setrlimit(kind, (most, most))
     sys.stderr.write(f"{_MARK}{network}\n")
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-I", program])  # noqa: S606  the owner asked for this very program
+    command = [sys.executable, "-I", eval_code_run.__file__, *arguments]
+    os.execv(sys.executable, command)  # noqa: S606  the owner asked for this very program
+
+
+def _everybodys(*files: str) -> bool:
+    """Whether nobody needs root's rights to read these: in a namespace of its own root has none over others' files."""
+    return all(
+        path.stat().st_mode & (0o001 if path.is_dir() else 0o004)
+        for file in files
+        for path in (Path(file).resolve(), *Path(file).resolve().parents)
+    )
 
 
 if __name__ == "__main__":
-    confine_and_run(sys.argv[1])
+    confine_and_run(*sys.argv[1:])
