@@ -28,28 +28,31 @@ def heard(text: str) -> Heard:
 
 
 @pytest.mark.parametrize(
-    ("text", "index", "near"),
+    ("text", "index", "ends"),
     [
-        ("card 123", 0, 1 - 1 / 21),
-        ("the card: 123", 0, 1 - 2 / 21),
-        ("credit card 123", 0, 1 - 1 / 21),  # a word inside a longer one
-        ("credit card 123", 1, 1 - 1 / 21),
-        ("健保卡號 123", 1, 1 - 2 / 21),
-        ("健保卡號 123", 0, 0.0),  # the longer word hides what goes on behind it
-        ("postcard 123", 0, 0.0),
-        ("identity 123", 2, 0.0),
-        ("card of somebody in the house 123", 0, 0.0),
+        ("card 123", 0, [4]),
+        ("card or card", 0, [4, 12]),
+        ("credit card 123", 0, [11]),  # a word inside a longer one
+        ("credit card 123", 1, [11]),
+        ("健保卡號 123", 1, [3]),
+        ("健保卡號 123", 0, []),  # the longer word hides what goes on behind it
+        ("卡號 a card, 卡號", 0, [2, 9, 13]),  # in order, whichever word it is
+        ("postcard 123", 0, []),
+        ("identity 123", 2, []),
+        ("nothing", 0, []),
     ],
 )
-def test_how_near_a_word_stands_before(text: str, index: int, near: float) -> None:
-    assert heard(text).before(index, text.index("123"), 20) == pytest.approx(near)
+def test_where_words_end_that_explain_what_is_behind(text: str, index: int, ends: list[int]) -> None:
+    words = heard(text)
+    assert words.asked_ahead(index) == ends
+    assert words.ends == {index: ends}
 
 
-def test_how_near_a_word_stands_behind() -> None:
-    text = "123 my office"
-    assert heard(text).behind(2, 3, 12) == pytest.approx(1 - 4 / 13)
-    assert heard(text).behind(2, 3, 3) == 0.0
-    assert heard(text).behind(0, 3, 12) == 0.0
+def test_where_words_begin_that_explain_what_is_before() -> None:
+    words = heard("123 my office")
+    assert words.asked_behind(2) == [7]
+    assert words.asked_behind(0) == []
+    assert words.starts == {2: [7], 0: []}
 
 
 def test_where_rules_that_need_words_may_begin() -> None:

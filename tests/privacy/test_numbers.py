@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.privacy import rules
 from nearfar.privacy.normal import Normal
 from nearfar.privacy.numbers import Numbers, Spot, merged
+from nearfar.privacy.rules import Row
 
 THESE = [rule for rule in rules.shipped() if not (rule.row.near or rule.row.token)]
 NUMBERS = Numbers(THESE, 0.4)
@@ -31,6 +34,25 @@ def test_words_call_rules_and_lift_their_scores() -> None:
     assert {each[5] for each in near} == {each[5] for each in far} == {"tw.business_number"}
     assert min(near)[2] < min(far)[2] < 0  # scores are told as less than nothing: the least goes first
     assert spots("04595257") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("id 123456", 0.518),  # 0.5, and the part of 0.02 that is left one character away
+        ("my id is 123456", 0.511),
+        ("123456 id", 0.515),
+        ("id 123456 id", 0.518),  # of two words the nearer one
+        ("identity 123456", 0),
+        ("id and much more 123456", 0),
+    ],
+)
+def test_a_nearer_word_lifts_the_score_more(text: str, score: float) -> None:
+    row = Row(kind="x", pattern="[0-9]{6}", score=0.3, sure=0.5, need=True, good=["«123456»"], bad=["1"])
+    row = msgspec.structs.replace(row, context=["id"], trailing=["id"], before=8, after=3)
+    out: list[Spot] = []
+    Numbers([rules.compiled(row)], 0.0).find(Normal.of(text), out)
+    assert [-each[2] for each in out] == ([score] if score else [])
 
 
 def test_a_word_against_it() -> None:

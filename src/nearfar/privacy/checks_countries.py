@@ -6,22 +6,23 @@ register: a number that passes need not exist.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
-from nearfar.privacy.checks import digits, luhn, weighted
+from nearfar.privacy.checks import alike, digits, luhn, weighted
 
 _BASE = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OTHERS = bytes(code for code in range(128) if code not in _BASE.encode())
 
 
 def _plain(value: str) -> str:
     """Upper case, without separators."""
-    return re.sub(r"[^0-9A-Z]", "", value.upper())
+    return value.upper().encode("ascii", "ignore").translate(None, _OTHERS).decode()
 
 
 def _last(value: str, weights: Sequence[int], modulus: int) -> bool:
     """Whether the weighted sum of all digits is divisible by ``modulus``."""
-    return weighted(digits(value), weights) % modulus == 0 and len(set(digits(value))) > 1
+    number = digits(value)
+    return weighted(number, weights) % modulus == 0 and not alike(number)
 
 
 def _day(month: int, day: int) -> bool:
@@ -54,7 +55,7 @@ def us_npi(value: str) -> bool:
 
 def ca_sin(value: str) -> bool:
     """Social Insurance Number: Luhn; none begins with 8."""
-    return luhn(value) and digits(value)[0] != "8" and len(set(digits(value))) > 1
+    return luhn(value) and digits(value)[0] != "8" and not alike(digits(value))
 
 
 def uk_nhs(value: str) -> bool:
@@ -188,14 +189,14 @@ def ie_pps(value: str) -> bool:
 def br_cpf(value: str) -> bool:
     """CPF: two digits, modulus 11."""
     number = digits(value)
-    return len(set(number)) > 1 and _two_of_eleven(number, range(10, 1, -1), range(11, 1, -1))
+    return not alike(number) and _two_of_eleven(number, range(10, 1, -1), range(11, 1, -1))
 
 
 def br_cnpj(value: str) -> bool:
     """CNPJ: two digits, modulus 11."""
     first = (5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
     number = digits(value)
-    return len(set(number)) > 1 and _two_of_eleven(number, first, (6, *first))
+    return not alike(number) and _two_of_eleven(number, first, (6, *first))
 
 
 def _two_of_eleven(number: str, first: Sequence[int], second: Sequence[int]) -> bool:
@@ -277,7 +278,7 @@ def jp_number(value: str) -> bool:
     """Individual Number (My Number): weights 6 5 4 3 2 7 6 5 4 3 2, modulus 11."""
     number = digits(value)
     rest = weighted(number, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
-    return (0 if rest <= 1 else 11 - rest) == int(number[11]) and len(set(number)) > 1
+    return (0 if rest <= 1 else 11 - rest) == int(number[11]) and not alike(number)
 
 
 def kr_rrn(value: str) -> bool:
@@ -328,7 +329,7 @@ def za_id(value: str) -> bool:
 
 def il_id(value: str) -> bool:
     """Teudat zehut: Luhn over nine digits."""
-    return luhn(value) and len(set(digits(value))) > 1
+    return luhn(value) and not alike(digits(value))
 
 
 def vn_cccd(value: str) -> bool:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 import string
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-
-import msgspec
+from typing import NamedTuple
 
 from nearfar.privacy.heard import Heard, Words
 from nearfar.privacy.normal import Normal
@@ -19,9 +18,7 @@ from nearfar.privacy.rules import CLOSER, Rule
 from nearfar.privacy.shapes import Shapes
 
 EDGE = 8
-"""Characters beside a place with digits in which a rule may begin or end."""
-FAR = 24
-"""Characters before it in which a rule that needs words may begin: it may hold the name of a month."""
+"""Characters behind a place with digits in which a rule may end, and beside it in which its literals may stand."""
 AHEAD, BEHIND = 64, 40
 """Characters before and after it in which the words that explain it are looked for."""
 
@@ -29,8 +26,6 @@ _GOES_ON = frozenset(f"{string.ascii_letters}{string.digits}#轉分")
 """What may stand behind a number, a space between or not, where it goes on: with an extension, with letters."""
 
 Span = tuple[int, int]
-Place = tuple[int, int, tuple[int, ...]]
-"""(Start, end, the rules that could match there by their index) of a place with digits."""
 Window = tuple[int, int, int]
 """(From here, to here, and before which character a match begins.)"""
 Spot = tuple[bool, int, float, int, int, str, str]
@@ -41,7 +36,7 @@ Judge = Callable[[re.Match[str], int, int, Heard], float]
 """(Match, its start, its end, the words heard) → how sure, 0 for none."""
 
 
-class _Rule(msgspec.Struct, frozen=True):
+class _Rule(NamedTuple):
     """A rule as it is tried: this is where texts full of numbers spend their time, so nothing is looked up twice."""
 
     search: Callable[[str, int, int], re.Match[str] | None]
@@ -49,10 +44,32 @@ class _Rule(msgspec.Struct, frozen=True):
     judge: Judge
     group: str | int
     digits: int
+    lead: int
     most: float
     yields: bool
     kind: str
     name: str
+
+
+class _Plain(NamedTuple):
+    """A rule that needs no words, at places of one shape: flat, so that its parts cost one step."""
+
+    place: int
+    lead: int
+    most: float
+    has: tuple[str, ...]
+    """One of these stands there, which the shape does not tell."""
+    search: Callable[[str, int, int], re.Match[str] | None]
+    judge: Judge
+    simple: bool
+    """Whether the whole match is the finding, and it gives way to no other."""
+    kind: str
+    name: str
+    rule: _Rule
+
+
+Place = tuple[int, int, tuple[_Plain, ...]]
+"""(Start, end, the rules that could match there) of a place with digits."""
 
 
 class Numbers:
@@ -64,11 +81,28 @@ class Numbers:
         # The surest first: what they find need not be looked at again.
         plain = sorted((rule for rule in these if not rule.row.need), key=lambda rule: -rule.most)
         self._needy = [_ready(index, rule) for index, rule in enumerate(needy)]
-        self._plain = [
-            (_lead(rule), rule.most, rule.regex.search, tuple(rule.row.has), _ready(len(needy) + index, rule))
-            for index, rule in enumerate(plain)
-        ]
-        self._shapes = Shapes(plain)
+        self._surest = max((rule.most for rule in needy), default=0.0)
+        self._count = len(plain)
+        ready = [_ready(len(needy) + index, rule) for index, rule in enumerate(plain)]
+
+        def entry(index: int, signs: str) -> _Plain:
+            rule = plain[index]
+            # What is no digit and no letter is told by the shape.
+            told = any(each in signs for each in rule.row.has if not each.isalnum())
+            return _Plain(
+                place=index,
+                lead=rule.lead,
+                most=rule.most,
+                has=() if told else tuple(rule.row.has),
+                search=rule.regex.search,
+                judge=ready[index].judge,
+                simple=rule.group == 0 and not rule.row.yields,
+                kind=rule.kind,
+                name=rule.name,
+                rule=ready[index],
+            )
+
+        self._shapes = Shapes(plain, entry)
         self._words = Words([*needy, *plain])
 
     def find(self, text: Normal, out: list[Spot]) -> None:
@@ -83,31 +117,31 @@ class Numbers:
             zones = merged([(a - AHEAD if a > AHEAD else 0, b + BEHIND) for a, b, _ in places])
         heard = self._words.heard(text.lower, zones)
         known = self._known(whole, places, heard, out)
-        ends = [end for _, end, _ in places]
-        for index, windows in heard.windows().items():
+        windows = heard.windows()
+        if not windows:
+            return
+        left = _Left(places, known, self._surest)
+        for index, spans in windows.items():
             rule = self._needy[index]
-            for at, stop, last in _beside(merged(sorted(windows)), places, ends, known, rule):
-                match = rule.search(whole, at, stop)
+            search = rule.search
+            for at, stop, last in left.beside(spans, rule):
+                match = search(whole, at, stop)
                 if match is not None:
                     self._matched(rule, whole, match, stop, last, heard, out)
 
     def _known(self, whole: str, places: Sequence[Place], heard: Heard, out: list[Spot]) -> list[float]:
         """Try the rules that need no words. How surely each place is known then as a whole, 0 for not at all."""
-        plain = self._plain
-        used = [0] * len(plain)  # how far each rule has come
-        absent = {index for index, entry in enumerate(plain) if entry[3] and not any(map(whole.__contains__, entry[3]))}
+        used = [0] * self._count  # how far each rule has come
+        floor, matched = self._floor, self._matched
         known = []
         for start, end, fits in places:
             top = 0.0
             stop = end + EDGE
             piece = ""
-            for index in fits:
-                lead, most, search, has, rule = plain[index]
+            for index, lead, most, has, search, judge, simple, kind, name, rule in fits:
                 if top > most:
                     break  # the surest come first: none of the others could win
                 if has:
-                    if index in absent:
-                        continue
                     piece = piece or whole[start - EDGE if start > EDGE else 0 : stop]
                     for each in has:
                         if each in piece:
@@ -118,10 +152,26 @@ class Numbers:
                 match = search(whole, at if at > used[index] else used[index], stop)  # noqa: FURB136 - a call costs more
                 if match is None:
                     continue
+                begun, done = match.span()
+                if begun >= end:
+                    continue
+                if simple and end <= done < stop:
+                    # So it is mostly: one match that reaches the end of the place, and nothing cut it.
+                    score = judge(match, begun, done, heard)
+                    if score:
+                        used[index] = done
+                        if score >= floor:
+                            out.append((False, begun - done, -score, begun, done, kind, name))
+                            if score > top and begun <= start and _ended(whole, end):
+                                top = score
+                        continue
+                    used[index] = at = begun + 1
+                    if at >= end:
+                        continue
+                    match = search(whole, at, stop)
                 before = len(out)
-                used[index] = self._matched(rule, whole, match, stop, end, heard, out) or used[index]
-                if len(out) > before and whole[end : end + 2].lstrip(" ")[:1] not in _GOES_ON:
-                    # Otherwise a rule that tells less surely may tell more of it.
+                used[index] = matched(rule, whole, match, stop, end, heard, out) or used[index]
+                if len(out) > before and _ended(whole, end):
                     for spot in out[before:]:
                         if spot[3] <= start and spot[4] >= end and -spot[2] > top and not spot[0]:
                             top = -spot[2]
@@ -132,6 +182,7 @@ class Numbers:
         self, rule: _Rule, whole: str, match: re.Match[str] | None, stop: int, last: int, heard: Heard, out: list[Spot]
     ) -> int:
         """Judge this match and those behind it that begin before ``last``, up to ``stop``; how far it came."""
+        search, again, judge, group, _, _, _, yields, kind, name = rule
         at = 0
         while match is not None:
             begun, done = match.span()
@@ -140,82 +191,121 @@ class Numbers:
             at = begun + 1
             if done == stop < len(whole):
                 # The window may have cut it, or what it must not be followed by.
-                match = rule.match(whole, begun)
+                match = again(whole, begun)
                 if match is None:
-                    match = rule.search(whole, at, stop)
+                    match = search(whole, at, stop)
                     continue
                 done = match.end()
-            score = rule.judge(match, begun, done, heard)
+            score = judge(match, begun, done, heard)
             if score:
                 at = done if done > at else at  # noqa: FURB136 - a call costs more
                 if score >= self._floor:
-                    if rule.group:
-                        begun, done = match.span(rule.group)
-                    out.append((rule.yields, begun - done, -score, begun, done, rule.kind, rule.name))
-            match = rule.search(whole, at, stop) if at < last else None
+                    if group:
+                        begun, done = match.span(group)
+                    out.append((yields, begun - done, -score, begun, done, kind, name))
+            match = search(whole, at, stop) if at < last else None
         return at
+
+
+def _ended(whole: str, end: int) -> bool:
+    """Whether a number ends there. Where it goes on, a rule that tells less surely may tell more of it."""
+    behind = whole[end : end + 1]
+    return (whole[end + 1 : end + 2] if behind == " " else behind) not in _GOES_ON
 
 
 def _judge(index: int, rule: Rule) -> Judge:
     """How sure a match is, 0 for none: the words against it, the words that explain it, its check."""
     row, check = rule.row, rule.check
-    score, sure, need, group = row.score, max(row.score, row.sure), row.need, rule.group
-    refutable, explained, before, trailing, after = (
-        bool(row.against),
-        bool(row.context),
-        row.before,
-        bool(row.trailing),
-        row.after,
-    )
-
-    told: dict[float, float] = {}  # rounding costs as much as the rest; there are as many as there are distances
+    score, need, group = row.score, row.need, rule.group
+    # Scores by the distance of a word: rounding costs as much as the rest.
+    ahead = _lifted(rule, row.before) if row.context else []
+    behind = _lifted(rule, row.after) if row.trailing else []
+    refutable = bool(row.against)
+    reach, reach_behind = len(ahead), len(behind)
 
     def judge(match: re.Match[str], begun: int, done: int, heard: Heard) -> float:
         if refutable and heard.refutes(index, begun):
             return 0.0
-        nearness = heard.before(index, begun, before) if explained else 0.0
-        if trailing:
-            nearness = max(nearness, heard.behind(index, done, after))
-        if (need and not nearness) or (check is not None and not check(match[group])):
+        lifted = 0.0
+        if reach:
+            ends = heard.ends.get(index)
+            if ends is None:
+                ends = heard.asked_ahead(index)
+            place = bisect_right(ends, begun)
+            if place:
+                far = begun - ends[place - 1]
+                if far < reach:
+                    lifted = ahead[far]
+        if reach_behind:
+            starts = heard.starts.get(index)
+            if starts is None:
+                starts = heard.asked_behind(index)
+            place = bisect_left(starts, done)
+            if place < len(starts):
+                far = starts[place] - done
+                if far < reach_behind and behind[far] > lifted:
+                    lifted = behind[far]
+        if (need and not lifted) or (check is not None and not check(match[group])):
             return 0.0
-        if not nearness:
-            return score
-        lifted = told.get(nearness)
-        if lifted is None:
-            lifted = told[nearness] = round(min(1.0, sure + CLOSER * nearness), 3)
-        return lifted
+        return lifted or score
 
     return judge
 
 
-def _beside(
-    windows: Sequence[Span], places: Sequence[Place], ends: Sequence[int], known: Sequence[float], rule: _Rule
-) -> list[Window]:
-    """Of the windows in which a match may begin the parts that have digits, but what is known more surely."""
-    found: list[Window] = []
-    count = len(places)
-    most, digits = rule.most, rule.digits
-    for start, last in windows:
-        index = bisect_right(ends, start)
-        begun = -WIDEST
-        free = start  # what is known begins nothing else
-        while index < count:
-            at, end, _ = places[index]
-            if at - FAR > last:
-                break
-            if known[index] > most:
+def _lifted(rule: Rule, reach: int) -> list[float]:
+    """The score of a match by how far its word stands from it."""
+    sure = max(rule.row.score, rule.row.sure)
+    return [round(min(1.0, sure + CLOSER * (1 - far / (reach + 1))), 3) for far in range(reach + 1)]
+
+
+class _Left:
+    """The places that are not yet known too surely for any rule that needs words."""
+
+    __slots__ = ("_ends", "_places")
+
+    def __init__(self, places: Sequence[Place], known: Sequence[float], surest: float) -> None:
+        self._places: list[tuple[int, int, int, float]] = []
+        """(Start, end, the end of what is known right before it, how surely it is known itself)"""
+        free = 0
+        for (start, end, _), score in zip(places, known, strict=True):
+            if score > surest:
                 free = end
-            elif end - at >= digits:
-                at = max(at - FAR, free)
-                if at > last:
+            else:
+                self._places.append((start, end, free, score))
+        self._ends = [end for _, end, _, _ in self._places]
+
+    def beside(self, windows: list[Span], rule: _Rule) -> list[Window]:
+        """Of the windows in which a match may begin the parts that have digits, but what is known more surely."""
+        found: list[Window] = []
+        places, ends = self._places, self._ends
+        count = len(places)
+        most, digits, lead = rule.most, rule.digits, rule.lead
+        index = 0
+        windows.sort()
+        for start, last in merged(windows):
+            index = bisect_right(ends, start, index)
+            begun = -WIDEST
+            free = start  # what is known begins nothing else
+            here = index
+            while here < count:
+                at, end, known, score = places[here]
+                if at - lead > last:
                     break
-                if at <= begun:
-                    found[-1] = (found[-1][0], end + EDGE, min(last + 1, end))
-                else:
-                    found.append((at, end + EDGE, min(last + 1, end)))
-                begun = end + EDGE
-            index += 1
-    return found
+                here += 1
+                if score > most:
+                    free = end
+                elif end - at >= digits:
+                    at -= lead
+                    at = max(at, known, free)
+                    if at > last:
+                        break
+                    until = min(last + 1, end)
+                    if at <= begun:
+                        found[-1] = (found[-1][0], end + EDGE, until)
+                    else:
+                        found.append((at, end + EDGE, until))
+                    begun = end + EDGE
+        return found
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -233,10 +323,6 @@ def merged(spans: Sequence[Span]) -> list[Span]:
     return joined
 
 
-def _lead(rule: Rule) -> int:
-    return max(EDGE, rule.row.lead if rule.row.lead < WIDEST else 0)
-
-
 def _ready(index: int, rule: Rule) -> _Rule:
     row = rule.row
     return _Rule(
@@ -245,6 +331,7 @@ def _ready(index: int, rule: Rule) -> _Rule:
         judge=_judge(index, rule),
         group=rule.group,
         digits=row.digits,
+        lead=rule.lead,
         most=rule.most,
         yields=row.yields,
         kind=rule.kind,

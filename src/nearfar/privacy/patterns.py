@@ -13,14 +13,21 @@ WIDEST = 16_384
 _ESCAPES = frozenset(".^$*+?{}[]\\|()/-#&~ \"'nrtu")
 """What may stand after a backslash. Not ``\\b``, ``\\w``, ``\\d``, ``\\s``: they take ideographs for letters."""
 _COUNT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
+_FIGURES = re.compile(r"\[(?:[0-9]-[0-9]|[0-9])+\]")
+"""A class of digits alone."""
 _OPEN = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<[a-z]+>|-?i:))?")
 
 
 class Width(NamedTuple):
-    """How many characters a match can have: the fewest, which may be told too low, and the most."""
+    """How many characters a match can have: the fewest, which may be told too low, and the most.
+
+    ``lead`` is the most characters of a match before its first digit; if it need not have one, ``digit`` is false.
+    """
 
     least: int
     most: int
+    lead: int = 0
+    digit: bool = False
 
 
 def width(pattern: str) -> Width:
@@ -45,19 +52,28 @@ class _Reader:
         while self._peek() == "|":
             self.at += 1
             other = self._sequence()
-            wide = Width(min(wide.least, other.least), max(wide.most, other.most))
+            wide = Width(
+                min(wide.least, other.least),
+                max(wide.most, other.most),
+                max(wide.lead, other.lead),
+                wide.digit and other.digit,
+            )
         return wide
 
     def _peek(self) -> str:
         return self.pattern[self.at : self.at + 1]
 
     def _sequence(self) -> Width:
-        least = most = 0
+        least = most = lead = 0
+        digit = False
         while self._peek() not in {"", "|", ")"}:
             item, times = self._item(), self._times()
+            if not digit:
+                digit = item.digit and times.least > 0
+                lead += item.lead if digit else item.most * times.most
             least += item.least * times.least
             most += item.most * times.most
-        return Width(least, most)
+        return Width(least, most, lead, digit)
 
     def _item(self) -> Width:
         char = self._peek()
@@ -76,14 +92,14 @@ class _Reader:
             escape = self._peek()
             if escape.isdigit() and 0 < int(escape) <= len(self.groups):
                 self.at += 1
-                return self.groups[int(escape) - 1]
+                return self.groups[int(escape) - 1]._replace(lead=0, digit=False)
             if escape == "u":
                 self.at += 5
                 return Width(1, 1)
             if escape not in _ESCAPES or not escape:
                 raise ValueError(f"`\\{escape}` is not for rules: name the characters, as in [0-9]")
             self.at += 1
-        return Width(1, 1)
+        return Width(1, 1, 0, True) if char.isdecimal() else Width(1, 1)
 
     def _group(self) -> Width:
         opening = _OPEN.match(self.pattern, self.at)
@@ -109,8 +125,9 @@ class _Reader:
             end += 1
         if end >= len(self.pattern):
             raise ValueError("a class without its end")
+        only = _FIGURES.fullmatch(self.pattern, self.at, end + 1) is not None
         self.at = end + 1
-        return Width(1, 1)
+        return Width(1, 1, 0, only)
 
     def _times(self) -> Width:
         char = self._peek()

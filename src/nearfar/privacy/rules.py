@@ -61,7 +61,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     whole: bool = False
     """Whether Latin letters of these literals are whole words: without its words a text is not searched."""
     lead: int = WIDEST
-    """The most characters of a match before the end of such a literal."""
+    """The most characters of a match before the end of such a literal. Of a rule for digits: before the place with
+    digits, if that does not begin with the first digit of a match.
+    """
     tail: int = WIDEST
     """The characters behind it that are enough to begin a match; the rest of a long one is then read too."""
     has: list[str] = []
@@ -96,6 +98,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     """Characters of a match, at most; ``least`` of them at the least."""
     least: int
+    lead: int
+    """The most characters of a match before the end of its literal, or before the place with digits."""
     core: re.Pattern[bytes] | None
     check: Callable[[str], bool] | None
     explains: re.Pattern[str] | None
@@ -175,6 +179,7 @@ def compiled(row: Row) -> Rule:
         regex=regex,
         width=width.most,
         least=width.least,
+        lead=row.lead if row.near or row.lead < WIDEST else min(width.lead, width.most),
         core=core,
         check=CHECKS[row.check] if row.check else None,
         explains=words(row.context),

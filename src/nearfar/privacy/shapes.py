@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from nearfar.privacy.rules import Rule
+
+Entry = TypeVar("Entry")
 
 _BETWEEN = "[-/. ()年月]"
 CLUSTER = re.compile(f"[0-9]{_BETWEEN}{{0,3}}+[0-9]{_BETWEEN}{{0,3}}+[0-9][0-9]*+(?:{_BETWEEN}{{1,3}}+[0-9]++)*+")
@@ -26,15 +29,17 @@ SHAPE = bytes.maketrans(
 )
 
 
-class Shapes:
+class Shapes(Generic[Entry]):
     """Rules for digits, by the shapes at which they could match. Any number of threads may ask."""
 
-    def __init__(self, these: Sequence[Rule]) -> None:
+    def __init__(self, these: Sequence[Rule], entry: Callable[[int, str], Entry]) -> None:
+        """``entry`` makes what stands for a rule (by its index) at places of a shape, of which it gets the signs."""
         self._these = these
-        self._known: dict[bytes, tuple[int, ...]] = {}
+        self._entry = entry
+        self._known: dict[bytes, tuple[Entry, ...]] = {}
 
-    def places(self, text: str) -> list[tuple[int, int, tuple[int, ...]]]:
-        """(Start, end, the rules that could match there by their index) of each place with digits."""
+    def places(self, text: str) -> list[tuple[int, int, tuple[Entry, ...]]]:
+        """(Start, end, the rules that could match there) of each place with digits."""
         clusters = [match.span() for match in CLUSTER.finditer(text)]
         if not clusters:
             return []
@@ -47,10 +52,11 @@ class Shapes:
             found.append((start, end, self._fits(key) if fits is None else fits))
         return found
 
-    def _fits(self, key: bytes) -> tuple[int, ...]:
+    def _fits(self, key: bytes) -> tuple[Entry, ...]:
         long = len(key) - AHEAD - AFTER
+        signs = key.decode()
         fits = tuple(
-            index
+            self._entry(index, signs)
             for index, rule in enumerate(self._these)
             if long >= rule.row.digits and (rule.core is None or long > LONGEST or rule.core.search(key))
         )
