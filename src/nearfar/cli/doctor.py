@@ -46,7 +46,7 @@ def doctor(
 
 def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterator[Check]:
     """All checks, one after the other; where the configuration is broken, they look at what is sound in it."""
-    from nearfar.cli import checkup, checkup_audit, checkup_detectors, checkup_learning
+    from nearfar.cli import checkup, checkup_audit, checkup_database, checkup_detectors, checkup_learning
 
     yield from checkup.versions()
     draft = state.examine(config, sets)
@@ -61,6 +61,7 @@ def examine(state: State, config: Path | None, sets: list[str] | None) -> Iterat
         ("engine", checkup.engine),
         ("models", checkup.models),
         ("local runtimes", checkup.runtimes),
+        ("database", checkup_database.database),
         ("ledger", checkup.ledger),
         ("kept responses", checkup.responses),
         ("learning", checkup_learning.learning),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from nearfar.store.connection import Connection
-from nearfar.store.database import Migration, migrate
+from nearfar.store.database import Migration, migrate, refuse_newer
 
 MIGRATIONS = (
     Migration(
@@ -69,9 +69,10 @@ def save(connection: Connection, deployment: str, findings: Iterable[Finding]) -
 
 
 def load(connection: Connection) -> list[Finding]:
-    """Everything known, by deployment; nothing where nobody has probed yet."""
+    """Everything known, by deployment; nothing where nobody has probed yet. Raises StoreUnavailable."""
     if not connection.table_exists("nearfar_capabilities"):
         return []
+    refuse_newer(connection, "capabilities", MIGRATIONS)
     rows = connection.rows(
         "SELECT deployment, target, what, can, detail, probed FROM nearfar_capabilities ORDER BY deployment, what"
     )
@@ -92,4 +93,5 @@ def forget(connection: Connection, deployment: str) -> int:
     """Remove everything known about ``deployment``; returns how many findings those were."""
     if not connection.table_exists("nearfar_capabilities"):
         return 0
+    refuse_newer(connection, "capabilities", MIGRATIONS)
     return connection.execute("DELETE FROM nearfar_capabilities WHERE deployment = ?", (deployment,))

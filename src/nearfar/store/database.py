@@ -62,16 +62,12 @@ def migrate(connection: Connection, room: str, migrations: Sequence[Migration]) 
     known = [migration.name for migration in migrations]
     if applied == set(known):
         return []
+    _refuse(room, sorted(applied - set(known)))
     with connection.transaction():
         connection.exclusive("nearfar.migrations")
         connection.execute(_APPLIED)
         applied = _applied(connection, room)
-        if newer := sorted(applied - set(known)):
-            raise StoreUnavailable(
-                f"The database was written by a newer nearfar ({room}: {', '.join(newer)}).",
-                code="database_too_new",
-                hint="Upgrade nearfar, or configure another database.",
-            )
+        _refuse(room, sorted(applied - set(known)))
         missing = [migration for migration in migrations if migration.name not in applied]
         for migration in missing:
             for statement in migration.statements:
@@ -81,6 +77,37 @@ def migrate(connection: Connection, room: str, migrations: Sequence[Migration]) 
                 (room, migration.name, time.time_ns()),
             )
     return [migration.name for migration in missing]
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """How a room's tables differ from those that this nearfar writes."""
+
+    newer: tuple[str, ...] = ()
+    """Steps that it does not know: a newer one has been here."""
+    missing: tuple[str, ...] = ()
+    """Steps that the next start will apply; none of a room that was never made."""
+
+
+def steps(connection: Connection, room: str, migrations: Sequence[Migration]) -> Steps:
+    """How the tables of ``room`` stand. Changes nothing. Raises StoreUnavailable."""
+    applied = _applied(connection, room)
+    known = [migration.name for migration in migrations]
+    missing = tuple(name for name in known if name not in applied) if applied else ()
+    return Steps(newer=tuple(sorted(applied - set(known))), missing=missing)
+
+
+def refuse_newer(connection: Connection, room: str, migrations: Sequence[Migration]) -> None:
+    """For who reads without bringing anything up to date: raises StoreUnavailable as ``migrate`` does."""
+    _refuse(room, steps(connection, room, migrations).newer)
+
+
+def _refuse(room: str, newer: Sequence[str]) -> None:
+    if newer:
+        raise StoreUnavailable(
+            f"The database was written by a newer nearfar ({room}: {', '.join(newer)}).",
+            code="database_too_new",
+            hint="Upgrade nearfar, or configure another database.",
+        )
 
 
 def _applied(connection: Connection, room: str) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from nearfar.store.connection import Connection
+from nearfar.store.database import refuse_newer
+from nearfar.store.labels_schema import MIGRATIONS
 
 _COUNT = """
 SELECT COUNT(*),
@@ -42,6 +44,7 @@ def counted(connection: Connection) -> Counted:
     """How much is kept; nothing where the table was never made. Raises StoreUnavailable."""
     if not connection.table_exists("nearfar_labels"):
         return Counted()
+    refuse_newer(connection, "labels", MIGRATIONS)
     ((pairs, waiting, untrusted),) = connection.rows(_COUNT)
     return Counted(pairs=int(pairs), waiting=int(waiting), untrusted=int(untrusted), judges=tuple(judges(connection)))
 

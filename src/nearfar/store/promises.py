@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from nearfar.store.connection import Connection
-from nearfar.store.database import Migration, migrate
+from nearfar.store.database import Migration, migrate, refuse_newer
 
 MIGRATIONS = (
     Migration(
@@ -39,6 +39,7 @@ def load(connection: Connection, route: str, subject: str) -> str:
     """What stands there; empty for nothing."""
     if not connection.table_exists("nearfar_promises"):
         return ""
+    refuse_newer(connection, "promises", MIGRATIONS)
     rows = connection.rows("SELECT state FROM nearfar_promises WHERE route = ? AND subject = ?", (route, subject))
     return str(rows[0][0]) if rows else ""
 

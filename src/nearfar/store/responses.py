@@ -20,7 +20,7 @@ import msgspec
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store.connection import Connection, Row
-from nearfar.store.database import Migration, connect, migrate
+from nearfar.store.database import Migration, connect, migrate, refuse_newer
 
 T = TypeVar("T")
 
@@ -304,6 +304,7 @@ def sizes(connection: Connection) -> Sizes:
     """How much is kept, over all callers; nothing where the table was never made. Raises StoreUnavailable."""
     if not connection.table_exists("nearfar_responses"):
         return Sizes()
+    refuse_newer(connection, "responses", MIGRATIONS)
     ((count, size, callers, largest),) = connection.rows(_SIZES)
     return Sizes(count=int(count), bytes=int(size), callers=int(callers), largest=int(largest))
 
