@@ -51,7 +51,15 @@ STALLS = frozenset({"silence", "endless-head", "no-first", "stall", "half-close"
 """Faults that end with a deadline."""
 WAIT = 'cold = "wait"'
 """A runtime that has not loaded its model is asked all the same, rather than warmed while the other one answers."""
-UPSTREAMS = {"openai": "openai-compatible", "anthropic": "anthropic", "ollama": "ollama"}
+UPSTREAMS = {
+    "openai": ("openai-compatible", "/v1"),
+    "anthropic": ("anthropic", ""),
+    "ollama": ("ollama", ""),
+    "gemini": ("gemini", "/v1beta"),
+    "bedrock": ("bedrock", ""),
+}
+"""Upstream dialect → the provider that speaks it, and where below an address."""
+KEYED = {"anthropic", "gemini", "bedrock"}
 
 
 class Rig:
@@ -97,16 +105,18 @@ def deployment(name: str, fault: str, url: str, *, near: bool, dialect: str = "o
     """A deployment that has ``fault``; an empty one is well."""
     base = {"refused": "http://127.0.0.1:1", "not-running": "http://127.0.0.1:1", "no-name": "http://nowhere.invalid"}
     where = base.get(fault, url.replace("http:", "https:") if fault == "no-tls" else url)
-    path = "/v1" if dialect == "openai" else ""
-    key = 'key = "env:RIG_KEY"' if dialect == "anthropic" else ""
+    provider, path = UPSTREAMS[dialect]
+    key = 'key = "env:RIG_KEY"' if dialect in KEYED else ""
+    options = 'options = { region = "eu-central-1" }' if dialect == "bedrock" else ""
     model = PREFIX + fault if fault else "stand-in-large"
     return f"""
 [deployments.{name}]
-provider = "{UPSTREAMS[dialect]}"
+provider = "{provider}"
 model = "{model}"
 base_url = "{where}{path}"
 place = "{place_of(fault, near=near)}"
 {key}
+{options}
 {"" if near else running.PRICE}
 """
 
@@ -118,32 +128,36 @@ def place_of(fault: str, *, near: bool) -> str:
     return "lan" if fault == "no-name" else "device"
 
 
-def configuration(faults: Iterable[str], near: str, far: str, dialects: Iterable[str] = ("openai",)) -> str:
-    """Every fault near and far, in each upstream dialect: routes ``STRATEGY-FAULT-DIALECT`` and ``alone-…``."""
+def configuration(faults: Iterable[str], near: str, far: str) -> str:
+    """As ``pairs``, of upstreams that speak OpenAI's dialect."""
+    return pairs([(fault, "openai") for fault in faults], near, far)
+
+
+def pairs(played: Iterable[tuple[str, str]], near: str, far: str) -> str:
+    """Each fault in an upstream dialect, near and far: routes ``STRATEGY-FAULT-DIALECT`` and ``alone-…``."""
     parts = [DEADLINES]
     for place, url in (("near", near), ("far", far)):
         parts.append(deployment(f"well-{place}", "", url, near=place == "near"))
-    for dialect in dialects:
-        for fault in faults:
-            name = f"{fault}-{dialect}"
-            parts.append(deployment(f"near-{name}", fault, near, near=True, dialect=dialect))
-            parts.append(deployment(f"far-{name}", fault, far, near=False, dialect=dialect))
-            for strategy, (bad, well) in STRATEGIES.items():
-                parts.append(
-                    running.route(f"{strategy}-{name}", f"{bad}-{name}", f"well-{well}", strategy=strategy, more=WAIT)
-                )
-            for strategy, more in OTHERS.items() if dialect == "openai" else ():
-                told = f"{WAIT}\n{more.format(name=name)}"
-                route = running.route(f"{strategy}-{name}", f"near-{name}", "well-far", strategy=strategy, more=told)
-                parts.append(route)
-            parts.append(running.route(f"alone-{name}", f"far-{name}"))
+    for fault, dialect in played:
+        name = f"{fault}-{dialect}"
+        parts.append(deployment(f"near-{name}", fault, near, near=True, dialect=dialect))
+        parts.append(deployment(f"far-{name}", fault, far, near=False, dialect=dialect))
+        for strategy, (bad, well) in STRATEGIES.items():
+            parts.append(
+                running.route(f"{strategy}-{name}", f"{bad}-{name}", f"well-{well}", strategy=strategy, more=WAIT)
+            )
+        for strategy, more in OTHERS.items() if dialect == "openai" else ():
+            told = f"{WAIT}\n{more.format(name=name)}"
+            route = running.route(f"{strategy}-{name}", f"near-{name}", "well-far", strategy=strategy, more=told)
+            parts.append(route)
+        parts.append(running.route(f"alone-{name}", f"far-{name}"))
     return "".join(parts)
 
 
 @contextlib.asynccontextmanager
 async def rig(folder: Path, config: str, *, near: StandIn, far: StandIn) -> AsyncIterator[Rig]:
     """A gateway with ``config`` that is closed afterwards, and leaves nothing open."""
-    environ = Environ(running.environment(folder, RIG_KEY="none"))
+    environ = Environ(running.environment(folder, RIG_KEY="a-key-of-the-rig"))
     text = running.configure(folder, config, base=running.PATIENT).read_bytes()
     # Not by the loader, which looks at each of a thousand tables with each of the others in mind.
     settings = msgspec.toml.decode(text, type=Settings)

@@ -139,7 +139,8 @@ def _gemini_stream(body: bytes) -> Read:
     text, done, error = "", False, ""
     for _, data in sse(body):
         if "error" in data:
-            error = data["error"]["message"]
+            # Without an end marker it is the last event, and HTTP's end, that say how it ended.
+            error, done = data["error"]["message"], False
         elif data.get("candidates"):
             text += _gemini_text(data)
             done = done or bool(data["candidates"][0].get("finishReason"))

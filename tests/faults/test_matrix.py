@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import uvloop
-from tests.faults.rig import OTHERS, STALLS, STRATEGIES, Rig, configuration, judge, played, rig, stand_ins, words
+from tests.faults.rig import OTHERS, STALLS, STRATEGIES, Rig, judge, pairs, played, rig, stand_ins, words
 from tests.faults.speakers import SPEAKERS, Got, Speaker
 from tests.load import compare
 from tests.stand_in import read_invoices
@@ -27,6 +27,10 @@ TOGETHER = 12
 """Faults that are played at once."""
 GROUPS = ("transport", "protocol", "status", "local")
 QUICK = ("openai.chat", "anthropic.messages")
+OWN = {"gemini": "gemini.generate", "bedrock": "bedrock.converse"}
+"""Upstream dialect → the client's that is like it, whose bytes pass through as they came."""
+SAMPLE = frozenset({"cut", "cut-event", "in-pieces", "broken-event", "error-event", "error-in-200", "limit-silent"})
+"""Faults that the quick part plays in Gemini's and Bedrock's dialect too."""
 
 
 class Case(NamedTuple):
@@ -55,13 +59,23 @@ def cases(fault: str, upstream: str, *, full: bool) -> Iterator[Case]:
 
 def others(fault: Fault) -> Iterator[Case]:
     """The same from upstreams of other dialects, and with strategies that may ask either one first."""
-    for upstream in fault.dialects:
+    for upstream in fault.dialects[1:]:
         for stream in (False, True):
-            for name in QUICK:
-                if upstream != fault.dialects[0]:
-                    yield Case(SPEAKERS[name], "local-first", stream, upstream)
+            for name in dict.fromkeys((*QUICK, OWN.get(upstream, QUICK[0]))):
+                yield Case(SPEAKERS[name], "local-first", stream, upstream)
+            if upstream in OWN:
+                yield Case(SPEAKERS[OWN[upstream]], "alone", stream, upstream)
     for strategy, stream in itertools.product(OTHERS if "openai" in fault.dialects else (), (False, True)):
         yield Case(SPEAKERS["openai.chat"], strategy, stream)
+
+
+def sample(name: str, fault: Fault) -> Iterator[Case]:
+    """A few of those: through another dialect and alone, and through the same one with somebody behind."""
+    for upstream, own in OWN.items():
+        for stream in (False, True):
+            if name in SAMPLE and upstream in fault.dialects[1:]:
+                yield Case(SPEAKERS["openai.chat"], "alone", stream, upstream)
+                yield Case(SPEAKERS[own], "local-first", stream, upstream)
 
 
 def expected(fault: Fault, case: Case) -> set[str]:
@@ -75,6 +89,15 @@ def expected(fault: Fault, case: Case) -> set[str]:
         # An upstream that says all of its words in one go may be found out before any of them has left.
         return {"late"} if case.strategy == "alone" else {"late", "answer"}
     return {"error"} if case.strategy == "alone" else {"answer"}
+
+
+def all_cases(name: str, fault: Fault, *, full: bool) -> Iterator[Case]:
+    """What is asked of one fault in any upstream dialect."""
+    yield from cases(name, fault.dialects[0], full=full)
+    if not full:
+        yield from sample(name, fault)
+    elif name not in STALLS:
+        yield from others(fault)
 
 
 async def one(made: Rig, name: str, fault: Fault, case: Case) -> str:
@@ -107,18 +130,18 @@ async def play(folder: Path, group: str, *, full: bool) -> tuple[list[str], int]
     wrong: list[str] = []
     count = 0
     gate = asyncio.Semaphore(TOGETHER)
-    dialects = ("openai", "anthropic", "ollama")
+    asked = {name: list(all_cases(name, fault, full=full)) for name, fault in faults.items()}
+    met = [(name, upstream) for name, found in asked.items() for upstream in {case.upstream: 0 for case in found}]
     async with (
         stand_ins(invoices) as (near, far),
-        rig(folder, configuration(faults, near.url, far.url, dialects), near=near, far=far) as made,
+        rig(folder, pairs(met, near.url, far.url), near=near, far=far) as made,
     ):
         before = asyncio.all_tasks()
 
         async def all_of(name: str, fault: Fault) -> None:
             nonlocal count
             async with gate:
-                more = others(fault) if full and name not in STALLS else ()
-                for case in [*cases(name, fault.dialects[0], full=full), *more]:
+                for case in asked[name]:
                     count += 1
                     if found := await one(made, name, fault, case):
                         wrong.append(found)

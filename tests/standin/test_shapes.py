@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from nearfar.standin.answers import Answer
+from nearfar.standin.bedrock import BEDROCK
 from nearfar.standin.dialects import ANTHROPIC, OLLAMA, OPENAI, Dialect
-from nearfar.standin.shapes import STREAMS, half, plain, stream
+from nearfar.standin.gemini import GEMINI
+from nearfar.standin.shapes import STREAMS, corrupted, half, plain, stream
 
 ANSWER = Answer(id="c", model="m", created=1, pieces=("one", " two"), input=3, output=2, include_usage=True)
-DIALECTS = [OPENAI, ANTHROPIC, OLLAMA]
+DIALECTS = [OPENAI, ANTHROPIC, OLLAMA, GEMINI]
+ALL = [*DIALECTS, BEDROCK]
 ANY = ["comments", "crlf", "in-pieces", "no-marker", "together"]
 
 
@@ -34,6 +37,19 @@ def test_the_same_bytes_in_other_packets_and_lines(dialect: Dialect) -> None:
     unmarked = b"".join(stream(dialect, ANSWER, "no-marker"))
     assert whole.startswith(unmarked)
     assert len(unmarked) < len(whole)
+
+
+def test_frames_are_the_same_in_other_packets() -> None:
+    whole = usual(BEDROCK)
+    assert b"".join(stream(BEDROCK, ANSWER, "together")) == b"".join(stream(BEDROCK, ANSWER, "in-pieces")) == whole
+    assert whole.startswith(b"".join(stream(BEDROCK, ANSWER, "no-marker")))
+
+
+@pytest.mark.parametrize("dialect", ALL, ids=lambda dialect: dialect.name)
+def test_a_corrupted_event_differs_in_one_bit(dialect: Dialect) -> None:
+    event, other = dialect.piece(ANSWER, " broken"), corrupted(dialect, ANSWER)
+    assert len(event) == len(other)
+    assert sum((a ^ b).bit_count() for a, b in zip(event, other, strict=True)) == 1
 
 
 @pytest.mark.parametrize("mode", sorted(STREAMS - set(ANY)))
@@ -60,7 +76,7 @@ def test_tool_calls_come_together_again(mode: str, count: int) -> None:
     assert [json.loads(call["function"]["arguments"])["days"] for call in calls] == [3] * count
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", ALL, ids=lambda dialect: dialect.name)
 def test_half_an_event_is_cut_where_it_hurts(dialect: Dialect) -> None:
     with pytest.raises(UnicodeDecodeError):
         half(dialect, ANSWER, "cut-character").decode()

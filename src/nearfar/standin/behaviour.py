@@ -14,6 +14,7 @@ Two things combine freely: a *mode* (what happens) and the pace (``first_byte_ms
 | `error-event` | an error object inside the stream after `after` chunks (plain: an error body with status 200) |
 | `garbage` | bytes that are not HTTP, after `after` chunks (a plain reply: instead of the head) |
 | `invalid-json` | HTTP as it should be, JSON that is not, after `after` chunks |
+| `corrupt` | an event with one wrong bit, after `after` chunks: for dialects with checksums |
 | `huge` | `size` bytes in one plain reply or in one single stream event |
 | `empty` | status 200 without a body |
 | `redirect` | 307 to another path of the stand-in, which counts who follows |
@@ -26,8 +27,8 @@ Two things combine freely: a *mode* (what happens) and the pace (``first_byte_ms
 | `wrong-model`, `prompt-cut` | another model's name in the reply; 12 tokens of prompt counted |
 | `one-at-a-time` | a second request with this mode resets the first one's connection |
 | `crlf`, `comments`, `together`, `in-pieces`, `no-marker` | the usual stream in other bytes (shapes.py) |
-| `no-finish`, `usage-early`, `usage-never`, `empty-choices`, `reasoning`, `unknown-fields`, `tool-in-pieces`, \
-`parallel-tools` | the same, in OpenAI's dialect alone |
+| `usage-never`, `reasoning`, `unknown-fields` | the same, in OpenAI's, Gemini's and Bedrock's dialect |
+| `no-finish`, `usage-early`, `empty-choices`, `tool-in-pieces`, `parallel-tools` | in OpenAI's dialect alone |
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ _NAMED = frozenset(
         "error-event",
         "garbage",
         "invalid-json",
+        "corrupt",
         "huge",
         "empty",
         "redirect",

@@ -1,4 +1,7 @@
-"""An answer's bytes in OpenAI's, Anthropic's and Ollama's dialect. Pure: it knows no socket and no behaviour."""
+"""An answer's bytes in OpenAI's, Anthropic's and Ollama's dialect. Pure: it knows no socket and no behaviour.
+
+Google's and Amazon's dialects have files of their own (gemini, bedrock).
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """message → an error inside a stream."""
     broken: bytes
     """An event of the right frame whose JSON is not JSON."""
+    error_headers: Callable[[int], list[tuple[str, str]]] = lambda _: []
+    """status → what a vendor says of an error in headers."""
+    refusal: Callable[[int, str, float | None], bytes] | None = None
+    """(status, message, seconds) → an error body that says when to come back; None where a header does."""
+    shape_stream: Callable[[Answer, str], list[bytes] | None] | None = None
+    """(answer, mode) → the packets of a stream in a shape of its own; None for a shape that it does not have."""
+    shape_plain: Callable[[Answer, str], bytes | None] | None = None
 
 
 # OpenAI ------------------------------------------------------------------------------------------

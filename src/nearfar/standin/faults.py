@@ -19,6 +19,12 @@ Group = Literal["transport", "protocol", "status", "local", "client", "state"]
 Outcome = Literal["answer", "early", "late", "told", ""]
 
 
+RUNTIMES = ("openai", "anthropic", "ollama")
+"""Upstream dialects that a runtime on a machine of one's own speaks."""
+DIALECTS = (*RUNTIMES, "gemini", "bedrock")
+"""All upstream dialects that the stand-in speaks."""
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way in which something goes wrong; the file's head says what each member means."""
 
@@ -28,15 +34,24 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     by: Literal["stand-in", "address", "client", "state"] = "stand-in"
     plain: Outcome = ""
     stream: Outcome = ""
-    dialects: tuple[str, ...] = ("openai", "anthropic", "ollama")
+    dialects: tuple[str, ...] = ()
+    """Of upstreams; the catalogue fills in those of ``upstreams`` where a row names none."""
     test: str = "tests/faults/test_matrix.py"
 
 
 @functools.cache
 def catalogue() -> Mapping[str, Fault]:
-    """All faults by name. Raises ValidationError for a row with a member that none may have."""
+    """All faults by name, each with the dialects that it is played in.
+
+    Raises ValidationError for a row with a member that none may have.
+    """
     data = resources.files(standin).joinpath("data", "faults.toml").read_bytes()
-    return msgspec.toml.decode(data, type=dict[str, Fault])
+    rows = msgspec.toml.decode(data, type=dict[str, Fault])
+    return {name: fault if fault.dialects else _everywhere(fault) for name, fault in rows.items()}
+
+
+def _everywhere(fault: Fault) -> Fault:
+    return msgspec.structs.replace(fault, dialects=RUNTIMES if fault.group == "local" else DIALECTS)
 
 
 def behaviour_of(model: str) -> Behaviour | None:

@@ -23,7 +23,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(
         prog="python -m nearfar.standin",
-        description="A stand-in for a cloud model: three dialects, failures on request, invoices.",
+        description="A stand-in for a cloud model: five dialects, failures on request, invoices.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

@@ -38,9 +38,7 @@ async def refuse(connection: Connection, dialect: Dialect, behaviour: Behaviour,
         await asyncio.sleep(behaviour.first_byte_ms / 1000)
     status = behaviour.status
     if status is not None:
-        body = shapes.PAGE if behaviour.html else dialect.error(status, behaviour.error or f"{STRUCK} ({status})")
-        kind = "text/html" if behaviour.html else "application/json"
-        connection.send(status, body, kind, headers + behaviour.retry_headers(time.time()))
+        _send_error(connection, dialect, behaviour, status, headers)
     elif behaviour.mode == "reset":
         connection.reset()
     elif behaviour.mode == "html":
@@ -54,6 +52,17 @@ async def refuse(connection: Connection, dialect: Dialect, behaviour: Behaviour,
     else:
         return False
     return True
+
+
+def _send_error(connection: Connection, dialect: Dialect, behaviour: Behaviour, status: int, headers: Headers) -> None:
+    words = behaviour.error or f"{STRUCK} ({status})"
+    if behaviour.html:
+        connection.send(status, shapes.PAGE, "text/html", headers + behaviour.retry_headers(time.time()))
+    elif dialect.refusal is not None:
+        connection.send(status, dialect.refusal(status, words, behaviour.retry_after), "application/json", headers)
+    else:
+        more = dialect.error_headers(status) + behaviour.retry_headers(time.time())
+        connection.send(status, dialect.error(status, words), "application/json", headers + more)
 
 
 async def plain(
@@ -96,7 +105,7 @@ async def plain(
             connection.send(200, packed, json, [*headers, ("content-encoding", "gzip")])
         case "error-event":
             connection.send(200, error, json, headers)
-        case "invalid-json":
+        case "invalid-json" | "corrupt":
             connection.send(200, half, json, headers)
         case "garbage":
             connection.raw(GARBAGE)
@@ -221,6 +230,9 @@ async def _strike(connection: Connection, dialect: Dialect, answer: Answer, beha
             connection.finish()
         case "invalid-json":
             connection.chunk(dialect.broken)
+            connection.finish()
+        case "corrupt":
+            connection.chunk(shapes.corrupted(dialect, answer))
             connection.finish()
         case "garbage":
             connection.raw(GARBAGE)

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
 from nearfar.standin import dialects, replies, shapes
 from nearfar.standin.answers import DIMENSIONS, MODELS, Answer, count_messages, count_text, pieces_for, vector
+from nearfar.standin.bedrock import BEDROCK
 from nearfar.standin.behaviour import Behaviour, parse
 from nearfar.standin.dialects import ANTHROPIC, OLLAMA, OPENAI, Dialect
 from nearfar.standin.faults import behaviour_of
+from nearfar.standin.gemini import GEMINI
 from nearfar.standin.http import Connection, HttpRequest
 from nearfar.standin.record import Record, Seen
 
 _CHAT = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC, "/api/chat": OLLAMA}
 _EMBED = {"/v1/embeddings": OPENAI, "/api/embed": OLLAMA}
+_NAMED = (
+    (re.compile(r"/v1(?:beta)?/models/([^/:]+):(?:g|streamG)enerateContent"), GEMINI, "streamG"),
+    (re.compile(r"/model/([^/]+)/converse(?:-stream)?"), BEDROCK, "-stream"),
+)
+"""Paths that name the model, and what in them asks for a stream. Google's array of events is not spoken here."""
 _OK = Behaviour()
 _JSON = "application/json"
 _CUT = 12
@@ -33,6 +42,12 @@ class _Part(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: str = "user"
     content: str | list[_Part] | None = None
+    parts: list[_Part] | None = None
+    """Gemini's word for it."""
+
+    @property
+    def text(self) -> str:
+        return _text(self.content if self.parts is None else self.parts)
 
 
 class _StreamOptions(msgspec.Struct):
@@ -43,12 +58,21 @@ class _OllamaOptions(msgspec.Struct):
     num_predict: int | None = None
 
 
+class _Limits(msgspec.Struct, rename="camel"):
+    max_output_tokens: int | None = None
+    max_tokens: int | None = None
+
+
 class _Asked(msgspec.Struct):
-    """The few members that matter here, in any of the three dialects."""
+    """The few members that matter here, in any of the dialects."""
 
     model: str = MODELS[0]
     messages: list[_Message] = []
+    contents: list[_Message] = []
     system: str | list[_Part] | None = None
+    instruction: _Message | None = msgspec.field(name="systemInstruction", default=None)
+    generation: _Limits = msgspec.field(name="generationConfig", default_factory=_Limits)
+    inference: _Limits = msgspec.field(name="inferenceConfig", default_factory=_Limits)
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
@@ -61,6 +85,19 @@ class _Asked(msgspec.Struct):
     dimensions: int | None = None
     stand_in: Behaviour | None = None
     """A behaviour for this request alone."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each message, what comes before them first."""
+        before = [] if self.system is None else [_text(self.system)]
+        before += [] if self.instruction is None else [self.instruction.text]
+        return before + [message.text for message in (*self.messages, *self.contents)]
+
+    @property
+    def limit(self) -> int | None:
+        """The most tokens of the answer."""
+        named = self.generation.max_output_tokens or self.inference.max_tokens
+        return self.max_completion_tokens or self.max_tokens or named or (self.options or _OllamaOptions()).num_predict
 
 
 class StandIn:
@@ -132,15 +169,19 @@ class StandIn:
             return
         seen = self.record.begin(request.method, request.path, request.headers, request.body)
         headers = [("x-request-id", f"stand-in-{seen.number}")]
-        dialect = _CHAT.get(request.path) or _EMBED.get(request.path) or OPENAI
+        dialect, model, streams = _named(request.path)
+        dialect = dialect or _CHAT.get(request.path) or _EMBED.get(request.path) or OPENAI
         outcome, reply = "cancelled", ""
         try:
             if not self._admitted(request):
                 connection.send(401, dialect.error(401, "the stand-in expects another key"), _JSON, headers)
                 outcome = "refused"
-            elif request.method == "POST" and request.path in _CHAT:
+            elif request.method == "POST" and (model or request.path in _CHAT):
                 reply = self._reply_id(dialect, seen)
-                outcome = await self._chat(connection, request, seen, dialect, headers)
+                asked = _decode(request.body)
+                if model:
+                    asked.model, asked.stream = model, streams
+                outcome = await self._chat(connection, request, asked, seen, dialect, headers)
             elif request.method == "POST" and request.path in _EMBED:
                 seen.operation = "embeddings"
                 outcome = await self._embed(connection, request, seen, dialect, headers)
@@ -153,7 +194,8 @@ class StandIn:
             self.record.end(seen, outcome, reply=reply)
 
     def _admitted(self, request: HttpRequest) -> bool:
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        found = (request.headers.get(name) for name in ("x-api-key", "x-goog-api-key"))
+        given = next(filter(None, found), "") or request.headers.get("authorization", "").removeprefix("Bearer ")
         return not self._key or given == self._key
 
     def _reply_id(self, dialect: Dialect, seen: Seen) -> str:
@@ -161,15 +203,19 @@ class StandIn:
         return f"{prefix}-stand-in-{seen.number:08d}"
 
     async def _chat(
-        self, connection: Connection, request: HttpRequest, seen: Seen, dialect: Dialect, headers: replies.Headers
+        self,
+        connection: Connection,
+        request: HttpRequest,
+        asked: _Asked,
+        seen: Seen,
+        dialect: Dialect,
+        headers: replies.Headers,
     ) -> str:
-        asked = _decode(request.body)
         behaviour = self._behaviour_for(request, asked)
         if (asked.n or 1) != 1:
             raise ValueError("the stand-in gives one choice only")
-        texts = [_text(message.content) for message in asked.messages]
-        limit = asked.max_completion_tokens or asked.max_tokens or (asked.options or _OllamaOptions()).num_predict
-        pieces, finish = pieces_for(texts[-1] if texts else "", count=behaviour.chunks, limit=limit)
+        texts = asked.texts
+        pieces, finish = pieces_for(texts[-1] if texts else "", count=behaviour.chunks, limit=asked.limit)
         if behaviour.says:
             pieces, finish = behaviour.says, "stop"
         answer = Answer(
@@ -177,9 +223,7 @@ class StandIn:
             model="another-model" if behaviour.mode == "wrong-model" else asked.model,
             created=int(time.time()),
             pieces=pieces,
-            input=_CUT
-            if behaviour.mode == "prompt-cut"
-            else count_messages(texts if asked.system is None else [_text(asked.system), *texts]),
+            input=_CUT if behaviour.mode == "prompt-cut" else count_messages(texts),
             output=len(pieces),
             finish=finish,
             include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
@@ -276,6 +320,15 @@ def _decode(body: bytes) -> _Asked:
         return msgspec.json.decode(body, type=_Asked)
     except msgspec.DecodeError as exc:
         raise ValueError(f"the stand-in cannot read the request: {exc}") from exc
+
+
+def _named(path: str) -> tuple[Dialect | None, str, bool]:
+    """(dialect, model, whether to stream) of a path that names the model; no dialect for any other path."""
+    for pattern, dialect, mark in _NAMED:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            return dialect, unquote(match[1]), mark in path[match.end(1) :]
+    return None, "", False
 
 
 def _text(content: str | list[_Part] | None) -> str:

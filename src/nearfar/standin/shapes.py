@@ -52,11 +52,15 @@ def stream(dialect: Dialect, answer: Answer, mode: str) -> list[bytes]:
             return [piece for part in (head, *words, tail) for piece in _cut(part, _PIECES)]
         case "no-marker":
             return [head, *words, _unmarked(dialect, tail)]
+    if dialect.shape_stream is not None:
+        return dialect.shape_stream(answer, mode) or [head, *words, tail]
     return list(_openai(answer, mode, head, words, tail))
 
 
 def plain(dialect: Dialect, answer: Answer, mode: str) -> bytes:
     """A plain reply in the shape that ``mode`` names; most shapes are of streams alone."""
+    if dialect.shape_plain is not None:
+        return dialect.shape_plain(answer, mode) or dialect.plain(answer)
     body = dialect.plain(answer)
     if dialect is not OPENAI:
         return body
@@ -87,6 +91,12 @@ def half(dialect: Dialect, answer: Answer, mode: str) -> bytes:
     if mode == "cut-character":
         return event[: event.index("é".encode()) + 1]
     return event[: len(event) // 2]
+
+
+def corrupted(dialect: Dialect, answer: Answer) -> bytes:
+    """A whole event with one wrong bit at its end: where a dialect has checksums, they tell."""
+    event = dialect.piece(answer, " broken")
+    return event[:-1] + bytes([event[-1] ^ 1])
 
 
 def _unmarked(dialect: Dialect, tail: bytes) -> bytes:
