@@ -36,6 +36,12 @@ def test_ls(cli: Cli) -> None:
     assert cli("providers", "ls", "-q").out.split() == registry.names()
     table = cli("providers", "ls", ANTHROPIC_API_KEY="sk-hunter2").out
     assert "ANTHROPIC_API_KEY found" in table
+    row = {line.split()[0]: " ".join(line.split()[1:]) for line in table.splitlines() if line.strip()}
+    assert "device if proven" in row["ollama"]
+    assert "device if proven" not in row["vllm"], "its answers cannot prove where its weights are"
+    assert row["sagemaker"].endswith("AWS credentials")
+    assert row["vertex-ai"].endswith("Google credentials")
+    assert row["embedded"].endswith("none needed")
     assert "hunter2" not in table
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import typer
 from tools.docs.blocks import ROOT
-from tools.docs.words import COMMANDS, EVIDENCE, GROUPS, HEADS, PLACES, PROVEN, ROWS, STRUCTS
+from tools.docs.words import COMMANDS, EVIDENCE, GROUPS, HEADS, PLACES, ROWS, STRUCTS
 
 from nearfar import build
 from nearfar.cli.app import app
@@ -45,7 +45,7 @@ def providers(language: str) -> str:
         if name in data:
             continue
         wires = ", ".join(wire for wire in (item.wire, item.embeddings_wire, *item.other_wires.values()) if wire)
-        place = PLACES[language]["proven" if name in PROVEN else item.place.label]
+        place = PLACES[language]["proven" if item.tells_weights else item.place.label]
         keys = ", ".join(f"`{key}`" for key in item.key_env) or "–"
         evidence = f"{EVIDENCE[language][item.evidence.label]}: {item.evidence.what}"
         rows.append((f"`{name}`", item.title, wires, place, keys, evidence))

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
 
-from tools.docs.words import EVIDENCE, PROVEN, SYSTEMS
+from tools.docs.words import EVIDENCE, SYSTEMS
 
 from nearfar.providers import presets, registry
 from nearfar.providers.base import Provider
@@ -55,7 +55,7 @@ def _about(item: Provider, language: str) -> Iterator[str]:
         yield words["key"].format(key=words["or"].join(f"`{name}`" for name in item.key_env))
     if item.ports:
         listed = words["and"].join(str(port) for port in item.ports)
-        yield words["proven" if item.name in PROVEN else "found"].format(ports=listed)
+        yield words["proven" if item.tells_weights else "found"].format(ports=listed)
 
 
 def _claims(item: Provider, language: str) -> Iterator[str]:

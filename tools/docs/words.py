@@ -1,11 +1,8 @@
-"""Words of the generated parts in both languages, and which runtimes report where their weights lie."""
+"""Words of the generated parts in both languages."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-
-PROVEN = frozenset({"llama-cpp", "ollama"})
-"""Providers whose probes can tell that weights lie on this machine."""
 
 EVIDENCE = {
     "en": {"live": "**live**", "recorded": "**recorded**", "schema": "schema", "docs": "docs"},

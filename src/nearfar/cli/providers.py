@@ -10,6 +10,7 @@ import typer
 from nearfar.cli import output
 from nearfar.cli.errors import UsageError
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, Url, of
+from nearfar.core.places import Place
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # these rooms are only needed when a command runs
@@ -66,9 +67,9 @@ def ls(
     rows = []
     for item in known.values():
         found = environ.present(item.key_env)
-        key = f"{found[0]} found" if found else " or ".join(item.key_env) or "none needed"
+        key = f"{found[0]} found" if found else _key(item)
         # A loopback address proves nothing; the runtime's own word about its weights does.
-        place = "device if proven" if item.probes else item.place.label
+        place = "device if proven" if item.tells_weights else item.place.label
         rows.append((item.name, item.title, place, item.evidence.label, item.base_url, key))
     output.table(
         ("NAME", "SYSTEM", "PLACE", "EVIDENCE", "ADDRESS", "KEY"), rows, drop=("ADDRESS", "SYSTEM"), flow=("KEY",)
@@ -105,6 +106,14 @@ def forget(
         output.json({"deployment": deployment, "forgotten": removed})
     elif not quiet:
         output.line(f"forgot {removed} findings about {deployment}")
+
+
+def _key(provider: Provider) -> str:
+    """What opens it: names of variables, who signs instead, or that nothing has to."""
+    signed = {"aws": "AWS credentials", "google": "Google credentials"}.get(provider.auth.partition(":")[0], "")
+    anybody = not provider.base_url and provider.place is not Place.DEVICE
+    named = [*provider.key_env, *([signed] if signed else [])]
+    return " or ".join(named) or ("as the server wants" if anybody else "none needed")
 
 
 def _wires(provider: Provider) -> dict[str, str]:

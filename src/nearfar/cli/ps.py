@@ -81,10 +81,10 @@ def ps(
             output.line(other.deployment)
         return
     output.table(
-        ("MODEL", "STATE", "PID", "MEMORY", "ESTIMATE", "REQUESTS", "RESTARTS", "IDLE", "NETWORK", "ERROR"),
+        ("MODEL", "STATE", "PID", "MEMORY", "ESTIMATE", "BUSY", "RESTARTS", "IDLE", "NETWORK", "ERROR"),
         [_row(item) for item in status.models],
         right=(2, 3, 4, 5, 6, 7),
-        drop=("NETWORK", "PID", "ESTIMATE", "RESTARTS", "IDLE", "REQUESTS"),
+        drop=("NETWORK", "PID", "ESTIMATE", "RESTARTS", "IDLE", "BUSY"),
         flow=("ERROR",),
     )
     if not status.models:

@@ -125,6 +125,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Loopback ports where a running one is usually found."""
     probes: tuple[Probe, ...] = ()
     """All must recognise the answers (the first lists the models)."""
+    tells_weights: bool = False
+    """Whether those answers can prove that a model's weights are on this machine; else only a declared place is
+    nearer than ``place``."""
     capabilities: dict[str, Capability] = {}
     drop: tuple[str, ...] = ()
     """Request members this system rejects and that may be dropped (shown as deviations)."""

@@ -113,6 +113,7 @@ PROVIDER = Provider(
     key_env=("LLAMA_API_KEY",),
     ports=(9931, 8080),
     probes=(Probe(path="/v1/models", read=read_models), Probe(path="/props", read=read_props)),
+    tells_weights=True,
     capabilities={
         "streaming": _YES,
         "tool_choice": _YES,

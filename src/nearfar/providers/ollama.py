@@ -148,6 +148,7 @@ PROVIDER = Provider(
     auth="none",
     ports=(11434,),
     probes=(Probe(path="/api/tags", read=read_tags), Probe(path="/api/version", read=read_version)),
+    tells_weights=True,
     capabilities={
         "streaming": _YES,
         "tools": Capability(),
