@@ -39,6 +39,8 @@ class Stage:
         self.places = tuple(places)
         self.made: Rig
         self.stand_ins: dict[str, StandIn] = {}
+        self.ceilings: dict[str, int] = {}
+        """Request → nano-USD that its further attempts may cost, where it has a ceiling."""
         self._folder = folder
         self._config = config
         self._numbers = itertools.count()
@@ -91,6 +93,17 @@ class Stage:
         above = [entry for entry in found if Place.parse(entry.place) > Place.parse(self.policy[entry.class_])]
         assert not above, "an attempt that its class forbids"
 
+    def within_ceilings(self, found: list[Entry]) -> None:
+        """What followed a request cost at most its ceiling, and one reservation."""
+        by_request: dict[str, list[Entry]] = {}
+        for entry in found:
+            if entry.purpose in {"opinion", "escalate"}:
+                by_request.setdefault(entry.request, []).append(entry)
+        for request, most in self.ceilings.items():
+            further = by_request.get(request, [])
+            spent = sum(spent_at_most(entry) for entry in further)
+            assert spent <= most + max((entry.bound or 0 for entry in further), default=0), further
+
     async def _main(self) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
         async with AsyncExitStack() as ends:
@@ -107,6 +120,11 @@ class Stage:
             self.made.gateway.fleet._renew = self.made.gateway.fleet._reread = None
             self._ready.set()
             await self._done.wait()
+
+
+def spent_at_most(entry: Entry) -> int:
+    """Nano-USD of an attempt; of one whose cost nobody knows its bound."""
+    return (entry.bound or 0) if entry.cost is None else entry.cost
 
 
 def deployment(name: str, model: str, place: str, url: str, more: str = "") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -16,8 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests import running
 from tests.faults.speakers import SPEAKERS
-from tests.faults.stage import Stage, deployment
+from tests.faults.stage import Stage, deployment, spent_at_most
 
+from nearfar.core.money import NANO
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Branch, Cascade, Route
 from nearfar.ledger.query import Entry
@@ -88,6 +90,8 @@ async def ask(stage: Stage, asked: Asked) -> None:
     assert shadows is not None
     await asyncio.gather(*shadows._tasks)
     stage.stayed(Class.parse(asked.class_), before)
+    if asked.max_cost is not None:
+        stage.ceilings[got.headers["x-nearfar-request"]] = asked.max_cost
     if got.status != 200:
         return
     assert b"-0.25" not in got.body, "log-probabilities that nobody asked for"
@@ -141,6 +145,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with Stage(folder, POLICIES[request.param], PLACES, configuration) as made:
         with made.reckoned(found):
             yield made
+        made.within_ceilings(found)
         by_name = {entry.attempt: entry for entry in found}
         further = [entry for entry in found if entry.purpose in {"opinion", "escalate", "shadow"}]
         assert further, "the examples were of no use"
@@ -174,3 +179,42 @@ def test_whatever_models_say(stage: Stage, example: Asked) -> None:
 @given(example=asked())
 def test_for_long(stage: Stage, example: Asked) -> None:
     stage.run(ask(stage, example))
+
+
+DAILY = 4_000_000
+"""Nano-USD: a handful of shadows at their bounds."""
+
+
+def frugal(stand_ins: Mapping[str, StandIn]) -> str:
+    """Shadows of everything, and little money for them."""
+    known = [
+        deployment(place, "stand-in-large", place, stand_in.url, "max_output = 50")
+        for place, stand_in in stand_ins.items()
+    ]
+    shadow = f'shadow = {{ deployment = "cloud", share = 1.0 }}\n[shadow]\nmost = 8\ndaily_usd = {DAILY / NANO}\n'
+    return running.ONCE + "".join(known) + running.route("any", "device", "cloud", strategy="shadow", more=shadow)
+
+
+async def shadowed(stage: Stage, modes: list[str]) -> None:
+    """One request after the other, some of them together, with clouds that end in different ways."""
+    made = stage.made
+    shadows = made.gateway._shadows
+    assert shadows is not None
+    for number, mode in enumerate(modes):
+        stage.stand_ins["cloud"].behave(Behaviour(mode=mode, after=1))
+        speaker = SPEAKERS["openai.chat"]
+        together = [made.ask(speaker, "any", stream=bool(number % 2)) for _ in range(1 + number % 3)]
+        assert {got.status for got in await asyncio.gather(*together)} == {200}
+        await asyncio.gather(*shadows._tasks)
+        made.gateway.health.forget("cloud")
+
+
+def test_shadows_cost_no_more_than_the_day_allows(tmp_path: Path) -> None:
+    found: list[Entry] = []
+    places = ("device", "cloud")
+    with Stage(tmp_path, POLICIES["open"], places, frugal) as stage, stage.reckoned(found):
+        stage.run(shadowed(stage, ["ok", "cut", "500", "ok", "reset", "429", "empty", "ok"] * 5))
+    unseen = [entry for entry in found if entry.purpose == "shadow"]
+    assert {"ok", "cut"} <= {entry.outcome for entry in unseen}
+    assert DAILY / 2 < sum(spent_at_most(entry) for entry in unseen) <= DAILY
+    assert len(unseen) < len(found) / 2, "the day's money came to an end"
