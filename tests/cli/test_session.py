@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests import stand_in
 from tests.cli import serving
 
 from nearfar.cli.session import Here, Remote, open_session
+from nearfar.core.errors import NotFoundError
 from nearfar.settings.load import Loaded, load
 
 
@@ -54,6 +56,17 @@ def test_whoever_leaves_stops_the_upstream_here_and_at_a_running_gateway(
             pass  # requests of earlier tests; when there is no further one, this fails
         assert seen.chunks < 500
     cloud.behave()
+
+
+def test_a_name_that_only_the_newer_configuration_has_is_no_riddle(tmp_path: Path, server: serving.Server) -> None:
+    config = tmp_path / "newer.toml"
+    config.write_text('[deployments.newer]\nprovider = "embedded"\nmodel = "demo-tiny"\n')
+    newer = load(config=config, environ={"HOME": str(tmp_path)})
+    with open_session(newer, server.url) as session:
+        for name, told in (("newer", True), ("nowhere", False)):
+            with pytest.raises(NotFoundError) as raised:
+                session.ask(body(name), class_="", show=lambda _: None)
+            assert ("restart" in raised.value.hint) is told
 
 
 def test_a_purpose_travels(tmp_path: Path, server: serving.Server, cloud: stand_in.Running) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from nearfar.cli import client
 from nearfar.cli.answer import COST, UNKNOWN, Answer, together
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, NotFoundError
 from nearfar.settings.load import Loaded
 
 T = TypeVar("T")
@@ -71,7 +71,9 @@ def running_gateway(loaded: Loaded, url: str) -> client.Gateway | None:
 def open_session(loaded: Loaded, url: str) -> Session:
     """A running gateway if there is one, else one in this process."""
     gateway = running_gateway(loaded, url)
-    return Remote(gateway) if gateway is not None else Here(loaded)
+    if gateway is None:
+        return Here(loaded)
+    return Remote(gateway, frozenset({*loaded.settings.deployments, *loaded.settings.routes}))
 
 
 class _LeftError(Exception):
@@ -79,10 +81,11 @@ class _LeftError(Exception):
 
 
 class Remote:
-    """A running gateway."""
+    """A running gateway. ``configured``: names in the caller's configuration, which may be newer than the gateway's."""
 
-    def __init__(self, gateway: client.Gateway) -> None:
+    def __init__(self, gateway: client.Gateway, configured: frozenset[str]) -> None:
         self._gateway = gateway
+        self._configured = configured
         self.where = gateway.url
 
     def __enter__(self) -> Self:
@@ -98,9 +101,14 @@ class Remote:
         extra = {"x-nearfar-tell": "cost", **({"x-nearfar-class": class_} if class_ else {})}
         if purpose:
             extra["x-nearfar-purpose"] = purpose
-        with self._gateway.stream("/v1/chat/completions", body, extra) as (headers, pieces):
-            for piece in pieces:
-                show(answer.feed(piece))
+        try:
+            with self._gateway.stream("/v1/chat/completions", body, extra) as (headers, pieces):
+                for piece in pieces:
+                    show(answer.feed(piece))
+        except NotFoundError as error:
+            if body.get("model") in self._configured:
+                error.hint = f"Your configuration has it; the gateway at {self.where} read another one: restart that."
+            raise
         answer.close()
         elapsed = (time.perf_counter() - began) * 1000
         return Turn(text=answer.text, headers=together(headers, answer.told), answer=answer, milliseconds=elapsed)
