@@ -13,7 +13,7 @@ from nearfar.advisor.report import Page, page
 from nearfar.advisor.rig import named
 from nearfar.advisor.words import words
 from nearfar.advisor.workload import Workload
-from nearfar.catalog import models, prices
+from nearfar.catalog import models, prices, second
 
 BASE = assumptions.shipped()
 
@@ -45,4 +45,4 @@ def advice(**said: Any) -> tuple[Case, Advice]:
 def report(language: str = "en", **said: Any) -> Page:
     """The report of an advice."""
     made, found = advice(**said)
-    return page(made, found, words(language), prices.shipped_source())
+    return page(made, found, words(language), prices.shipped_source(), second.shipped())

@@ -10,6 +10,7 @@ from tests.advisor.cases import advice
 
 from nearfar.advisor import words
 from nearfar.advisor.report import page
+from nearfar.catalog import second
 from nearfar.catalog.prices import shipped_source
 
 ROOM = Path(words.__file__).parent
@@ -30,7 +31,7 @@ def test_no_word_of_the_mainland() -> None:
 
 def test_every_key_is_said_somewhere() -> None:
     code = "".join(path.read_text() for path in ROOM.glob("*.py"))
-    made = ("way_", "lacks_", "part_", "flip_", "even_", "cheapest_", "licence_", "rule_", "name_", "ask_")
+    made = ("way_", "lacks_", "part_", "flip_", "even_", "cheapest_", "licence_", "rule_", "name_", "ask_", "rate_")
     unsaid = [
         key for key in words.tables()["en"] if not re.search(f"[\"']{key}[\"']", code) and not key.startswith(made)
     ]
@@ -56,7 +57,7 @@ def test_every_key_is_said_somewhere() -> None:
 )
 def test_every_case_can_be_said(language: str, said: dict[str, object]) -> None:
     made, found = advice(**said)
-    told = page(made, found, words.words(language), shipped_source())
+    told = page(made, found, words.words(language), shipped_source(), second.shipped())
     text = repr(told)
     assert "{" not in re.sub(r"code='.*?'\)", "", text, flags=re.DOTALL).replace("{'", "")
     assert any(section.lines for section in told.sections)

@@ -12,6 +12,7 @@ from nearfar.advisor.options import Case
 from nearfar.advisor.setup import configuration
 from nearfar.advisor.words import Words
 from nearfar.catalog.prices import Source
+from nearfar.catalog.second import Second
 
 GIB = 1 << 30
 
@@ -61,8 +62,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """What else the command does."""
 
 
-def page(case: Case, advice: Advice, words: Words, source: Source) -> Page:
-    """The report of ``advice`` in the language of ``words``."""
+def page(case: Case, advice: Advice, words: Words, source: Source, second: Second) -> Page:
+    """The report of ``advice`` in the language of ``words``; prices are from ``source``, compared with ``second``."""
     sections = [
         _recommended(advice, words),
         _runners_up(advice, words),
@@ -72,7 +73,7 @@ def page(case: Case, advice: Advice, words: Words, source: Source) -> Page:
         _flips(advice, words),
         _tuning(advice, words),
         _licence(advice, words),
-        _notes(case, advice, words, source),
+        _notes(case, advice, words, source, second),
         Section(
             title=words("curves"),
             chart=Chart(
@@ -189,7 +190,7 @@ def _licence(advice: Advice, words: Words) -> Section:
     return Section(title=words("licence"), lines=tuple(words.say(said) for said in advice.licence))
 
 
-def _notes(case: Case, advice: Advice, words: Words, source: Source) -> Section:
+def _notes(case: Case, advice: Advice, words: Words, source: Source, second: Second) -> Section:
     base, tariff = case.base, case.tariff
     assumed = words(
         "assumptions",
@@ -204,7 +205,27 @@ def _notes(case: Case, advice: Advice, words: Words, source: Source) -> Section:
         interest=base.money.capital_rate,
     )
     said = [words.say(each) for each in (*advice.notes, *([advice.characters] if advice.characters else []))]
-    return Section(title=words("notes"), lines=(*said, words("prices", source=source.source), assumed))
+    priced = (words("prices", source=source.source), *compared(case, words, second))
+    return Section(title=words("notes"), lines=(*said, *priced, assumed))
+
+
+def compared(case: Case, words: Words, second: Second) -> tuple[str, ...]:
+    """What the second source says of the prices that were reckoned with: differences first."""
+    names = [case.cloud_name, *([case.api.id.partition("@")[0]] if case.api else [])]
+    found = {name: second.on(name.partition("/")[0], name.partition("/")[2]) for name in dict.fromkeys(names)}
+    doubts = [
+        words("second_rate", name=name, rate=words(f"rate_{each.rate}"), here=f"{each.here:f}", there=f"{each.there:f}")
+        for name, several in found.items()
+        for each in several or ()
+    ]
+    agreed = [name for name, several in found.items() if several == ()]
+    silent = [name for name, several in found.items() if several is None]
+    where = {"source": second.source, "date": str(second.date)}
+    return (
+        *([words("second_differs", rates="; ".join(doubts), **where)] if doubts else []),
+        *([words("second_agrees", names=", ".join(agreed), **where)] if agreed else []),
+        *([words("second_silent", names=", ".join(silent), **where)] if silent else []),
+    )
 
 
 def _memory(case: Case, words: Words) -> Section:

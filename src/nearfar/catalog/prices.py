@@ -81,16 +81,17 @@ def price_for(provider: str, model: str, table: Table | None = None) -> Price | 
 @functools.cache
 def shipped() -> Table:
     """The table that comes with nearfar: data/prices.json, made by ``python -m tools.prices`` and read once."""
-    return load(_shipped_file().read_bytes())
+    return load(shipped_file().read_bytes())
 
 
 def shipped_source() -> Source:
     """Where the shipped rates come from, and when."""
-    file = _read(_shipped_file().read_bytes())
+    file = _read(shipped_file().read_bytes())
     return Source(date=file.date, source=file.source)
 
 
-def _shipped_file() -> Path:
+def shipped_file() -> Path:
+    """Where the table lies."""
     return Path(__file__).parent / "data" / "prices.json"
 
 

@@ -99,6 +99,7 @@ def advise(
     from nearfar.advisor import assumptions, words
     from nearfar.advisor.advise import advise as weigh
     from nearfar.advisor.report import page
+    from nearfar.catalog import second
     from nearfar.catalog.prices import shipped_source
 
     base = assumptions.override(assumptions.shipped(), _numbers(assume))
@@ -135,7 +136,7 @@ def advise(
         box=_box(base, buy, capex),
     )
     found = weigh(case)
-    made = page(case, found, words.words(chosen), shipped_source())
+    made = page(case, found, words.words(chosen), shipped_source(), second.shipped())
     _files(made, chosen, write, report)
     if json:
         output.json({"question": case.question.workload, "language": chosen, "advice": found, "page": made})
