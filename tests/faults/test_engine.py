@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -149,6 +150,54 @@ def test_the_engine_leaves_with_the_gateway(both: Both) -> None:
     pid = gateway.engines()["near"]
     gateway.kill()
     eventually(lambda: not psutil.pid_exists(pid))
+
+
+LONG = 8_000
+"""Tokens of a prompt that takes an engine with one thread seconds to read."""
+
+
+def letters(seed: int) -> str:
+    """About LONG tokens, and another text for each seed, so that nothing of it is remembered from before."""
+    return "".join(random.Random(seed).choices("bcdfghjklmnpqrsvwxyz", k=LONG))
+
+
+def used(pid: int) -> float:
+    """Seconds of CPU of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
+def test_hanging_up_while_the_prompt_is_read_ends_the_reading(
+    tmp_path: Path, gateway: Callable[..., Gateway], stream: bool
+) -> None:
+    folder = tmp_path / "g"
+    folder.mkdir()
+    running.add_model(folder, write_chat(folder / "long.gguf", eos_bias=-100.0, context=16_384), "near")
+    base = running.BASE.replace("context = 512", "context = 16384").replace("slots = 2", "slots = 1")
+    house = gateway(running.near("here", "near"), folder=folder, base=base)
+    assert house.chat("near", max_tokens=2).status == 200
+    pid = house.engines()["near"]
+    before = used(pid)
+    whole = house.chat("near", content=letters(1), max_tokens=1)
+    assert whole.status == 200
+    cost = used(pid) - before
+    before = used(pid)
+    with house.raw() as raw:
+        question = [{"role": "user", "content": letters(2)}]
+        raw.post("/v1/chat/completions", {"model": "near", "stream": stream, "max_tokens": 1, "messages": question})
+        eventually(lambda: used(pid) - before > cost / 10)
+        (entry,) = house.entries(outcome="open")
+        assert b"content" not in raw.received
+    # One slot: whoever is answered now has not waited for the end of what nobody wants any more.
+    assert house.chat("near", max_tokens=2).status == 200
+    spent = used(pid) - before
+    assert spent < cost * 0.7, f"{spent:.1f} s of the {cost:.1f} s that reading all of it takes"
+    eventually(lambda: all(not row["in_flight"] for row in house.ask("/nearfar/v1/ps").json["models"]))
+    (ended,) = house.attempts(entry.request)
+    assert (ended.outcome, ended.error, ended.cost) == ("cancelled", "client_gone", 0)
+    assert house.engines()["near"] == pid, "and it was not killed for it"
 
 
 def test_hanging_up_frees_the_slot(both: Both) -> None:
