@@ -1,6 +1,6 @@
 """Two real engines behind the gateway's own path, in this process; the cloud is the labelled stand-in.
 
-What is measured here goes into the simulation, so that an oracle can be asked what the same requests allowed.
+Every time that was measured is told to an oracle, so that it can be asked what the same requests allowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +104,8 @@ class Answered(NamedTuple):
     at: float
     """When it came, from the start of the run."""
     tokens: int
+    output: int
+    """Tokens of its answer."""
     first: float
     """Until its first content, from its arrival."""
     begin: float
@@ -224,7 +226,7 @@ async def capacity(house: build.Gateway, plan: Plan, draw: random.Random, second
         nonlocal ended, number
         while time.perf_counter() - began < seconds:
             number += 1
-            request = drawn(draw, plan, number)
+            request, _ = drawn(draw, plan, number)
             request.model = "near"
             await ask(house, request, Out())
             ended += 1
@@ -233,13 +235,13 @@ async def capacity(house: build.Gateway, plan: Plan, draw: random.Random, second
     return ended / (time.perf_counter() - began)
 
 
-def drawn(draw: random.Random, plan: Plan, number: int) -> Request:
-    """A request of random length. How long its answer will be is between it and the engine: nobody else is told."""
+def drawn(draw: random.Random, plan: Plan, number: int) -> tuple[Request, int]:
+    """A request of random length, and how long its answer will be: that is between it and the engine alone."""
     words = max(5, min(400, round(draw.lognormvariate(math.log(plan.words) - 0.18, 0.6))))
     output = max(2, min(400, round(draw.lognormvariate(math.log(plan.answer) - 0.18, 0.6))))
     request = question(draw, number, words, output)
     request.max_output = None
-    return request
+    return request, output
 
 
 class Trace:
@@ -267,7 +269,7 @@ async def load_run(house: build.Gateway, plan: Plan, route: str, rate: float, se
     trace = Trace(house)
     began = time.perf_counter()
 
-    async def one(request: Request) -> None:
+    async def one(request: Request, output: int) -> None:
         request.model = route
         arrived = time.perf_counter()
         decision, snapshot = house.decider.decide(request, house.fleet.snapshot.routes[route], Said())
@@ -283,6 +285,7 @@ async def load_run(house: build.Gateway, plan: Plan, route: str, rate: float, se
             Answered(
                 at=arrived - began,
                 tokens=request.input_tokens,
+                output=output,
                 first=out.first - arrived,
                 begin=first - taken,
                 hold=end - taken,
@@ -297,34 +300,68 @@ async def load_run(house: build.Gateway, plan: Plan, route: str, rate: float, se
         for number in range(plan.requests):
             at += gaps.expovariate(rate)
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
-            group.create_task(one(drawn(draw, plan, seed * 1000 + number)))
+            group.create_task(one(*drawn(draw, plan, seed * 1000 + number)))
     return sorted(found)
 
 
-def oracle(rows: list[Answered], slots: int, by: str, limit: float) -> tuple[list[float], float]:
-    """Seconds to the first content, and the cloud share, for who knows every time that was measured.
+class Times(NamedTuple):
+    """What one request takes, wherever it goes. Seconds."""
+
+    at: float
+    begin: float
+    """Near, until its first content, from its slot."""
+    hold: float
+    """Near, for which it has the slot."""
+    cloud: float
+    """Far, until its first content."""
+
+
+def times(rows: list[Answered], cloud: float) -> list[Times]:
+    """What each request took where it was, and would have taken on the other side.
+
+    Near, from its own lengths: a line through what others of the run took, times how far one of them, drawn, was off
+    that line. Far: what one that went there, drawn, took; ``cloud`` seconds where none did.
+    """
+    near = [row for row in rows if row.near]
+    reading = _line([(row.tokens, row.begin) for row in near])
+    saying = _line([(row.output, row.hold - row.begin) for row in near])
+    off = [(row.begin / reading(row.tokens), (row.hold - row.begin) / saying(row.output)) for row in near]
+    clouds = [row.first - row.waited for row in rows if not row.near] or [cloud]
+    draw = random.Random(1)
+    found = []
+    for row in rows:
+        if row.near:
+            found.append(Times(row.at, row.begin, row.hold, draw.choice(clouds)))
+            continue
+        late, long = draw.choice(off)
+        begin = reading(row.tokens) * late
+        found.append(Times(row.at, begin, begin + saying(row.output) * long, row.first - row.waited))
+    return found
+
+
+def _line(points: list[tuple[int, float]]) -> Callable[[int], float]:
+    """Through what was seen, never below a tenth of its mean."""
+    slope, base = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
+    least = statistics.fmean(y for _, y in points) / 10
+    return lambda x: max(least, base + slope * x)
+
+
+def oracle(rows: list[Times], slots: int, by: str, limit: float) -> tuple[list[float], float]:
+    """Seconds to the first content, and the cloud share, for who knows every time.
 
     A request goes to the cloud at once where keeping it would cost more than ``limit`` seconds: ``by`` ``wait`` until
     its slot, or by ``first`` content beyond the cloud's.
     """
     free = [0.0] * slots
     firsts, gone = [], 0
-    near = [row for row in rows if row.near]
-    usual = statistics.median([row.first - row.waited for row in rows if not row.near] or [0.0])
-    draw = random.Random(1)
     for row in rows:
-        # What went to the cloud was never seen here: it is as long as one that was, with a prompt of about its length.
-        like = row
-        if not row.near:
-            like = min(draw.sample(near, min(5, len(near))), key=lambda one: abs(one.tokens - row.tokens))
-        cloud = usual if row.near else row.first - row.waited
         wait = max(0.0, free[0] - row.at)
-        if (wait if by == "wait" else wait + like.begin - cloud) > limit:
+        if (wait if by == "wait" else wait + row.begin - row.cloud) > limit:
             gone += 1
-            firsts.append(cloud)
+            firsts.append(row.cloud)
             continue
-        firsts.append(wait + like.begin)
-        heapq.heapreplace(free, row.at + wait + like.hold)
+        firsts.append(wait + row.begin)
+        heapq.heapreplace(free, row.at + wait + row.hold)
     return firsts, gone / len(rows)
 
 
@@ -345,7 +382,8 @@ async def measure(folder: Path, plan: Plan) -> list[dict[str, object]]:
 def judged(rows: list[Answered], plan: Plan, load: float, route: str) -> dict[str, object]:
     """The figures of one run beside the oracle's at the same cloud share."""
     share = sum(not row.near for row in rows) / len(rows)
-    best = best_at([partial(oracle, rows, 2 * plan.slots, by) for by in ("wait", "first")], share)
+    known = times(rows, plan.cloud_ms / 1000)
+    best = best_at([partial(oracle, known, 2 * plan.slots, by) for by in ("wait", "first")], share)
     ours, theirs = p95([row.first for row in rows]), p95(best[0])
     return {
         "load": load,

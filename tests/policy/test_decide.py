@@ -378,6 +378,11 @@ def test_patience_is_only_said_where_somebody_else_may_answer() -> None:
     assert patience("local-first", slow, FAR, spill_after=2.0) == 2.0
     assert patience("local-first", slow, spill_after=2.0) is None
     assert patience("local-first", NEAR, FAR, spill_after=2.0) is None, "it has no slots to wait for"
+    known = {"near": Outlook(wait=0.5, first=0.8), "far": Outlook(first=1.2)}
+    told = patience("local-first", slow, FAR, outlooks=known, spill_after=2.0)
+    assert told == pytest.approx(1.7), "reading its prompt takes what is left"
+    told = patience("local-first", slow, FAR, outlooks={**known, "far": Outlook(first=3.0)}, spill_after=2.0)
+    assert told == pytest.approx(2.7), "elsewhere it would begin no sooner"
     known = {"near": Outlook(wait=0.5, seconds=1.0), "far": Outlook(seconds=1.2)}
     assert patience("fastest", slow, FAR, outlooks=known) == pytest.approx(0.7)
     assert patience("fastest", slow, FAR, outlooks=known, spill_after=2.0) == pytest.approx(2.7)
@@ -403,7 +408,7 @@ def test_a_shadow_is_asked_for_its_share_and_only_where_its_words_may_go() -> No
 
 def test_reasons_tell_what_a_strategy_went_by() -> None:
     route = Route(name="r", strategy="fastest", deployments=("near", "far"))
-    known = {"near": Outlook(wait=0.5, seconds=3.0), "far": Outlook(seconds=1.25)}
+    known = {"near": Outlook(wait=0.5, seconds=3.0, first=0.5), "far": Outlook(seconds=1.25, first=0.2)}
     candidates = [Candidate(deployment=NEAR), Candidate(deployment=FAR)]
     decision = decide(facts(), route, candidates, RULES, decision_id="d", outlooks=known)
     assert [item.reason for item in decision.ranked] == [
@@ -417,7 +422,7 @@ def test_reasons_tell_what_a_strategy_went_by() -> None:
     spill = Route(name="r", strategy="local-first", deployments=("near", "far"), spill_after=0.2)
     decision = decide(facts(), spill, candidates, RULES, decision_id="d", outlooks=known)
     assert decision.ranked[0].reason == (
-        "local-first: cloud is the first allowed place (near: about 0.5 s to wait, more than 0.2 s)"
+        "local-first: cloud is the first allowed place (near: first content in about 0.5 s, later than 0.2 s)"
     )
 
 

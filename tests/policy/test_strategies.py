@@ -59,7 +59,7 @@ def order(
 
 
 def seconds(**expected: float) -> dict[str, Outlook]:
-    return {name: Outlook(wait=value, seconds=value, price=value) for name, value in expected.items()}
+    return {name: Outlook(wait=value, seconds=value, price=value, first=value) for name, value in expected.items()}
 
 
 def test_every_strategy_of_the_settings_is_here_and_says_what_it_does() -> None:
@@ -113,12 +113,32 @@ def test_what_takes_long_to_load_stands_behind_unless_the_route_waits() -> None:
     assert order("local-first", cold, cold="wait") == ["near", "far"]
 
 
-def test_a_wait_beyond_the_patience_changes_sides_in_both_directions() -> None:
-    late = {"near": Outlook(wait=3.0, seconds=3.5), "far": Outlook(wait=0.5, seconds=0.6), "lan": Outlook(wait=3.0)}
+def test_a_first_content_beyond_the_patience_changes_sides_in_both_directions() -> None:
+    late = seconds(near=3.5, far=0.6, lan=3.0)
     assert order("local-first", outlooks=late, spill_after=1.0) == ["far", "near", "lan"]
+    assert order("local-first", outlooks=late, spill_after=3.2) == ["lan", "far", "near"]
     assert order("local-first", outlooks=late, spill_after=5.0) == ["near", "lan", "far"]
-    slow = {"far": Outlook(wait=4.0), "lan": Outlook(wait=0.1), "near": Outlook(wait=0.2)}
+    slow = seconds(far=4.0, lan=0.1, near=0.2)
     assert order("cloud-first", outlooks=slow, spill_after=1.0) == ["lan", "near", "far"]
+    reading = {"near": Outlook(wait=0.0, first=3.0), "far": Outlook(wait=0.0, first=0.5)}
+    assert order("local-first", outlooks=reading, spill_after=2.0)[-1] == "near", "its prompt is long; nobody waits"
+
+
+def test_nobody_changes_sides_for_one_that_is_later_still() -> None:
+    late = seconds(near=3.0, far=4.0, lan=9.0)
+    assert order("local-first", outlooks=late, spill_after=1.0) == ["near", "lan", "far"]
+    resting = (candidate("far", cooling=5.0), LAN, NEAR)
+    late = seconds(near=3.0, far=0.5, lan=4.0)
+    assert order("local-first", resting, late, spill_after=1.0) == ["near", "lan", "far"]
+
+
+def test_the_end_of_a_plain_reply_is_not_its_first_content() -> None:
+    plain = {
+        "near": Outlook(seconds=20.0, first=0.4),
+        "far": Outlook(seconds=3.0, first=0.5),
+        "lan": Outlook(first=1.0),
+    }
+    assert order("local-first", outlooks=plain, spill_after=1.0) == ["near", "lan", "far"]
 
 
 def test_where_both_sides_are_compared_the_patience_is_by_how_much_near_may_be_later() -> None:
@@ -236,13 +256,13 @@ def test_a_router_says_which_side_goes_first_and_the_strategy_orders_within() ->
 
 
 def test_a_router_does_not_keep_anybody_waiting_longer_than_the_route_has_patience_for() -> None:
-    busy = {"near": Outlook(wait=9.0, seconds=9.0), "lan": Outlook(wait=9.0, seconds=9.0)}
+    busy = seconds(near=9.0, lan=9.0)
     assert order("local-first", outlooks=busy, lean=NEAR_FIRST, spill_after=2.0)[0] == "far"
 
 
 def test_a_router_that_is_only_observed_changes_no_order() -> None:
     seen = Lean(side="near", follows=False, mode="observe", gap=0.0, threshold=0.1)
-    waits = {"near": Outlook(wait=3.0, seconds=3.5), "lan": Outlook(wait=3.0, seconds=4.0), "far": Outlook(0.0, 2.0)}
+    waits = seconds(near=3.5, lan=4.0, far=2.0)
     for strategy in sorted(STRATEGIES):
         for late in (None, 2.0):
             unseen = order(strategy, outlooks=waits, spill_after=late)

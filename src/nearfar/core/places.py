@@ -21,7 +21,7 @@ class Place(enum.IntEnum):
     @property
     def near(self) -> bool:
         """Whether this place counts as local in strategies such as ``local-first``."""
-        return self <= Place.LAN
+        return _NEAR[self]
 
     @classmethod
     def parse(cls, text: str) -> Place:
@@ -75,10 +75,11 @@ class Treatment(enum.IntEnum):
             raise ValueError(f"unknown treatment {text!r}: use one of {', '.join(_TREATMENTS)}") from None
 
 
-# Tuples, because hashing an enum member runs Python code, and labels are asked for several times per request.
+# Tuples, because hashing an enum member runs Python code, and these are asked for several times per request.
 _PLACE_LABELS = tuple(place.name.lower().replace("_", "-") for place in Place)
 _CLASS_LABELS = tuple(item.name.lower() for item in Class)
 _TREATMENT_LABELS = tuple(item.name.lower() for item in Treatment)
+_NEAR = tuple(place <= Place.LAN for place in Place)
 _PLACES = dict(zip(_PLACE_LABELS, Place, strict=True))
 _CLASSES = dict(zip(_CLASS_LABELS, Class, strict=True))
 _TREATMENTS = dict(zip(_TREATMENT_LABELS, Treatment, strict=True))

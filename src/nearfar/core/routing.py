@@ -91,8 +91,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with a local model that is not in memory and takes long to load: ``warm`` loads it in the background
     while another allowed deployment answers, ``wait`` waits for it."""
     spill_after: float | None = None
-    """Seconds that a request may be expected to wait, or wait, for one side before the other one answers; None: for
-    ever. Where both sides are compared (``fastest``): by how much the near one may be expected to be later."""
+    """Seconds in which the side that goes first is to send its first content, or the other one answers if it is
+    expected sooner; None: no bound. Where both are compared (``fastest``): by how much near may be expected later."""
     balance: str = "listed"
     """Within one side: ``listed`` in the order of ``deployments``, ``wait`` the one expected to answer first."""
     affinity: bool = False

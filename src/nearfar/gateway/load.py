@@ -274,6 +274,7 @@ class Loads:
         # Done for each candidate of each request: what can be worked out beforehand was (``Pace.quick``).
         now = self.now()
         loads = self._loads
+        whole = priced or not stream
         found: dict[str, Outlook] = {}
         queues: dict[bool, Begin] = {}
         for candidate in candidates:
@@ -289,29 +290,26 @@ class Loads:
             if short is not None:
                 wait += short(deployment)
             slots = line.slots
-            if slots is None:
-                idle, first, prefill, saved, answer = paces[others] if others < CROWDS else paces[-1]
-                seconds = wait + first + prefill * tokens
-                # How long it leaves even the shortest prompt waiting is all that is known of its queue.
-                wait += idle
-            else:
-                if others >= slots:
-                    others = slots - 1
-                _, first, prefill, saved, answer = paces[others] if others < CROWDS else paces[-1]
-                seconds = wait + first + prefill * tokens
-                if line.busy >= slots or line.waiting:
-                    queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
-                    seconds += queue.mean
-                    wait += queue.sure
+            if slots is not None and others >= slots:
+                others = slots - 1
+            first, prefill, saved, token, answer, longest = paces[others] if others < CROWDS else paces[-1]
+            begun = first + prefill * tokens
+            seconds = wait + begun
+            if slots is not None and (line.busy >= slots or line.waiting):
+                queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
+                seconds += queue.mean
+                wait += queue.sure
             price = UNKNOWN
-            if priced or not stream:
-                if limit is not None:
-                    answer = load.pace(now).answers.mean(limit)
-                if not stream:
-                    seconds += load.pace(now).token(others) * answer
-                if priced and deployment.price is not None:
-                    price = likely(deployment.price, tokens, answer)
-            found[name] = Outlook(wait, seconds, saved * tokens, price)
+            if not whole:
+                found[name] = Outlook(wait, seconds, saved * tokens, price, wait + begun)
+                continue
+            if limit is not None and limit < longest:
+                answer = load.pace(now).answers.mean(limit)
+            if not stream:
+                seconds += (token if others < CROWDS else load.pace(now).token(others)) * answer
+            if priced and deployment.price is not None:
+                price = likely(deployment.price, tokens, answer)
+            found[name] = Outlook(wait, seconds, saved * tokens, price, wait + begun)
         return found
 
     def _queued(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -15,9 +16,10 @@ from nearfar.core.places import Place, Treatment
 from nearfar.core.routing import Candidate, Decision, Facts, Ranked, Rejected, Route
 from nearfar.policy import lean, strategies
 from nearfar.policy.decide_steps import STEPS, fitting
-from nearfar.policy.rules import Rules
+from nearfar.policy.rules import Reach, Rules
 from nearfar.policy.strategies import LONG, NOTHING, Outlook, is_passed_over, order
 
+_CLEAR: Final = Treatment.CLEAR  # a member looked up in its enum costs ten times as much
 _TOLD = 2
 """Rejected deployments that a reason names; ``route explain`` names all."""
 
@@ -73,31 +75,32 @@ def sift(facts: Facts, route: Route, candidates: Sequence[Candidate], rules: Rul
             allowed.append(candidate)
     if facts.elsewhere:
         allowed = _at_one_provider(route, allowed, rejected)
+    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
+    calm = not [c for c in allowed if c.cooling or c.wait > LONG]
     return Sifted(
         allowed=tuple(allowed),
         rejected=tuple(rejected),
-        behind=_behind(facts, route, allowed, rules),
-        passed=_passed(allowed, rejected),
-        calm=not any(c.cooling > 0 or c.wait > LONG for c in allowed),
-        names=tuple(c.deployment.name for c in allowed),
-        furthest=rules.limits(facts.class_, facts.purpose, facts.operation).furthest(facts.able),
+        behind=_behind(facts, route, allowed, limits),
+        passed=() if calm and not rejected else _passed(allowed, rejected),
+        calm=calm,
+        names=tuple([c.deployment.name for c in allowed]),
+        furthest=limits.furthest(facts.able),
     )
 
 
-def _behind(facts: Facts, route: Route, allowed: Sequence[Candidate], rules: Rules) -> tuple[Ranked, ...]:
-    limits = rules.limits(facts.class_, facts.purpose, facts.operation)
-    usual: dict[Place, tuple[str, Treatment]] = {}
+def _behind(facts: Facts, route: Route, allowed: Sequence[Candidate], limits: Reach) -> tuple[Ranked, ...]:
+    usual: list[tuple[str, Treatment] | None] = [None] * len(Place)  # no dict: hashing a place runs Python code
     found = []
     for candidate in allowed:
         place = candidate.deployment.place
-        known = usual.get(place)
+        known = usual[place]
         if known is None:
             treatment = limits.treatment(place, able=facts.able)
             assert treatment is not None  # else the step ``place`` had objected
             reason = f"{route.strategy}: {place.label} stands behind"
             known = usual[place] = (_treated(reason, treatment), treatment)
         reason, treatment = known
-        if candidate.cooling > 0:
+        if candidate.cooling:
             reason = f"{route.strategy}: {place.label}, last resort while cooling down after {candidate.cooling_reason}"
             reason = _treated(reason, treatment)
         found.append(Ranked(candidate=candidate, reason=reason, treatment=treatment))
@@ -105,7 +108,7 @@ def _behind(facts: Facts, route: Route, allowed: Sequence[Candidate], rules: Rul
 
 
 def _treated(reason: str, treatment: Treatment) -> str:
-    return reason if treatment is Treatment.CLEAR else f"{reason}; {treatment.label}"
+    return reason if treatment is _CLEAR else f"{reason}; {treatment.label}"
 
 
 def rank(
@@ -160,11 +163,11 @@ def _patience(route: Route, ranked: Sequence[Ranked], outlooks: Mapping[str, Out
         candidate = item.candidate
         if candidate.deployment.slots is not None or candidate.cooling:
             continue
-        if route.spill_after is not None and not hurry:
-            return route.spill_after
         # They are in the order of what is expected of them: nobody else is sooner.
         mine = outlooks.get(ranked[0].candidate.deployment.name, NOTHING)
         other = outlooks.get(candidate.deployment.name, NOTHING)
+        if route.spill_after is not None and not hurry:
+            return max(0.0, max(route.spill_after, other.first) - (mine.first - mine.wait))
         later = 0.0 if candidate.deployment.place.near else route.spill_after or 0.0
         return max(0.0, other.seconds + later - (mine.seconds - mine.wait))
     return None
@@ -232,16 +235,13 @@ def _passed_over(route: Route, sifted: Sifted, first: Candidate, outlooks: Mappi
             for c in sifted.allowed
             if c.wait > LONG and not c.cooling and is_passed_over(route, c)
         ]
-    patience = route.spill_after
-    if (
-        patience is not None
-        and not strategies.hurries(route)
-        and outlooks.get(first.deployment.name, NOTHING).wait <= patience
-    ):
-        for candidate in sifted.allowed:
-            wait = outlooks.get(candidate.deployment.name, NOTHING).wait
-            if wait > patience and not candidate.cooling and not is_passed_over(route, candidate):
-                passed.append(f"{candidate.deployment.name}: about {wait:.1f} s to wait, more than {patience:g} s")
+    if route.spill_after is not None and not strategies.hurries(route):
+        get = outlooks.get
+        bound = max(route.spill_after, get(first.deployment.name, NOTHING).first)
+        for candidate, name in zip(sifted.allowed, sifted.names, strict=True):
+            late = get(name, NOTHING).first
+            if late > bound and not candidate.cooling and not is_passed_over(route, candidate):
+                passed.append(f"{name}: first content in about {late:.1f} s, later than {route.spill_after:g} s")
     return f" ({'; '.join(passed[:_TOLD])}{'; …' if len(passed) > _TOLD else ''})" if passed else ""
 
 

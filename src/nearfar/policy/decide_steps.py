@@ -198,11 +198,11 @@ def fitting(facts: Facts, route: Route, rules: Rules) -> Callable[[Candidate], b
     operation, needs, tokens = facts.operation, facts.needs, facts.input_tokens
     probing = facts.purpose == PROBE
     sizes = operation == "chat"
-    places: dict[Place, bool] = {}
+    places: list[bool | None] = [None] * len(Place)  # no dict: hashing a place runs Python code
 
     def fits(candidate: Candidate) -> bool:
         deployment = candidate.deployment
-        good = places.get(deployment.place)
+        good = places[deployment.place]
         if good is None:
             # These look at nothing of a candidate but its place.
             steps = (offline, guard, place, media, strategy)

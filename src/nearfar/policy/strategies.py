@@ -17,13 +17,15 @@ class Outlook(msgspec.Struct, frozen=True):
     """What is expected of one candidate, as far as an order needs it."""
 
     wait: float = 0.0
-    """Seconds until it begins."""
+    """Seconds until it begins, seldom more."""
     seconds: float = 0.0
     """Until the first content of a stream, or the end of a plain reply."""
     saved: float = 0.0
     """Seconds that a prompt in its cache would save."""
     price: float = UNKNOWN
     """Nano-USD for this request."""
+    first: float = 0.0
+    """Seconds until the first content, seldom more: also of a plain reply, which is not seen before its end."""
 
 
 NOTHING = Outlook()
@@ -144,8 +146,7 @@ def order(
         columns.append([is_passed_over(route, c) for c in allowed])
     lean = None if facts.lean is None or not facts.lean.follows else facts.lean
     if route.spill_after is not None and (lean is not None or not hurries(route)):
-        # What would begin later than the route has patience for goes behind.
-        columns.append([outlook.wait > route.spill_after for outlook in expected])
+        columns += _late(route.spill_after, allowed, expected)
     if lean is not None:
         # Above the strategy, below who can answer at all: a router chooses among those that are well.
         columns.append([c.deployment.place.near is not (lean.side == "near") for c in allowed])
@@ -153,7 +154,7 @@ def order(
     if at_home >= 0:
         # It is left only for one that answers in less than half the time, its cache counted.
         mine = expected[at_home]
-        expected[at_home] = Outlook(mine.wait, mine.seconds / 2 - mine.saved, 0.0, mine.price)
+        expected[at_home] = Outlook(mine.wait, mine.seconds / 2 - mine.saved, 0.0, mine.price, mine.first)
     for name in of(route).order:
         column = COLUMNS[name](facts, route, allowed, expected)
         columns.append(column)
@@ -165,6 +166,16 @@ def order(
     for column in reversed(columns):
         numbers.sort(key=column.__getitem__)
     return numbers
+
+
+def _late(patience: float, allowed: Sequence[Candidate], expected: Sequence[Outlook]) -> list[list[float]]:
+    """Whose first content would come later than ``patience`` and than somebody else's: they go behind."""
+    firsts = [outlook.first for outlook in expected]
+    if max(firsts) <= patience:
+        return []
+    awake = [first for first, c in zip(firsts, allowed, strict=True) if not c.cooling]
+    bound = max(patience, min(awake, default=patience))
+    return [[first > bound for first in firsts]]
 
 
 def _last(route: Route, expected: Sequence[Outlook], at_home: int) -> list[list[float]]:
@@ -219,7 +230,10 @@ def _weight(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: 
 
 def _weights(route: Route, allowed: Sequence[Candidate]) -> list[float]:
     """Whoever rests is not drawn."""
-    return [0.0 if c.cooling else max(0.0, route.weights.get(c.deployment.name, 1.0)) for c in allowed]
+    if not route.weights:
+        return [0.0 if c.cooling else 1.0 for c in allowed]
+    get = route.weights.get
+    return [0.0 if c.cooling else max(0.0, get(c.deployment.name, 1.0)) for c in allowed]
 
 
 def _branch(facts: Facts, route: Route, allowed: Sequence[Candidate], expected: Sequence[Outlook]) -> list[float]:  # noqa: ARG001  the columns share one shape

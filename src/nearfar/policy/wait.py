@@ -68,16 +68,18 @@ class Quick(NamedTuple):
     fast. Times are seconds.
     """
 
-    idle: float
-    """What even the shortest prompt waits for its first content, without that doubt."""
     first: float
     """Until the first content, beside what the prompt takes."""
     prefill: float
     """For each token of prompt."""
     saved: float
     """For each token of prompt that is in its cache."""
+    token: float
+    """For each token of answer."""
     answer: float
     """Tokens of an answer without a limit."""
+    longest: float
+    """Tokens of the longest one: a limit beyond it changes nothing."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +105,17 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         """What is asked of it for every request, worked out beforehand: by the others in flight, up to ``CROWDS``."""
         doubt = 1.0 if self.error is None else 1 + min(self.error, 1.0)
         answer = self.answers.mean()
+        longest = self.answers.lengths[-1] if self.answers.lengths else ANSWER
         return tuple(
-            Quick(self.first * slower, self.first * slower * doubt, self.prefill * slower * doubt, self.prefill, answer)
-            for slower in self.crowded
+            Quick(
+                self.first * slower * doubt,
+                self.prefill * slower * doubt,
+                self.prefill,
+                self.token(others),
+                answer,
+                longest,
+            )
+            for others, slower in enumerate(self.crowded)
         )
 
     def begin(self, tokens: int, others: int = 0) -> float:

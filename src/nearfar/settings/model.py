@@ -321,9 +321,10 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A local model that is not in memory and takes long to load: ``warm`` loads it in the background while another
     allowed deployment of the route answers, ``wait`` waits for it."""
     spill_after: float | None = None
-    """Seconds that a request may wait for the side that goes first. Whoever is expected to wait longer, or has waited
-    so long, is answered by the other side, if its class allows. Unset: it waits. With ``fastest``: by how much near may
-    be expected to be later and still answer; unset: not at all."""
+    """Seconds in which the side that goes first is to send its first content: waiting, loading and reading the prompt
+    counted. Where it is expected later, or a slot did not become free in time, the other side answers, if it is
+    expected sooner and the class allows it. Unset: it waits. With ``fastest``: by how much near may be expected to be
+    later and still answer; unset: not at all."""
     balance: Literal["listed", "wait"] = "listed"
     """Within one side: ``listed`` in the order of ``deployments``, ``wait`` whichever is expected to answer soonest."""
     affinity: bool = False
