@@ -61,12 +61,31 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
     assert "show" in done.stderr
 
 
-def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("what", ["schema", "check"], ids=["more than a buffer", "less, which waits for the exit"])
+def test_a_full_disk_is_told(what: str, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nearfar", "config", what],
+            env={"HOME": str(tmp_path), "PATH": os.defpath},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The output cannot be written: No space left on device.\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["schema", "check"], ids=["more than a buffer", "less, which waits for the exit"])
+def test_a_reader_that_leaves_is_no_crash(what: str, tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "nearfar", "config", "schema"],
+            [sys.executable, "-m", "nearfar", "config", what],
             env={"HOME": str(tmp_path), "PATH": os.defpath},
             stdout=writer,
             stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -14,7 +15,12 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a character of an answer (or our own arrow) costs that character, not the command.
         sys.stdout.reconfigure(errors="replace")
-    sys.exit(run(sys.argv[1:], os.environ))
+    code = run(sys.argv[1:], os.environ)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _unwritten(error)
+    sys.exit(code)
 
 
 def run(args: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -40,11 +46,28 @@ def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
         return errors.report(error)
     except KeyboardInterrupt:
         return errors.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has left; Python's own flush at exit would complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return errors.FAILED
+    except OSError as error:
+        if error.errno not in UNWRITTEN or error.filename is not None:
+            raise
+        return _unwritten(error)
     return errors.OK
+
+
+UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What happens to standard output, which has no name, and to nothing else that a command leaves unhandled."""
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that standard output could not be written, unless its reader has left: that one knows."""
+    from nearfar.cli import errors
+    from nearfar.cli.errors import UsageError
+
+    # Python's own flush at exit would complain about what is left in the buffer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        hint = "Make room there, or send the output elsewhere. Only a part of it was written."
+        errors.report(UsageError(f"The output cannot be written: {error.strerror}.", hint=hint))
+    return errors.FAILED
 
 
 @functools.cache  # a tenth of a second for the whole tree; whoever runs several commands pays for it once
