@@ -111,6 +111,7 @@ def gateway(
         shadows=shadows,
         learner=learner,
         routers=learned,
+        spending=strategies.spending(loaded, base, purse),
         other_metrics=other_metrics,
     )
 

@@ -14,6 +14,7 @@ from tests import stand_in as stand_ins
 from tests.running import BASE, HELLO, Gateway, Raw, eventually
 from tests.stand_in import read_invoices
 
+from nearfar.core.money import NANO
 from nearfar.ledger import query
 
 NOT_YET = BASE.replace("flush_seconds = 0.05", "flush_seconds = 60")
@@ -97,3 +98,27 @@ def test_slots_and_rests_begin_anew(tmp_path: Path, stand_in: stand_ins.Running)
         asked = len(stand_in.report().requests)
         assert [gateway.chat("limited").status for _ in range(3)] == [429] * 3
         assert len(stand_in.report().requests) == asked + 1, "told once more, and then left alone"
+
+
+@pytest.mark.slow
+def test_a_restart_is_no_new_day_for_shadows(tmp_path: Path, stand_in: stand_ins.Running) -> None:
+    daily = 2_000_000
+    config = running.far("far", stand_in.url, more="max_output = 50")
+    config += running.far("here", stand_in.url, more='place = "device"\nmax_output = 50')
+    shadow = f'shadow = {{ deployment = "far", share = 1.0 }}\n[shadow]\ndaily_usd = {daily / NANO}\n'
+    config += running.route("main", "here", "far", strategy="shadow", more=shadow)
+
+    with running.gateway(tmp_path, config) as gateway:
+        eventually(lambda: gateway.chat("main").status == 200 and gateway.entries(purpose="shadow"))
+        for _ in range(30):
+            assert gateway.chat("main").status == 200
+        eventually(lambda: len(gateway.entries(purpose="serve")) > 30 and not gateway.entries(outcome="open"))
+        first = len(gateway.entries(purpose="shadow"))
+        assert 3 < first < 20, "the day's money came to an end"
+        gateway.kill()
+    with running.gateway(tmp_path, config) as gateway:
+        for _ in range(20):
+            assert gateway.chat("main").status == 200
+        eventually(lambda: len(gateway.entries(purpose="serve")) > 50 and not gateway.entries(outcome="open"))
+        found = gateway.entries(purpose="shadow")
+    assert sum((entry.bound or 0) if entry.cost is None else entry.cost for entry in found) <= daily

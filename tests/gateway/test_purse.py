@@ -47,6 +47,26 @@ def test_what_is_set_aside_and_not_spent_is_there_again() -> None:
     assert purse.take(FAR, request()) is None, "yesterday's money is not today's"
 
 
+def test_a_closed_one_gives_nothing_until_it_knows_what_is_gone() -> None:
+    clock = Clock()
+    purse = Purse(200_000, clock, closed=True)
+    assert purse.take(FAR, request()) is None
+    purse.resume(purse.today, 50_000)
+    assert purse.take(FAR, request()) is not None
+    assert purse.take(FAR, request()) is None
+    clock.now += DAY
+    assert purse.take(FAR, request()) is not None, "what was gone yesterday is of no account"
+
+
+def test_news_of_yesterday_open_it_for_today() -> None:
+    clock = Clock()
+    purse = Purse(200_000, clock, closed=True)
+    yesterday = purse.today
+    clock.now += DAY
+    purse.resume(yesterday, 150_000)
+    assert purse.take(FAR, request()) is not None
+
+
 def test_what_has_no_price_fits_only_near() -> None:
     purse = Purse(10**9)
     assert purse.take(target("far", 1, price=None).deployment, request()) is None

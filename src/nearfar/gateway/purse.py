@@ -29,19 +29,37 @@ class Share(msgspec.Struct, frozen=True):
 class Purse:
     """The money of one process for one day (UTC)."""
 
-    def __init__(self, daily: int, clock: Callable[[], float] = time.time) -> None:
-        """``daily``: nano-USD for each day; ``clock``: seconds since the epoch."""
+    def __init__(self, daily: int, clock: Callable[[], float] = time.time, *, closed: bool = False) -> None:
+        """``daily``: nano-USD for each day; ``clock``: seconds since the epoch.
+
+        ``closed``: until somebody says what the day's earlier processes spent (``resume``), nothing is given.
+        """
         self._daily = daily
         self._clock = clock
+        self._closed = closed
         self._day = 0
         self._spent = 0
+
+    @property
+    def today(self) -> int:
+        """The day in UTC, counted from the epoch."""
+        return int(self._clock()) // _DAY
+
+    def resume(self, day: int, spent: int) -> None:
+        """``spent`` nano-USD had gone on ``day`` before this process came."""
+        if day != self._day:
+            self._day, self._spent = day, 0
+        self._spent += spent
+        self._closed = False
 
     def take(self, deployment: Deployment, request: Request) -> Share | None:
         """The upper bound of asking ``deployment``, set aside; None when the day has not so much left.
 
         What nobody knows the price of fits only where it costs nothing: near.
         """
-        day = int(self._clock()) // _DAY
+        if self._closed:
+            return None
+        day = self.today
         if day != self._day:
             self._day, self._spent = day, 0
         bound = upper_bound(deployment.price, request.input_tokens, output_limit(request, deployment))

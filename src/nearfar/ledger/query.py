@@ -131,6 +131,14 @@ def open_ledger(url: str) -> Connection:
     return connection
 
 
+def spent(connection: Connection, purposes: Sequence[str], *, since: int) -> int:
+    """Nano-USD of the attempts for ``purposes`` begun from ``since`` on; at their bound where nobody knows the cost."""
+    marks = ", ".join("?" * len(purposes))
+    sql = f"SELECT SUM(COALESCE(cost, bound, 0)) FROM nearfar_entries WHERE begun >= ? AND purpose IN ({marks})"  # noqa: S608 - marks alone
+    ((found,),) = connection.rows(sql, (since, *purposes))
+    return int(found or 0)
+
+
 def usage(connection: Connection, by: Sequence[str] = (), where: Filter = EVERYTHING) -> list[Totals]:
     """Sums of the entries that ``where`` chooses, one per distinct combination of ``by``, in its order.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nearfar.gateway.routers import Routers
     from nearfar.gateway.shadow import Shadows
     from nearfar.ledger.audit import Audit
+    from nearfar.parts.spending import Spending
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ class Gateway:
         shadows: Shadows | None,
         learner: Learner | None,
         routers: Routers | None,
+        spending: Spending | None = None,
         other_metrics: Callable[[], Awaitable[list[Snapshot]]] | None,
     ) -> None:
         self.settings = loaded.settings
@@ -80,6 +82,7 @@ class Gateway:
         self.started_at = int(time.time())
         self._shadows = shadows
         self._learner = learner
+        self._spending = spending
         self._other_metrics = other_metrics
         self._transport = basis.transport
         self._ledger = basis.ledger
@@ -89,6 +92,8 @@ class Gateway:
         """Begin to fill the ledger and to watch the keys. Opens no network connection but a configured database's."""
         # The keys first: they prepare the database in this thread, before the ledger's thread comes to it.
         self._ring.start()
+        if self._spending is not None:
+            self._spending.start()
         self._ledger.start()
         if self._audit is not None:
             self._audit.start()
@@ -112,6 +117,8 @@ class Gateway:
         if self.responses is not None:
             self.responses.close()
         self._ring.close()
+        if self._spending is not None:
+            self._spending.close()
         if self._audit is not None:
             self._audit.close()
         self._ledger.close()

@@ -14,12 +14,14 @@ from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.purse import Purse
 from nearfar.gateway.slots import Slots
 from nearfar.parts.basis import Basis
+from nearfar.settings.load import Loaded
 from nearfar.settings.model import Settings
 
 if TYPE_CHECKING:
     from nearfar.gateway.hedge import Runs
     from nearfar.gateway.learning import Learner
     from nearfar.gateway.shadow import Shadows
+    from nearfar.parts.spending import Spending
 
 
 def around(
@@ -56,7 +58,17 @@ def around(
 
 def purse(settings: Settings) -> Purse:
     """What may be spent on each day on what clients do not see: shadows, and judges of their answers."""
-    return Purse(round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers)))
+    daily = round(settings.shadow.daily_usd * NANO / max(1, settings.server.workers))
+    return Purse(daily, closed=any(route.shadow is not None for route in settings.routes.values()))
+
+
+def spending(loaded: Loaded, base: Basis, money: Purse) -> Spending | None:
+    """Who tells ``money`` what it had spent before a restart; None where nobody spends any."""
+    if all(route.shadow is None for route in loaded.settings.routes.values()):
+        return None
+    from nearfar.parts.spending import Spending
+
+    return Spending(base.url, loaded.journal, money, workers=loaded.settings.server.workers)
 
 
 def shadows(

@@ -367,7 +367,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How many are under way at once in each worker; more are left out."""
     daily_usd: float = 1.0
     """USD that they may cost on each day (UTC), at their upper bounds; a far deployment without a known price is left
-    out. Workers share it equally."""
+    out. Workers share it equally; a restart goes on with what is left of the day. Every gateway has its own."""
 
 
 class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
