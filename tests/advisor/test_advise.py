@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.advisor.cases import advice, case
 
@@ -150,8 +151,8 @@ def test_any_volume_is_answered(calls: float) -> None:
 
 
 def test_a_machine_is_not_bought_for_what_nobody_can_measure() -> None:
-    """A hybrid that is four dollars of six hundred cheaper than a hoster is no reason to buy a workstation."""
-    _, found = advice(work={"calls": 1_000_000})
+    """A hybrid that is some percent cheaper than a hoster is no reason to buy a workstation."""
+    _, found = advice(work={"calls": 3_000_000})
     hybrid, api = found.options["hybrid"].usd, found.options["api"].usd
     assert hybrid is not None
     assert api is not None
@@ -199,3 +200,20 @@ def test_calls_that_may_not_leave_are_never_all_sent_away() -> None:
     assert [said.key for said in found.why][:1] == ["private_near"]
     assert "near_short" in {said.key for said in found.why}
     assert found.options["hybrid"].lacks == "too_slow"
+
+
+def test_traditional_chinese_is_told_in_words_with_the_models_that_can_do_it() -> None:
+    _, found = advice(hardware="RTX 4090", traditional_chinese=True)
+    assert found.characters is not None
+    assert found.characters.key == "characters"
+    assert found.characters.values["level"] == "tuned"
+    (speakers,) = (said for said in found.notes if said.key == "speakers")
+    assert str(speakers.values["models"]).startswith("taide-")
+
+
+def test_a_licence_that_nobody_verified_is_told_as_such() -> None:
+    made = case(hardware="RTX 3090", stay=True)
+    assert made.own is not None
+    answer = msgspec.structs.replace(made.own.licence, unverified=("which licence it is under",))
+    doubtful = msgspec.structs.replace(made, own=msgspec.structs.replace(made.own, licence=answer))
+    assert "licence_unverified" in {said.key for said in advise(doubtful).licence}

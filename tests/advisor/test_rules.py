@@ -25,6 +25,7 @@ def test_families_that_are_ranked_are_in_the_catalogue() -> None:
     families = {model.family for model in shipped().values()}
     assert set(RULES.generations) <= families
     assert {family for each in RULES.tokenizer for family in each.families} <= families
+    assert {model for each in RULES.tokenizer for model in each.models} <= shipped().keys()
 
 
 def test_experts_that_rest_count_less() -> None:

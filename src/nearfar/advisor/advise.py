@@ -288,6 +288,7 @@ def _licence(case: Case) -> list[Said]:
     return [
         Said(key=f"licence_{answer.verdict}", values={"model": answer.repo}),
         *(Said(key="licence_reason", values={"licence": each.licence, "text": each.text}) for each in answer.reasons),
+        *(Said(key="licence_unverified", values={"text": each}) for each in answer.unverified),
     ]
 
 
@@ -315,7 +316,13 @@ def _notes(case: Case) -> list[Said]:
         notes.append(Said(key="duty", values={"share": min(1.0, duty)}))
     if not question.operator:
         notes.append(Said(key="no_operator"))
+    if question.traditional_chinese and case.fitting:
+        notes.append(Said(key="speakers", values={"models": ", ".join(case.fitting[:_SHOWN])}))
     return notes
+
+
+_SHOWN = 6
+"""Models that are named."""
 
 
 def _preset(case: Case, way: Way) -> str:

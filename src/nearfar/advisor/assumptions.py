@@ -197,5 +197,7 @@ def _found(what: str, id: str, known: Mapping[str, Named]) -> Named:
         return known[id]
     near = nearest(id, known) or list(known)
     raise NotFoundError(
-        f"There is no {what} {id!r}.", code=f"unknown_{what.replace(' ', '_')}", hint=f"Known: {', '.join(near)}."
+        f"There is no {what} {id!r}.",
+        code=f"unknown_{what.replace(' ', '_')}",
+        hint=f"Did you mean {', '.join(near)}? All of them: nearfar advise --list",
     )

@@ -75,8 +75,8 @@ def choose(
 ) -> Near | None:
     """The best model of ``models`` that fits ``rig`` with weights that lose little and is fast enough to read along.
 
-    Best is the newest of those at least half as large as the largest that fits; those that can serve all calls go
-    before those that cannot.
+    Best is the newest of those at least half as large as the largest that fits, and of equals the one of which most
+    is verified; those that can serve all calls go before those that cannot.
     """
     found = [
         near
@@ -94,7 +94,7 @@ def choose(
     half = max(weight(near.model) for near in found) / 2
     return min(
         (near for near in found if weight(near.model) >= half),
-        key=lambda near: (rules.generation(near.model), -weight(near.model)),
+        key=lambda near: (rules.generation(near.model), -weight(near.model), len(near.model.unverified)),
     )
 
 

@@ -77,6 +77,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """The cheapest hoster of that model."""
     cloud_name: str
     cloud: Price | None
+    fitting: tuple[str, ...] = ()
+    """Models that can do it and may be used so, whatever machine they need, the best first."""
 
 
 def case(question: Question, base: Assumptions, models: Sequence[Model], prices: Table, constants: Constants) -> Case:
@@ -124,6 +126,7 @@ def case(question: Question, base: Assumptions, models: Sequence[Model], prices:
         api=None if model is None else hosted(model, work, base, prices),
         cloud_name=name,
         cloud=cloud,
+        fitting=tuple(each.id for each in fitting),
     )
 
 

@@ -205,7 +205,8 @@ def _notes(case: Case, advice: Advice, words: Words, source: Source, second: Sec
         interest=base.money.capital_rate,
     )
     said = [words.say(each) for each in (*advice.notes, *([advice.characters] if advice.characters else []))]
-    priced = (words("prices", source=source.source), *compared(case, words, second))
+    # Where nothing may leave, nothing was bought from anybody.
+    priced = () if case.question.near_only else (words("prices", source=source.source), *compared(case, words, second))
     return Section(title=words("notes"), lines=(*said, *priced, assumed))
 
 

@@ -66,6 +66,8 @@ class Tokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Tokens for one Chinese character, from and to."""
 
     families: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    """Models of other families that use it."""
     low: float
     high: float
 
@@ -100,7 +102,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def tokens_per_character(self, model: Model) -> Tokenizer | None:
         """For Chinese text; None where nothing is known."""
-        return next((each for each in self.tokenizer if model.family in each.families), None)
+        return next((each for each in self.tokenizer if model.family in each.families or model.id in each.models), None)
 
 
 @functools.cache

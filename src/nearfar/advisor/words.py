@@ -31,8 +31,11 @@ class Words:
         return value
 
     def say(self, said: Said) -> str:
-        """A sentence of the advice."""
-        return self(said.key, **said.values)
+        """A sentence of the advice. A value ``level`` is a word of the catalogue, and has a sentence of its own."""
+        values = dict(said.values)
+        if "level" in values:
+            values["level"] = self(f"level_{values['level']}")
+        return self(said.key, **values)
 
 
 @functools.cache

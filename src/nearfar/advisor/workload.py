@@ -63,18 +63,32 @@ def checked(workload: Workload) -> Workload:
     for name in workload.__struct_fields__:
         value = getattr(workload, name)
         if not math.isfinite(value) or value < 0 or value > _MOST:
-            raise BadRequestError(f"{name} must be a number from 0 to {_MOST:g}, not {value:g}.", param=name)
+            raise BadRequestError(
+                f"{name} must be a number from 0 to {_MOST:g}, not {value:g}.",
+                param=name,
+                hint="Example: nearfar advise --calls 20000 --input 1000 --output 300",
+            )
     for name in ("cached_share", "batch_share", "private_share"):
         if getattr(workload, name) > 1:
             raise BadRequestError(
                 f"{name} is a share from 0 to 1, not {getattr(workload, name):g}.", param=name, hint="0.3 is 30 %."
             )
     if not 0 < workload.hours <= 744:
-        raise BadRequestError(f"A month has 1 to 744 hours, not {workload.hours:g}.", param="hours")
+        raise BadRequestError(
+            f"A month has 1 to 744 hours, not {workload.hours:g}.", param="hours", hint="Office hours: --hours 176"
+        )
     if workload.peak < 1:
-        raise BadRequestError("The busiest hour is at least as busy as the mean: peak is 1 or more.", param="peak")
+        raise BadRequestError(
+            "The busiest hour is at least as busy as the mean: peak is 1 or more.",
+            param="peak",
+            hint="Example: --peak 3",
+        )
     if workload.input + workload.generated == 0:
-        raise BadRequestError("Calls without a single token cost nothing anywhere.", param="input")
+        raise BadRequestError(
+            "Calls without a single token cost nothing anywhere.",
+            param="input",
+            hint="Example: --input 1000 --output 300",
+        )
     return workload
 
 
@@ -83,7 +97,10 @@ def read(path: Path) -> Workload:
     try:
         return checked(msgspec.toml.decode(path.read_bytes(), type=Workload))
     except OSError as error:
-        raise BadRequestError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadRequestError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            hint="A workload.toml holds lines such as calls = 20000, input = 1000, output = 300.",
+        ) from error
     except msgspec.DecodeError as error:
         raise BadRequestError(
             f"{path} is not a workload: {error}.", hint=f"Members: {', '.join(Workload.__struct_fields__)}."
