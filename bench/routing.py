@@ -35,6 +35,8 @@ BESIDE = ROOT.parent / "shared" / "data" / "routing"
 Array = NDArray[np.float64]
 RESAMPLES = 1000
 TRIALS = 200
+NEAR_COST = 0.01
+"""What a near answer or an opinion costs, as a share of a far answer: about that in RouteLLM's prices."""
 
 
 def figures(score: Array, labels: Sequence[Label]) -> dict[str, Any]:
@@ -54,6 +56,18 @@ def figures(score: Array, labels: Sequence[Label]) -> dict[str, Any]:
 def gain(score: Array, baseline: Array, labels: Sequence[Label]) -> list[float]:
     """APGR over a baseline on the same prompts: value, low, high."""
     found = metrics.paired(metrics.apgr, score, baseline, evaluate.sides(labels), resamples=RESAMPLES)
+    return [round(value, 4) for value in (found.value, found.low, found.high)]
+
+
+def charged(paid: float) -> metrics.Metric:
+    """APGR over budgets, of which ``paid`` goes to near answers and opinions."""
+    return lambda score, both: metrics.apgr_charged(score, both, paid)
+
+
+def gain_charged(score: Array, paid: float, baseline: Array, its: float, labels: Sequence[Label]) -> list[float]:
+    """The same gain where each side pays for its near answers and opinions."""
+    both = evaluate.sides(labels)
+    found = metrics.paired(charged(paid), score, baseline, both, its=charged(its), resamples=RESAMPLES)
     return [round(value, 4) for value in (found.value, found.low, found.high)]
 
 
@@ -77,19 +91,24 @@ def cascade(
     judged = evaluate.judged(labels, models, Rules())
     untrained = 1 - np.array([item.confidence for item in judged])
     trained = evaluate.crossed(labels, judged, models)
+    asked, both = float(np.mean([len(item.opinions) for item in judged])), evaluate.sides(labels)
+    paid = NEAR_COST * (1 + asked)
     return {
         "prompts": len(labels),
         "opinions": list(models),
-        "asked": round(float(np.mean([len(item.opinions) for item in judged])), 3),
-        "untrained": figures(untrained, labels),
-        "trained": figures(trained, labels),
-        "oracle": round(metrics.apgr(evaluate.sides(labels).gap, evaluate.sides(labels)), 4),
+        "asked": round(asked, 3),
+        "untrained": {**figures(untrained, labels), "charged": round(charged(paid)(untrained, both), 4)},
+        "trained": {**figures(trained, labels), "charged": round(charged(paid)(trained, both), 4)},
+        "oracle": round(metrics.apgr(both.gap, both), 4),
         "baselines": {
             name: {
                 "models": list(names),
                 **figures(base := agreement(labels, names), labels),
+                "charged": round(charged(its := NEAR_COST * (1 + len(names)))(base, both), 4),
                 "gain_untrained": gain(untrained, base, labels),
                 "gain_trained": gain(trained, base, labels),
+                "gain_untrained_charged": gain_charged(untrained, paid, base, its, labels),
+                "gain_trained_charged": gain_charged(trained, paid, base, its, labels),
             }
             for name, names in baselines.items()
         },

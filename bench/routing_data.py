@@ -86,12 +86,16 @@ def gsm8k(folder: Path, opinions: tuple[str, ...] = GSM8K_OPINIONS) -> list[Labe
 
 
 def mmlu_pro(folder: Path, opinions: tuple[str, ...] = PRO_OPINIONS) -> list[Label]:
-    """MMLU-Pro: recorded letters of models; a letter that could not be read is an empty answer."""
-    results: dict[int, dict[str, tuple[str, bool]]] = defaultdict(dict)
+    """MMLU-Pro: recorded letters of models and lengths; a letter that could not be read is an empty answer."""
+    results: dict[int, dict[str, tuple[str, bool, int | None]]] = defaultdict(dict)
     wanted = {PRO_NEAR, PRO_FAR, *opinions}
     for row in rows(folder / RESULTS):
         if row["model"] in wanted:
-            results[row["question_id"]][row["model"]] = (row["pred"] or "", bool(row["correct"]))
+            results[row["question_id"]][row["model"]] = (
+                row["pred"] or "",
+                bool(row["correct"]),
+                row["output_chars"],
+            )
     labels = []
     for row in rows(folder / QUESTIONS):
         found = results[row["question_id"]]
@@ -103,7 +107,7 @@ def mmlu_pro(folder: Path, opinions: tuple[str, ...] = PRO_OPINIONS) -> list[Lab
                 id=f"pro-{row['question_id']}",
                 prompt=f"{row['question']}\n{options}\nAnswer:",
                 answer_type="choice",
-                local=Outcome(score=found[PRO_NEAR][1], answer=found[PRO_NEAR][0]),
+                local=Outcome(score=found[PRO_NEAR][1], answer=found[PRO_NEAR][0], length=found[PRO_NEAR][2]),
                 cloud=Outcome(score=found[PRO_FAR][1]),
                 opinions=[Opinion(model=name, answer=found[name][0]) for name in opinions if name in found],
                 task=row["category"],

@@ -36,3 +36,12 @@ def test_absent_data_are_said(
     assert routing.main([]) == 0
     assert "absent: no recorded answers" in capsys.readouterr().err
     assert routing.main([str(tmp_path)]) == 2
+
+
+def test_each_side_pays_for_its_opinions() -> None:
+    labels = made.labels(50, answers=True)
+    both = routing.agreement(labels, ["alpha", "beta"])
+    assert routing.gain_charged(both, 0.03, both, 0.03, labels) == [0, 0, 0]
+    more, least, most = routing.gain_charged(both, 0.03, both, 0.06, labels)
+    assert 0 < least <= more <= most
+    assert more == pytest.approx(0.03, abs=0.02)

@@ -51,6 +51,13 @@ def test_probable_tokens_raise_it_and_length_alone_does_not() -> None:
     assert sure(logprobs=(-0.25,)) == pytest.approx(sure(logprobs=(-0.25,) * 500))
 
 
+def test_much_work_for_a_short_result_lowers_it_and_a_long_text_is_what_was_asked_for() -> None:
+    work = "So we go on from here and look at it once more. "
+    assert sure(work * 40 + "#### 18") < sure(work * 10 + "#### 18") < sure()
+    short, long = (look(near(work * many), "text") for many in (2, 40))
+    assert confidence(long, ()) == pytest.approx(confidence(short, ()))
+
+
 def test_a_schema_counts() -> None:
     schema: dict[str, object] = {"type": "object", "required": ["a"]}
     good = look(near('{"a": 1}'), "json", schema=schema)

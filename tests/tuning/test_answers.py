@@ -9,7 +9,7 @@ import pytest
 from tests.tuning import made
 
 from nearfar.policy.cascade import Rules
-from nearfar.tuning.answers import chosen, numbers, seen, verdict
+from nearfar.tuning.answers import chosen, numbers, seen, signals, verdict
 from nearfar.tuning.labels import BadLabels, Label, Opinion
 
 
@@ -50,3 +50,11 @@ def test_numbers_tell_paths_apart() -> None:
     assert len(found) == 4
     assert len({len(item) for item in found}) == 1
     assert all(math.isfinite(value) for item in found for value in item)
+
+
+def test_the_length_of_an_answer_counts_where_only_its_result_is_recorded() -> None:
+    label = one("3", "3")
+    long = msgspec.structs.replace(label, local=msgspec.structs.replace(label.local, length=2000))
+    assert signals(long).length == 2000
+    assert signals(label).length == len("#### 3")
+    assert seen(long, ["m0"], Rules()).confidence < seen(label, ["m0"], Rules()).confidence

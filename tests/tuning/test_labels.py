@@ -48,6 +48,7 @@ def test_unknown_keys_are_named_and_nulls_taken(tmp_path: Path) -> None:
         (GOOD.replace('"text"', '"essay"'), "answer_type"),
         (GOOD.replace('"p"', '""'), "must not be empty"),
         (GOOD.replace('{"score": 1}', '{"score": 1, "logprobs": [0.5]}'), "no log-probability"),
+        (GOOD.replace('{"score": 1}', '{"score": 1, "length": -1}'), "local.length is -1"),
         (GOOD.replace('"p"', '"p", "opinions": [{"model": "m"}, {"model": "m"}]'), "two opinions"),
         (GOOD, "was used in line 1"),
     ],

@@ -34,6 +34,19 @@ def test_apgr_by_hand() -> None:
     assert metrics.apgr(order(1, 2, 3, 4), four()) == pytest.approx(0.25)
 
 
+def test_what_is_paid_beforehand_moves_the_curve() -> None:
+    best = order(4, 3, 2, 1)
+    assert metrics.apgr_charged(best, four(), 0) == pytest.approx(0.75)
+    # A quarter is paid: budgets up to it recover nothing, the last quarter of the curve is never reached.
+    assert metrics.apgr_charged(best, four(), 0.25) == pytest.approx(0.5)
+    assert metrics.apgr_charged(best, four(), 0.125) == pytest.approx(0.625)
+    assert metrics.apgr_charged(best, four(), 2) == 0
+    gain = metrics.paired(
+        lambda score, both: metrics.apgr_charged(score, both, 0.25), best, best, four(), its=metrics.apgr, resamples=1
+    )
+    assert gain.value == pytest.approx(-0.25)
+
+
 def test_equal_scores_are_worth_their_lot() -> None:
     assert metrics.apgr(order(0, 0, 0, 0), four()) == pytest.approx(0.5)
     assert metrics.recovered(order(2, 1, 1, 0), four()).tolist() == [0, 0.5, 0.75, 1, 1]

@@ -32,6 +32,11 @@ _FORM = math.log(0.05)
 _SLIP = math.log(0.5)
 _CODE = math.log(0.1)
 """Log odds. Mixtral's cut answers to GSM8K were right in 22 % instead of 65 %, those with a slip in about half."""
+_LONG_FROM, _LONG_WEIGHT, _LONG_MOST = 100, 0.2, 2.5
+"""Much work for a short result: the longer of Mixtral's answers to MMLU-Pro are wrong more often (AUROC 0.63 to 0.65),
+and so in MATH, CRUX and GSM8K. Characters; log odds for each unit of the logarithm beyond them; units at most."""
+_WORKED: Final = frozenset({"number", "choice", "literal"})
+"""Where the length of an answer is that of the work; elsewhere it is what was asked for."""
 _TYPICAL_LOGPROB = -0.25
 _LOGPROB_WEIGHT = 3.0
 _LOGPROB_MOST = 1.2
@@ -78,6 +83,8 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
         """Log odds that these checks add to the answer's being right."""
         total = _CUT * self.cut + _REFUSAL * self.refused + _FORM * (not self.form)
         total += _SLIP * (self.slips > 0) + _CODE * (self.code is False)
+        if self.length > _LONG_FROM and self.kind in _WORKED:
+            total -= _LONG_WEIGHT * min(_LONG_MOST, math.log(self.length / _LONG_FROM))
         if self.mean is not None:
             shift = _LOGPROB_WEIGHT * (self.mean - _TYPICAL_LOGPROB)
             total += max(-_LOGPROB_MOST, min(_LOGPROB_MOST, shift))

@@ -55,7 +55,8 @@ def signals(label: Label) -> Signals:
     answer = Answer(
         text=local.answer or "", finish=local.finish or "", logprobs=local.logprobs or (), margin=local.margin
     )
-    return look(answer, label.answer_type)
+    found = look(answer, label.answer_type)
+    return found if local.length is None else msgspec.structs.replace(found, length=local.length)
 
 
 def seen(label: Label, models: Sequence[str], rules: Rules) -> Seen:

@@ -35,6 +35,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """From 0 (worthless) to 1 (right); false and true stand for both."""
     answer: str | None = None
     """Its words; only the cascade reads them."""
+    length: int | None = None
+    """Characters of the whole answer, where ``answer`` holds only its result."""
     cost: float | None = None
     """Any one unit of money, the same in the whole file."""
     logprobs: list[float] | None = None
@@ -148,6 +150,8 @@ def _check(label: Label, number: int) -> None:
     for name, side in (("local", label.local), ("cloud", label.cloud)):
         if not 0 <= side.score <= 1:
             raise BadLabels(f"Line {number}: {name}.score is {side.score}, not between 0 and 1.", line=number)
+        if side.length is not None and side.length < 0:
+            raise BadLabels(f"Line {number}: {name}.length is {side.length}.", line=number)
         if any(value > 0 or not math.isfinite(value) for value in side.logprobs or ()):
             raise BadLabels(f"Line {number}: {name}.logprobs holds a value that is no log-probability.", line=number)
     for cost in (label.local.cost, label.cloud.cost, *(item.cost for item in label.opinions)):

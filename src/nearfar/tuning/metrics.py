@@ -75,6 +75,18 @@ def apgr(score: Array, both: Sides) -> float:
     return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
+def apgr_charged(score: Array, both: Sides, paid: float) -> float:
+    """APGR over budgets instead of calls: ``paid`` goes beforehand, for near answers and opinions.
+
+    Budgets are shares of always going far without them; one that does not reach ``paid`` recovers nothing.
+    """
+    curve = recovered(score, both)
+    at = np.linspace(0, 1, len(curve))
+    left = min(1.0, max(0.0, 1 - paid))
+    reached = np.append(at[at < left], left)
+    return float(np.trapezoid(np.interp(reached, at, curve), reached))
+
+
 def apgr_at_tenths(score: Array, both: Sides) -> float:
     """The same from RouteLLM's eleven points alone, as its tables have it."""
     curve = recovered(score, both)
@@ -120,13 +132,23 @@ def bootstrap(metric: Metric, score: Array, both: Sides, *, resamples: int = RES
 
 
 def paired(
-    metric: Metric, score: Array, baseline: Array, both: Sides, *, resamples: int = RESAMPLES, seed: int = 0
+    metric: Metric,
+    score: Array,
+    baseline: Array,
+    both: Sides,
+    *,
+    its: Metric | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
-    """How much better ``score`` is than ``baseline`` on the same prompts, resampled together."""
+    """How much better ``score`` is than ``baseline`` on the same prompts, resampled together.
+
+    ``its``: the baseline's metric, where it pays for other things.
+    """
 
     def gain(rows: NDArray[np.intp]) -> float:
         some = both.taken(rows)
-        return metric(score[rows], some) - metric(baseline[rows], some)
+        return metric(score[rows], some) - (its or metric)(baseline[rows], some)
 
     return Interval(gain(np.arange(len(score))), *_resampled(gain, len(score), resamples, seed))
 
