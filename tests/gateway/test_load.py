@@ -245,21 +245,62 @@ def test_tickets_are_counted_where_they_wait() -> None:
     assert office.loads.expected(Candidate(deployment=known), 1, 1).queued == 1
 
 
-def test_what_was_predicted_badly_is_not_believed_to_be_fast() -> None:
+def test_what_comes_late_at_times_is_not_believed_to_be_fast() -> None:
     office = Office()
     steady, moody = deployment("steady"), deployment("moody")
     for number in range(40):
         office.attempt(steady, 100, 10, 0.4, 0.6)
         office.attempt(moody, 100, 10, 0.2 if number % 2 else 0.6, 0.8)
-    paces = [office.pace(known) for known in (steady, moody)]
+        paces = [office.pace(known) for known in (steady, moody)]  # as whoever decides does
     assert paces[0].error is not None
     assert paces[1].error is not None
     assert paces[0].error < 0.05
     assert paces[1].error > 0.3
     candidates = [Candidate(deployment=known) for known in (steady, moody)]
     told = office.loads.outlooks(candidates, tokens=100, limit=None, stream=True)
-    assert told["moody"].seconds > told["steady"].seconds * 1.2
+    assert told["steady"].seconds == pytest.approx(paces[0].begin(100), rel=0.05)
+    assert told["moody"].seconds > paces[1].begin(100) * 1.2
     assert office.loads.expected(candidates[1], 100, None).first < told["moody"].seconds
+
+
+def test_what_comes_sooner_than_predicted_is_not_taken_for_slow() -> None:
+    office, known = Office(), deployment()
+    for number in range(30):
+        office.attempt(known, 100, 10, 0.6 * 0.97**number, 2.0)
+        pace = office.pace(known)
+    assert pace.error is not None
+    assert pace.error > 0.05
+    told = office.loads.outlooks([Candidate(deployment=known)], tokens=100, limit=None, stream=True)
+    assert told["d"].seconds == pytest.approx(pace.begin(100), rel=0.05)
+
+
+def test_who_was_slow_once_and_is_not_asked_since_is_tried_again() -> None:
+    office = Office()
+    near, far = deployment("near", slots=2), deployment("far", Place.CLOUD)
+    candidates = [Candidate(deployment=known) for known in (near, far)]
+
+    def seconds() -> dict[str, float]:
+        told = office.loads.outlooks(candidates, tokens=100, limit=None, stream=True)
+        return {name: outlook.seconds for name, outlook in told.items()}
+
+    for _ in range(20):
+        office.attempt(near, 100, 10, 2.0, 3.0)
+        office.attempt(far, 100, 10, 0.7, 1.0)
+    before = seconds()
+    assert before["near"] == pytest.approx(2.0, rel=0.1)
+    office.clock.now += 3600.0
+    assert seconds() == before, "time alone makes nothing faster"
+    for _ in range(100):
+        office.attempt(far, 100, 10, 0.7, 1.0)
+        office.loads.of(far).pace(office.clock.now)
+    after = seconds()
+    assert after["near"] == pytest.approx(before["near"] / 4, rel=0.1)
+    assert after["far"] == pytest.approx(before["far"], rel=0.1)
+    running = office.loads.started(near, 100, None, None)
+    assert seconds()["near"] == pytest.approx(2.0, rel=0.1), "one is enough to find out"
+    office.loads.ended(running, well=False, usage=None)
+    office.attempt(near, 100, 10, 2.0, 3.0)
+    assert seconds()["near"] == pytest.approx(2.0, rel=0.1), "it was tried, and is as slow as it was"
 
 
 def test_what_another_process_measured_is_assumed_until_this_one_knows_better() -> None:

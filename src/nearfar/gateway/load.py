@@ -13,7 +13,6 @@ import msgspec
 
 from nearfar.core.chat import Usage
 from nearfar.core.money import likely
-from nearfar.core.places import Place
 from nearfar.core.routing import Candidate, Deployment, Expected
 from nearfar.gateway.forecast import forecast
 from nearfar.gateway.lines import Answering, Line, Run, Ticket
@@ -29,6 +28,12 @@ _CALM = 0.1
 _MANY = 16
 _FEW = 4
 """Attempts each of which is added up at once: the first ones teach the most."""
+_MISSED = 50
+"""Attempts elsewhere after which what was measured of a near deployment counts for half, while it is not asked."""
+_OLD = 0.25
+"""The least that it counts for: so many times faster it may have become, and no more."""
+_LOOK = 5.0
+"""Seconds after which that is worked out again."""
 _PRIOR = 0.5
 """Attempts that the assumed pace counts for."""
 
@@ -90,20 +95,25 @@ class Load:
         "_decode",
         "_error",
         "_first",
+        "_late",
         "_lengths",
+        "_missed",
         "_pace",
         "_read",
         "_samples",
         "clock",
         "line",
         "name",
+        "near",
         "noted",
         "paces",
         "slots",
+        "stale",
     )
 
-    def __init__(self, name: str, line: Line, assumed: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, line: Line, assumed: Pace, clock: Callable[[], float], *, near: bool) -> None:
         self.name = name
+        self.near = near
         self.clock = clock
         self.line = line
         self.slots: int | None = None
@@ -113,12 +123,16 @@ class Load:
         self._pace = assumed
         self.paces: tuple[Quick, ...] | None = None
         """What ``quick`` said last, while nothing has been learned since."""
+        self.stale = float("inf")
+        """When that is to be worked out again all the same."""
         self._first, self._decode = Fit(), Fit()
         self._crowded = [1.0] * CROWDS
         self._lengths: deque[int] = deque(maxlen=KEPT)
         self._samples = 0
         self._error: float | None = None
+        self._late = 0.0
         self._read = 0.0
+        self._missed = 0
 
     def pace(self, now: float) -> Pace:
         """How fast it has been up to ``now`` (seconds of any steady clock)."""
@@ -133,12 +147,24 @@ class Load:
             self.paces = None
         return self._pace
 
-    def quick(self, now: float) -> tuple[Quick, ...]:
-        """Its pace for comparisons."""
+    def quick(self, now: float, attempts: Callable[[], int]) -> tuple[Quick, ...]:
+        """Its pace for comparisons. ``attempts`` says how many all deployments had so far."""
         pace = self.pace(now)
-        if self.paces is None:
-            self.paces = pace.quick()
+        if self.paces is not None and now <= self.stale:
+            return self.paces
+        fresh = 1.0
+        if self.near:  # to try a far one costs money, and it is tried whenever near ones are busy
+            count = attempts()
+            if self.paces is None:
+                self._missed = count
+            fresh = max(_OLD, 0.5 ** ((count - self._missed) / _MISSED))
+        self.paces = pace.quick(fresh)
+        self.stale = now + _LOOK
         return self.paces
+
+    def attempts(self) -> int:
+        """How many were noted of it so far."""
+        return self._samples + len(self.noted)
 
     def _learn(self, noted: Noted) -> None:
         tokens, others, first, total, usage = noted
@@ -170,6 +196,8 @@ class Load:
         if self._samples > 1:
             off = min(9.0, abs(expected - first) / first)
             self._error = off if self._error is None else 0.9 * self._error + 0.1 * off
+            late = min(3.0, max(0.0, first / max(expected, 1e-4) - 1))
+            self._late = 0.9 * self._late + 0.1 * late
         if self._samples > _MANY:
             # One that was held up by something else is not what the next one is to expect.
             first = min(first, 4 * expected)
@@ -192,6 +220,7 @@ class Load:
             answers=Answers.of(self._lengths) if self._lengths else assumed.answers,
             samples=self._samples,
             error=self._error,
+            late=self._late,
         )
 
     def _weight(self, fit: Fit) -> float:
@@ -248,7 +277,8 @@ class Loads:
         line.slots = slots
         load = self._loads.get(deployment.name)
         if load is None or load.line is not line:
-            load = Load(deployment.name, line, NEAR if deployment.place <= Place.LAN else FAR, self.now)
+            near = deployment.place.near
+            load = Load(deployment.name, line, NEAR if near else FAR, self.now, near=near)
             if deployment.name in self._heard:
                 load.assume(self._heard[deployment.name])
             self._loads[deployment.name] = load
@@ -282,8 +312,8 @@ class Loads:
             name = deployment.name
             load = loads.get(name) or self.of(deployment)
             paces = load.paces
-            if paces is None or load.noted:
-                paces = load.quick(now)
+            if paces is None or load.noted or now > load.stale:
+                paces = load.quick(now, self._attempts)
             line = load.line
             others = len(line.runs)
             wait = candidate.wait
@@ -296,9 +326,8 @@ class Loads:
             begun = first + prefill * tokens
             seconds = wait + begun
             if slots is not None and (line.busy >= slots or line.waiting):
-                queue = self._queued(candidate, candidates if shared else (), queues, now, tokens, limit)
-                seconds += queue.mean
-                wait += queue.sure
+                wait += self._queued(candidate, candidates if shared else (), queues, now, tokens, limit).sure
+                seconds = wait + begun
             price = UNKNOWN
             if not whole:
                 found[name] = Outlook(wait, seconds, saved * tokens, price, wait + begun)
@@ -311,6 +340,9 @@ class Loads:
                 price = likely(deployment.price, tokens, answer)
             found[name] = Outlook(wait, seconds, saved * tokens, price, wait + begun)
         return found
+
+    def _attempts(self) -> int:
+        return sum([load.attempts() for load in self._loads.values()])
 
     def _queued(
         self,

@@ -14,6 +14,8 @@ ANSWER = 200.0
 """Tokens of answer expected of a deployment that has not answered anything yet."""
 CROWDS = 8
 """Numbers of others in flight that are told apart; more count as the last one."""
+_LATER = 2.0
+"""How many times the usual lateness is expected: of what comes late, some comes very late."""
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -64,7 +66,7 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Quick(NamedTuple):
-    """A pace for comparisons, beside so many others in flight. What was predicted badly lately is not believed to be
+    """A pace for comparisons, beside so many others in flight. What came later than predicted is not believed to be
     fast. Times are seconds.
     """
 
@@ -100,13 +102,19 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts it was measured from; 0 means that it is assumed."""
     error: float | None = None
     """How far its predictions of the first content were off lately, as a share of what came."""
+    late: float = 0.0
+    """By how much the first content came later than predicted, as a share of that; 0 for what came sooner."""
 
-    def quick(self) -> tuple[Quick, ...]:
-        """What is asked of it for every request, worked out beforehand: by the others in flight, up to ``CROWDS``."""
-        doubt = 1.0 if self.error is None else 1 + min(self.error, 1.0)
+    def quick(self, fresh: float = 1.0) -> tuple[Quick, ...]:
+        """What is asked of it for every request, worked out beforehand: by the others in flight, up to ``CROWDS``.
+
+        ``fresh``, down to 0: how much of it still holds. What is old, and nobody is there to renew, may have become
+        faster, or else it would never be tried again.
+        """
+        doubt = 1 + min(_LATER * self.late, 1.0)
         answer = self.answers.mean()
         longest = self.answers.lengths[-1] if self.answers.lengths else ANSWER
-        return tuple(
+        found = [
             Quick(
                 self.first * slower * doubt,
                 self.prefill * slower * doubt,
@@ -116,7 +124,10 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
                 longest,
             )
             for others, slower in enumerate(self.crowded)
-        )
+        ]
+        if fresh < 1:
+            found[0] = found[0]._replace(first=found[0].first * fresh, prefill=found[0].prefill * fresh)
+        return tuple(found)
 
     def begin(self, tokens: int, others: int = 0) -> float:
         """Seconds until the first content of an answer to ``tokens`` of prompt."""
