@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -30,11 +30,21 @@ class Stage:
     """One gateway under one policy. Use as a context manager; ``ask`` of the tests runs in its loop, see ``run``."""
 
     def __init__(
-        self, folder: Path, policy: Policy, places: Iterable[str], config: Callable[[Mapping[str, StandIn]], str]
+        self,
+        folder: Path,
+        policy: Policy,
+        places: Iterable[str],
+        config: Callable[[Mapping[str, StandIn]], str],
+        *,
+        keep_bodies: bool = False,
+        keeps: Collection[str] = (),
     ) -> None:
         """``places``: by name, ``device`` and ``cloud`` among them. ``config``: from the stand-ins to what follows the
-        deadlines and the policy.
+        deadlines and the policy. ``keep_bodies``: stand-ins remember what they heard. ``keeps``: routes of the
+        configuration that stay beside an example's own.
         """
+        self._keeps = keeps
+        self._keep_bodies = keep_bodies
         self.policy = policy
         self.places = tuple(places)
         self.made: Rig
@@ -64,10 +74,11 @@ class Stage:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def adopt(self, make: Callable[[str], Route]) -> Route:
-        """The route that ``make`` makes of a new name, and no other one; its deployments are well again."""
+        """The route that ``make`` makes of a new name, and none of other examples; its deployments are well again."""
         fleet = self.made.gateway.fleet
         route = make(f"route-{next(self._numbers)}")
-        fleet.adopt(Snapshot(fleet.snapshot.targets, {route.name: route}, fleet.snapshot.unusable))
+        kept = {name: found for name, found in fleet.snapshot.routes.items() if name in self._keeps}
+        fleet.adopt(Snapshot(fleet.snapshot.targets, {**kept, route.name: route}, fleet.snapshot.unusable))
         for name in fleet.snapshot.targets:
             self.made.gateway.health.forget(name)
         return route
@@ -109,7 +120,7 @@ class Stage:
         async with AsyncExitStack() as ends:
             for place in self.places:
                 invoices = self._folder / "invoices.jsonl" if place == "cloud" else None
-                self.stand_ins[place] = StandIn(invoices=invoices)
+                self.stand_ins[place] = StandIn(invoices=invoices, keep_bodies=self._keep_bodies)
                 await self.stand_ins[place].start()
                 ends.push_async_callback(self.stand_ins[place].stop)
             policy = "".join(f'{name} = "{place}"\n' for name, place in self.policy.items())
