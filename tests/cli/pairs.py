@@ -12,7 +12,8 @@ from tests.cli.conftest import Cli
 from nearfar.core.places import Class
 from nearfar.parts.learning import labels
 from nearfar.settings.load import load
-from nearfar.store.labels import Content, Labels, Pair, Scores, Side
+from nearfar.store.labels import Content, Labels, Pair, Side
+from nearfar.store.labels_scores import Scores
 
 JUDGED = Scores(near=0.4, far=0.9, judge="third")
 

@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.cli.pairs import JUDGED, pair, stored
 
-from nearfar.store.labels import Scores
 from nearfar.store.labels_judges import Judge
+from nearfar.store.labels_scores import Scores
 from nearfar.tuning import labels as tuning
 
 

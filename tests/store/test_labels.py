@@ -14,9 +14,10 @@ from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store.cipher import Cipher
 from nearfar.store.database import connect
-from nearfar.store.labels import CLAIM_SECONDS, Content, Labels, Pair, Scores, Side
+from nearfar.store.labels import CLAIM_SECONDS, Content, Labels, Pair, Side
 from nearfar.store.labels_judges import Judge, counted
-from nearfar.store.labels_schema import Selection
+from nearfar.store.labels_schema import MIGRATIONS, Selection
+from nearfar.store.labels_scores import Scores
 
 KEY = os.urandom(32)
 SECRET = "the harbour opens at dawn"
@@ -130,6 +131,57 @@ def test_what_was_exchanged_is_not_believed(labels: Labels, database_url: str, c
         list(labels.selected(ALL))
 
 
+CHANGES = [
+    "near = far, far = near",
+    "near = 1.0",
+    "trusted = 1",
+    "judge = 'checks'",
+    "judged = judged - 1",
+    "sealed = ''",
+    "sealed = (SELECT sealed FROM nearfar_labels WHERE id = 'lbl_2')",
+    "near = 0.9, far = 0.4, sealed = (SELECT sealed FROM nearfar_labels WHERE id = 'lbl_2')",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_scores_that_were_exchanged_are_not_believed(labels: Labels, database_url: str, change: str) -> None:
+    """Not those of another pair either, whose seal is a good one."""
+    labels.put(pair("lbl_1"), Scores(near=0.4, far=0.9, judge="third", trusted=False))
+    labels.put(pair("lbl_2"), Scores(near=0.9, far=0.4, judge="third"))
+    assert len(list(labels.selected(ALL))) == 2
+    with closing(connect(database_url)) as connection:
+        connection.execute(f"UPDATE nearfar_labels SET {change} WHERE id = 'lbl_1'")
+    with pytest.raises(StoreUnavailable, match="scores of the kept pair lbl_1") as caught:
+        list(labels.selected(ALL))
+    assert caught.value.code == "cipher_mismatch"
+    assert labels.forget(Selection(request="req_lbl_1")) == 1
+    assert [row.id for row in labels.selected(ALL)] == ["lbl_2"]
+
+
+def test_a_judge_that_fails_makes_nobody_elses_scores_ours(labels: Labels, database_url: str) -> None:
+    labels.put(pair(), JUDGED)
+    with closing(connect(database_url)) as connection:
+        connection.execute("UPDATE nearfar_labels SET near = 1.0")
+    labels.tried(Judge(judge="third", at=NOW, agreement=0.1, pairs=12, trusted=False, anchors="x"))
+    with pytest.raises(StoreUnavailable, match="changed"):
+        list(labels.selected(ALL))
+
+
+def test_scores_from_before_they_were_sealed_are_sealed_once(database_url: str, clock: Clock) -> None:
+    with closing(opened(database_url, clock)) as labels:
+        labels.put(pair("lbl_1"), JUDGED)
+        labels.put(pair("lbl_2"))
+    with closing(connect(database_url)) as connection:
+        connection.execute("ALTER TABLE nearfar_labels DROP COLUMN sealed")
+        connection.execute("DELETE FROM nearfar_migrations WHERE name = ?", (MIGRATIONS[-1].name,))
+    with closing(opened(database_url, clock)) as labels:
+        assert [row.scores for row in labels.selected(ALL)] == [JUDGED, None]
+    with closing(connect(database_url)) as connection:
+        connection.execute("UPDATE nearfar_labels SET sealed = ''")
+    with closing(opened(database_url, clock)) as labels, pytest.raises(StoreUnavailable, match="lbl_1"):
+        list(labels.selected(ALL))
+
+
 def test_another_key_is_said_and_claims_nothing(labels: Labels, database_url: str, clock: Clock) -> None:
     labels.put(pair())
     with closing(opened(database_url, clock, key=os.urandom(32))) as other:
@@ -200,7 +252,7 @@ def test_nothing_of_it_is_left_in_the_files(tmp_path: Path, clock: Clock) -> Non
 def test_a_log_that_somebody_reads_is_not_emptied_and_that_is_said(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nearfar.store.labels.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("nearfar.store.keeping.LOCK_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with closing(opened(url, clock)) as labels, closing(connect(url)) as reader:
         labels.put(pair())
@@ -251,14 +303,3 @@ def test_it_is_counted(labels: Labels, database_url: str) -> None:
     with closing(connect(database_url)) as connection:
         found = counted(connection)
     assert (found.pairs, found.waiting, found.untrusted, found.judges[0].judge) == (2, 1, 1, "third")
-
-
-def test_it_is_looked_through_by_itself(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nearfar.store.labels.FIRST_PURGE_SECONDS", 0.0)
-    with closing(opened(database_url, clock)) as labels:
-        labels.put(pair())
-        clock.now += 31 * DAY
-        labels.start()
-        with closing(connect(database_url)) as connection:
-            while connection.rows("SELECT id FROM nearfar_labels"):
-                pass

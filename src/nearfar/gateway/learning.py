@@ -33,6 +33,7 @@ from nearfar.gateway.learning_text import transcript
 from nearfar.gateway.metrics import Metrics
 from nearfar.policy.rules import MEDIA
 from nearfar.store import labels as store
+from nearfar.store.labels_scores import Scores
 
 if TYPE_CHECKING:
     from nearfar.gateway.guard import Guard
@@ -118,7 +119,7 @@ class Learner:
             log.warning("a pair that was being judged waits for a while: %s", error.text)
         await asyncio.to_thread(self._labels.close)
 
-    def scored(self, kept: store.Pair | store.Kept, scores: store.Scores) -> None:
+    def scored(self, kept: store.Pair | store.Kept, scores: Scores) -> None:
         """Tell everybody who learns."""
         outcome = kept.outcome(scores)
         for hear in self._outcomes:
@@ -189,7 +190,7 @@ class Learner:
                 kind=kind,
             ),
         )
-        scores = None if worth is None else store.Scores(near=worth[0], far=worth[1], judge=CHECKS)
+        scores = None if worth is None else Scores(near=worth[0], far=worth[1], judge=CHECKS)
         if not await asyncio.to_thread(self._labels.put, pair, scores):
             return "class"
         if scores is not None:

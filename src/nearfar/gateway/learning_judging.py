@@ -18,6 +18,7 @@ from nearfar.gateway.judge_anchors import Anchor, digest
 from nearfar.gateway.metrics import Metrics
 from nearfar.store import labels as store
 from nearfar.store.labels_judges import Judge as Standing
+from nearfar.store.labels_scores import Scores
 
 DAY = 24 * 60 * 60
 PAUSE = 600.0
@@ -37,7 +38,7 @@ class Judging:
         labels: store.Labels,
         metrics: Metrics,
         *,
-        scored: Callable[[store.Kept, store.Scores], None],
+        scored: Callable[[store.Kept, Scores], None],
         anchors: Sequence[Anchor],
         anchors_class: Class,
         agreement: float,
@@ -119,7 +120,7 @@ class Judging:
         )
         if verdict.worth is not None:
             near, far = verdict.worth
-            scores = store.Scores(near=near, far=far, judge=self._judge.name)
+            scores = Scores(near=near, far=far, judge=self._judge.name)
             if await asyncio.to_thread(self._labels.score, kept.id, scores):
                 self._metrics.label("judged")
                 self._scored(kept, scores)

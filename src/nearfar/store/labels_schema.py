@@ -10,6 +10,8 @@ import msgspec
 from nearfar.store.connection import Value
 from nearfar.store.database import Migration
 
+SEALED: Final = "2-sealed-scores"
+"""The step after which scores that stand in the table are sealed once; later, none without a seal is believed."""
 MIGRATIONS: Final = (
     Migration(
         name="1-labels",
@@ -52,6 +54,7 @@ MIGRATIONS: Final = (
             "CREATE TABLE nearfar_label_files (path TEXT PRIMARY KEY, at BIGINT NOT NULL, labels BIGINT NOT NULL)",
         ),
     ),
+    Migration(name=SEALED, statements=("ALTER TABLE nearfar_labels ADD COLUMN sealed TEXT NOT NULL DEFAULT ''",)),
 )
 
 

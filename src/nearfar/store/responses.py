@@ -8,32 +8,18 @@ than its share loses its oldest rows; what comes out of a table is used again by
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 import zlib
 from collections.abc import Callable
-from typing import Protocol, TypeVar
 
 import msgspec
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.core.places import Class
 from nearfar.store.connection import Connection, Row
-from nearfar.store.database import Migration, connect, migrate, refuse_newer
+from nearfar.store.database import Migration, refuse_newer
+from nearfar.store.keeping import Encrypts, Keeping, beside
 
-T = TypeVar("T")
-
-log = logging.getLogger("nearfar.responses")
-
-LOCK_SECONDS = 2.0
-"""How long a request waits for somebody else's lock."""
-PURGE_SECONDS = 60.0
-"""How often rows whose time is over are looked for while responses come, at most."""
-IDLE_PURGE_SECONDS = 600.0
-"""How often they are looked for while none comes."""
-FIRST_PURGE_SECONDS = 5.0
-"""After the start: by then others have prepared the database."""
 _LEVEL = 3
 """zlib's: conversations shrink to about a third, in about 10 ms per MB."""
 _OLDEST = 100
@@ -125,20 +111,6 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the caller that has most."""
 
 
-class Encrypts(Protocol):
-    """What makes the content unreadable: ``cipher.Cipher``, which needs an extra."""
-
-    id: str
-
-    def encrypt(self, plain: bytes, beside: str) -> str:
-        """``plain`` as text that can be read only beside the same words."""
-        ...
-
-    def decrypt(self, text: str, beside: str) -> bytes:
-        """The inverse; raises StoreUnavailable for anything else."""
-        ...
-
-
 class Responses:
     """Keeps responses in the database. Every call may block: call it from another thread than the event loop's."""
 
@@ -156,30 +128,19 @@ class Responses:
         """``highest``: responses of a higher class are not kept. ``most`` and ``most_bytes``: of one caller; 0: any."""
         self._most = most
         self._most_bytes = most_bytes
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self.highest = highest
-        self._url = url
         self._cipher = cipher
         self._keep_seconds = keep_seconds
         self._clock = clock
-        self._lock = threading.Lock()
-        self._connection: Connection | None = None
-        self._purge_at = 0.0
+        self._keeping = Keeping(url, "responses", MIGRATIONS, purge=self._over)
 
     def start(self) -> None:
-        """Look for rows whose time is over from now on, also while nobody asks for any."""
-        self._thread = threading.Thread(target=self._watch, name="nearfar-responses", daemon=True)
-        self._thread.start()
+        """Look for rows whose time is over from now on."""
+        self._keeping.start()
 
-    def _watch(self) -> None:
-        pause = FIRST_PURGE_SECONDS
-        while not self._stop.wait(pause):
-            pause = IDLE_PURGE_SECONDS
-            try:
-                self.purge()
-            except StoreUnavailable as error:
-                log.warning("responses whose time is over could not be removed: %s", error.text)
+    def close(self) -> None:
+        """Stop, and give the connection back."""
+        self._keeping.close()
 
     def put(self, *, id: str, owner: str, class_: Class, response: bytes, input: bytes) -> Put:
         """Keep one, in place of the caller's oldest where it has no room. Raises StoreUnavailable."""
@@ -188,7 +149,7 @@ class Responses:
         now = int(self._clock())
         expires = now + self._keep_seconds
         plain = msgspec.json.encode(_Content(msgspec.Raw(response), msgspec.Raw(input)))
-        content = self._cipher.encrypt(zlib.compress(plain, _LEVEL), _beside(id, owner, class_.label, now, expires))
+        content = self._cipher.encrypt(zlib.compress(plain, _LEVEL), beside(id, owner, class_.label, now, expires))
         if 0 < self._most_bytes < len(content):
             return Put(kept=False)
         row = (id, owner, class_.label, now, expires, self._cipher.id, content, len(content))
@@ -199,9 +160,9 @@ class Responses:
                     return Put(kept=False)
                 return Put(kept=True, removed=self._make_room(connection, id, owner))
 
-        with self._lock:
-            self._purge(now)
-            return self._run(work)
+        put = self._keeping.do(work)
+        self._keeping.removed(put.removed)
+        return put
 
     def _make_room(self, connection: Connection, new: str, owner: str) -> int:
         """Remove ``owner``'s oldest rows until what is left is its share; returns how many. ``new`` stays."""
@@ -222,32 +183,19 @@ class Responses:
 
     def purge(self) -> int:
         """Remove the rows whose time is over; returns how many. Raises StoreUnavailable."""
-        with self._lock:
-            self._purge_at = 0.0
-            return self._purge(int(self._clock()))
+        return self._keeping.purge()
 
     def get(self, id: str, owner: str) -> Stored | None:
         """The response with this id, if it is ``owner``'s and its time is not over. Raises StoreUnavailable."""
         params = (id, owner, int(self._clock()))
-        with self._lock:
-            rows = self._run(lambda connection: connection.rows(_SELECT, params))
+        rows = self._keeping.do(lambda connection: connection.rows(_SELECT, params))
         return self._stored(rows[0]) if rows else None
 
     def delete(self, id: str, owner: str) -> bool:
         """Forget one; False when ``owner`` has none of this id. Raises StoreUnavailable."""
         sql = "DELETE FROM nearfar_responses WHERE id = ? AND owner = ? AND expires > ?"
         params = (id, owner, int(self._clock()))
-        with self._lock:
-            return self._run(lambda connection: connection.execute(sql, params)) == 1
-
-    def close(self) -> None:
-        """Stop, and give the connection back."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        with self._lock:
-            self._disconnect()
+        return self._keeping.remove(lambda connection: connection.execute(sql, params)) == 1
 
     def _stored(self, row: Row) -> Stored:
         id_, owner, class_, created, expires, key, content = row
@@ -257,7 +205,7 @@ class Responses:
                 code="cipher_mismatch",
                 hint="Gateways that share a database need the same responses.key.",
             )
-        plain = self._cipher.decrypt(content, _beside(id_, owner, class_, created, expires))
+        plain = self._cipher.decrypt(content, beside(id_, owner, class_, created, expires))
         if plain[:1] != b"{":  # rows from before they were compressed begin with their JSON
             plain = zlib.decompress(plain)
         found = msgspec.json.decode(plain, type=_Content)
@@ -271,33 +219,8 @@ class Responses:
             input=found.input,
         )
 
-    def _purge(self, now: int) -> int:
-        if now < self._purge_at:
-            return 0
-        sql = "DELETE FROM nearfar_responses WHERE expires <= ?"
-        removed = self._run(lambda connection: connection.execute(sql, (now,)))
-        self._purge_at = now + PURGE_SECONDS
-        return removed
-
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        try:
-            if self._connection is None:
-                connection = connect(self._url, wait=LOCK_SECONDS)
-                try:
-                    migrate(connection, "responses", MIGRATIONS)
-                except BaseException:
-                    connection.close()
-                    raise
-                self._connection = connection
-            return work(self._connection)
-        except StoreUnavailable:
-            self._disconnect()
-            raise
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.close()
+    def _over(self, connection: Connection) -> int:
+        return connection.execute("DELETE FROM nearfar_responses WHERE expires <= ?", (int(self._clock()),))
 
 
 def sizes(connection: Connection) -> Sizes:
@@ -307,7 +230,3 @@ def sizes(connection: Connection) -> Sizes:
     refuse_newer(connection, "responses", MIGRATIONS)
     ((count, size, callers, largest),) = connection.rows(_SIZES)
     return Sizes(count=int(count), bytes=int(size), callers=int(callers), largest=int(largest))
-
-
-def _beside(*values: object) -> str:
-    return "\0".join(str(value) for value in values)
