@@ -50,6 +50,11 @@ class Entry:
         """Whether anybody uses it or waits for it."""
         return bool(self.waiting or self.holders)
 
+    @property
+    def called_off(self) -> bool:
+        """Whether its start under way has been cancelled: who comes now wants the one after it."""
+        return self.starting is not None and self.starting.cancelling() > 0
+
     def failed(self, error: str, now: float, *, free: int) -> None:
         """Count a failure; from the one after ``free`` on, the next start has to wait, each time twice as long."""
         self.error = error

@@ -65,11 +65,11 @@ class Supervisor:
                 if self._closed:
                     raise EngineError("The embedded engine is shutting down.", code="engine_closed")
                 starting = entry.starting or self._begin(entry)
-                leaving = starting.cancelling() > 0
+                called_off = entry.called_off
                 await asyncio.wait({starting})
                 if not starting.cancelled():
                     starting.result()
-                elif not leaving:  # else it was unloaded before this caller came, who wants it started anew
+                elif not called_off:  # else it was unloaded before this caller came, who wants it started anew
                     raise EngineError(f"{model} was unloaded while it was being loaded.", code="engine_unloaded")
             entry.holders[owner] = entry.holders.get(owner, 0) + 1
             return entry.endpoint
@@ -109,7 +109,7 @@ class Supervisor:
         if entry is None or (entry.child is None and entry.starting is None):
             return False
         if entry.starting is not None:
-            if not entry.starting.cancelling():  # once: it still waits for the end of the process that it had begun
+            if not entry.called_off:  # once: it still waits for the end of the process that it had begun
                 entry.starting.cancel()
             await asyncio.wait({entry.starting})
         await self._stop(entry)
