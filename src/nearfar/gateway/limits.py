@@ -117,12 +117,11 @@ class Limits:
             self._read(quota, deployment, reply.raw_headers)
 
     async def watch(self, quota: Quota, deployment: str, request: Request, reply: Head) -> int:
-        """Count the request as under way, wait for the head of ``reply``, note it, and return its status."""
-        account = self._accounts.get(quota.account)
-        if account is None:
-            status = await reply.head()
-            self.note(quota, deployment, reply)
-            return status
+        """Count the request as under way, wait for the head of ``reply``, note it, and return its status.
+
+        For accounts that it ``knows``.
+        """
+        account = self._accounts[quota.account]
         tokens = _tokens(request)
         account.begun += 1
         account.promised += tokens
