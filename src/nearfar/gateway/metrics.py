@@ -44,6 +44,14 @@ class Metrics:
         self._endings: dict[tuple[str, ...], _Rows] = {}
         """What was counted before → its rows: a request adds to a dozen, and each lookup by labels costs."""
         self._registry = Registry()
+        # Rows stand in the text in this order.
+        self._count_attempts()
+        self._count_decisions()
+        self._count_learning()
+        self._count_backends()
+
+    def _count_attempts(self) -> None:
+        """What requests and their attempts took."""
         add = self._registry.add
         self._duration = add(
             Histogram(
@@ -85,6 +93,10 @@ class Metrics:
                 OVERHEAD_BUCKETS,
             )
         )
+
+    def _count_decisions(self) -> None:
+        """Where requests went, and what became of them on their way."""
+        add = self._registry.add
         self._decisions = add(
             Counter("nearfar_route_decisions", "Where requests ran, and by which strategy.", ("target", "reason"))
         )
@@ -104,6 +116,10 @@ class Metrics:
                 ("policy", "class", "outcome"),
             )
         )
+
+    def _count_learning(self) -> None:
+        """Learned routers, and what they learn from."""
+        add = self._registry.add
         self._leans = add(
             Counter(
                 "nearfar_router_leans",
@@ -150,6 +166,10 @@ class Metrics:
                 over_workers=min,
             )
         )
+
+    def _count_backends(self) -> None:
+        """How deployments stand."""
+        add = self._registry.add
         self._inflight = add(
             Gauge("nearfar_backend_inflight", "Attempts under way at a deployment.", ("deployment",), over_workers=sum)
         )
