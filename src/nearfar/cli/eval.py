@@ -70,10 +70,8 @@ def evaluate(
     """
     from nearfar.cli import eval_page
     from nearfar.cli.eval_plan import Plan
-    from nearfar.core.money import NANO
 
-    if max_cost is not None and not (math.isfinite(max_cost) and max_cost >= 0):
-        raise UsageError("--max-cost is no amount of money.", hint="Example: --max-cost 0.50")
+    ceiling = _ceiling(max_cost)
     asking("", class_=class_)
     if out is not None and out.suffix not in eval_page.SUFFIXES:
         raise UsageError(f"--out {out}: the name ends with .md, .html or .json.", hint="Example: --out report.html")
@@ -84,7 +82,7 @@ def evaluate(
         score=_score(score),
         repeat=repeat,
         concurrency=concurrency,
-        ceiling=None if max_cost is None else round(max_cost * NANO),
+        ceiling=ceiling,
         max_tokens=max_tokens,
         temperature=temperature,
         system=system,
@@ -131,6 +129,17 @@ def check(plan: Plan, *, labelled: bool) -> None:
             "--score code runs what models wrote on this machine: say --run-code if you want that.",
             hint="It runs in a child process with little time and memory, as this user, without network if possible.",
         )
+
+
+def _ceiling(usd: float | None) -> int | None:
+    """``--max-cost`` in nano-USD."""
+    from nearfar.core.money import NANO
+
+    if usd is None:
+        return None
+    if not (math.isfinite(usd) and usd >= 0):
+        raise UsageError("--max-cost is no amount of money.", hint="Example: --max-cost 0.50")
+    return round(usd * NANO)
 
 
 def _score(text: str) -> Score:
