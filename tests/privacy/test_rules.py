@@ -10,27 +10,23 @@ from nearfar.privacy.scan import Scanner
 
 SHIPPED = rules.shipped()
 ALL = Scanner(SHIPPED)
-GOOD = [
-    pytest.param(rule, example, id=f"{rule.name}-{n}") for rule in SHIPPED for n, example in enumerate(rule.row.good)
-]
-BAD = [pytest.param(rule, example, id=f"{rule.name}-{n}") for rule in SHIPPED for n, example in enumerate(rule.row.bad)]
+every = pytest.mark.parametrize("rule", SHIPPED, ids=[rule.name for rule in SHIPPED])
 
 
-@pytest.mark.parametrize(("rule", "example"), GOOD)
-def test_a_good_example_is_found_exactly(rule: Rule, example: str) -> None:
-    text, spans = rules.marked(example)
-    alone = Scanner([rule], floor=0.0).scan(text)
-    assert [(each.start, each.end) for each in alone.findings] == spans
+@every
+def test_good_examples_are_found_exactly_and_bad_ones_left(rule: Rule) -> None:
+    alone = Scanner([rule], floor=0.0)
+    for example in rule.row.good:
+        text, spans = rules.marked(example)
+        assert [(each.start, each.end) for each in alone.scan(text).findings] == spans, example
+    for example in rule.row.bad:
+        assert alone.scan(rules.plain(example)).findings == (), example
 
 
-@pytest.mark.parametrize(("rule", "example"), GOOD)
-def test_among_all_rules_it_is_still_covered(rule: Rule, example: str) -> None:
-    text, spans = rules.marked(example)
-    found = ALL.scan(text).findings
-    for start, end in spans:
-        assert any(each.start <= start and end <= each.end for each in found), found
-
-
-@pytest.mark.parametrize(("rule", "example"), BAD)
-def test_a_bad_example_is_left(rule: Rule, example: str) -> None:
-    assert Scanner([rule], floor=0.0).scan(rules.plain(example)).findings == ()
+@every
+def test_among_all_rules_good_examples_are_still_covered(rule: Rule) -> None:
+    for example in rule.row.good:
+        text, spans = rules.marked(example)
+        found = ALL.scan(text).findings
+        for start, end in spans:
+            assert any(each.start <= start and end <= each.end for each in found), (example, found)
