@@ -71,6 +71,17 @@ def test_a_models_folder_that_cannot_be_read(tmp_path: Path) -> None:
     assert "models_dir" in first.next
 
 
+def test_a_deployment_without_its_model_is_a_warning(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    text = '[deployments.{0}]\nprovider = "{1}"\nmodel = "{2}"\n'
+    named = [("here", "embedded", "demo-tiny"), ("gone", "embedded", "mine"), ("far", "openai", "gpt-5.4-mini")]
+    config.write_text("".join(text.format(*item) for item in named))
+    checks = {check.name: check for check in checkup.models(load(config=config, environ={"HOME": str(tmp_path)}))}
+    assert {name for name in checks if name.startswith("deployment")} == {"deployment gone"}
+    assert checks["deployment gone"].state == "warn"
+    assert checks["deployment gone"].next == "nearfar models add PATH --name mine"
+
+
 def test_a_policy_that_is_only_observed_is_a_warning(tmp_path: Path) -> None:
     (held,) = checkup.policy(loaded(tmp_path, NEARFAR_POLICY__PRESET="team"))
     assert (held.state, held.detail) == ("ok", "team")

@@ -289,6 +289,7 @@ def models(loaded: Loaded) -> Iterator[Check]:
         detail=names,
         next="" if sound else "nearfar models add PATH-TO-A-GGUF",
     )
+    yield from _missing(loaded, {model.name for model in sound})
     limit = loaded.settings.engine.memory_mb
     budget = limit * 1024 * 1024 if limit is not None else memory().limit * 7 // 10
     for model in found:
@@ -303,6 +304,22 @@ def models(loaded: Loaded) -> Iterator[Check]:
                 state="warn",
                 detail=f"needs {size(needed)} of memory, models may take {size(budget)}",
                 next="Lower engine.slots or engine.context, raise engine.memory_mb, or use a smaller model.",
+            )
+
+
+def _missing(loaded: Loaded, sound: set[str]) -> Iterator[Check]:
+    """Deployments of this machine's engines that name no model of this machine."""
+    from nearfar.core.places import Place
+    from nearfar.providers import registry
+
+    known = registry.load_all()
+    for name, setting in loaded.settings.deployments.items():
+        if known[setting.provider].place is Place.DEVICE and setting.model not in sound:
+            yield Check(
+                name=f"deployment {name}",
+                state="warn",
+                detail=f"no local model {setting.model!r} can be used",
+                next=f"nearfar models add PATH --name {setting.model}",
             )
 
 
