@@ -111,9 +111,16 @@ def test_traditional_chinese_restricts_the_models_and_tells_what_a_character_tak
 
 
 def test_part_of_the_calls_may_not_leave() -> None:
-    _, found = advice(hardware="RTX 3090", work={"private_share": 0.4, "calls": 1000})
+    _, found = advice(hardware="RTX 3090", work={"private_share": 0.4, "calls": 150_000})
     assert found.recommended == "hybrid"
-    assert found.options["hybrid"].near_share >= 0.4
+    assert 0.4 <= found.options["hybrid"].near_share < 1
+    assert found.preset == "team"
+
+
+def test_what_stays_is_no_hybrid_where_near_can_serve_the_rest_too() -> None:
+    _, found = advice(hardware="RTX 3090", work={"private_share": 0.4, "calls": 1000})
+    assert found.recommended == "near"
+    assert found.options["hybrid"].lacks == "no_rest"
     assert found.preset == "team"
 
 
@@ -191,7 +198,7 @@ def test_what_may_not_leave_hears_of_masks_unless_there_is_no_network() -> None:
 
 def test_calls_that_may_not_leave_are_never_all_sent_away() -> None:
     """Neither as a runner-up nor when near is too slow for the part that has to stay."""
-    _, found = advice(hardware="RTX 3090", work={"private_share": 0.3, "calls": 30_000})
+    _, found = advice(hardware="RTX 3090", work={"private_share": 0.3, "calls": 150_000})
     assert found.recommended == "hybrid"
     assert {way for way, _ in found.runners_up if found.options[way].usd is not None} <= {"near", "buy", "cascade"}
     slow = {"private_share": 0.3, "calls": 30_000, "input": 2500, "output": 1600, "hours": 176, "peak": 4}

@@ -10,7 +10,7 @@ from tests.advisor.cases import advice
 
 from nearfar.advisor import words
 from nearfar.advisor.report import page
-from nearfar.catalog import second
+from nearfar.catalog import licences, models, second
 from nearfar.catalog.prices import shipped_source
 
 ROOM = Path(words.__file__).parent
@@ -59,3 +59,16 @@ def test_every_case_can_be_said(language: str, said: dict[str, object]) -> None:
     text = repr(told)
     assert "{" not in re.sub(r"code='.*?'\)", "", text, flags=re.DOTALL).replace("{'", "")
     assert any(section.lines for section in told.sections)
+
+
+def test_what_licences_say_is_said_in_taiwans_chinese() -> None:
+    """Quoted marks, names of policies and of models are English; a sentence that is left over is not."""
+    say = words.words("zh-Hant")
+    for model in models.shipped().values():
+        for used in ("", "commercial, EU, 2M users", "commercial, 900M users, redistribute, fine-tune", "end user, EU"):
+            answer = licences.judge(model, licences.use(used))
+            for text in (*(each.text for each in answer.reasons), *answer.unverified):
+                told = say("licence_reason", licence="", text=text)
+                plain = re.sub(r"「[^」]*」|（[^）]*）|[\w.-]+/[\w.-]+", "", told)
+                left = re.findall(r"\b[a-z]{2,}\b", plain)
+                assert not left, (text, told)

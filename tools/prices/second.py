@@ -104,7 +104,7 @@ def main() -> int:
     ours = msgspec.json.decode(prices.shipped_file().read_bytes())["price"]
     agreed, doubts = compared(ours, msgspec.json.decode((wanted.packages / TABLE).read_bytes()))
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    source = f"the table of the PyPI package litellm {version}"
+    source = f"litellm {version} of PyPI"
     text = msgspec.json.format(
         msgspec.json.encode({"date": today, "source": source, "agreed": agreed, "doubt": doubts}), indent=1
     ).decode()

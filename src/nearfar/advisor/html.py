@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 
 from nearfar.advisor.report import Bars, Chart, Page, Section, Table
 
@@ -23,7 +24,9 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align:
 .n td:not(:first-child):not(:last-child), .n th:not(:first-child):not(:last-child) { text-align: right; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .88rem; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } code { background: var(--soft); padding: 0 .25em; }
+@media (max-width: 36rem) { body { margin: 1rem auto; } th, td { padding: .3rem; } table { font-size: .82rem; }
+  td:last-child { overflow-wrap: anywhere; min-width: 5.5rem; } }
 """
 
 
@@ -41,7 +44,7 @@ def render(page: Page, language: str) -> str:
 def _section(section: Section) -> str:
     parts = [f"<h2>{html.escape(section.title)}</h2>"]
     if section.lines:
-        parts.append("".join(f"<p>{html.escape(line)}</p>" for line in section.lines if line))
+        parts.append("".join(f"<p>{_line(line)}</p>" for line in section.lines if line))
     if section.table is not None:
         parts.append(_table(section.table))
     if section.chart is not None:
@@ -51,6 +54,11 @@ def _section(section: Section) -> str:
     if section.code:
         parts.append(f"<pre>{html.escape(section.code)}</pre>")
     return "\n".join(parts)
+
+
+def _line(text: str) -> str:
+    """A sentence; what stands between backticks is something to type."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _table(table: Table) -> str:

@@ -16,7 +16,7 @@ from nearfar.advisor.rig import named
 from nearfar.advisor.rules import Rules, shipped, weight
 from nearfar.advisor.workload import Workload
 from nearfar.catalog import licences
-from nearfar.catalog.models import Model
+from nearfar.catalog.models import SPEAKS_TRADITIONAL, Model
 from nearfar.catalog.names import nearest
 from nearfar.catalog.prices import Table, price_for
 from nearfar.core.errors import NotFoundError
@@ -126,8 +126,14 @@ def case(question: Question, base: Assumptions, models: Sequence[Model], prices:
         api=None if model is None else hosted(model, work, base, prices),
         cloud_name=name,
         cloud=cloud,
-        fitting=tuple(each.id for each in fitting),
+        fitting=tuple(each.id for each in sorted(fitting, key=lambda each: (_speaks(each), rules.generation(each)))),
     )
+
+
+def _speaks(model: Model) -> int:
+    """How well it speaks Traditional Chinese: a place in a row, the best first."""
+    known = SPEAKS_TRADITIONAL
+    return known.index(model.traditional_chinese) if model.traditional_chinese in known else len(known)
 
 
 def _box_of(question: Question) -> Box:
@@ -271,13 +277,15 @@ def _hybrid(case: Case, work: Workload, made: Mapping[Way, Option]) -> Option:
         return Option(way="hybrid", usd=None, lacks="no_machine" if box is None else "nothing_fits")
     if far.usd is None:
         return Option(way="hybrid", usd=None, lacks="no_price")
+    mine = costs.own(box, near.speeds, work, case.tariff, case.base)
     share = max(work.private_share, near_share(case, near, work))
-    if share >= _ALL and not work.private_share:
+    if work.private_share and mine.power_per_call * work.asked > far.usd:
+        share = work.private_share  # for what may leave, the electricity alone is dearer than the cloud
+    if share >= _ALL:
         return Option(way="hybrid", usd=None, lacks="no_rest", near_share=1)
     if work.private_share * work.calls > costs.capacity(near.speeds, work):
         # They cannot go elsewhere when the busiest hour comes.
         return Option(way="hybrid", usd=None, lacks="too_slow", near_share=share)
-    mine = costs.own(box, near.speeds, work, case.tariff, case.base)
     fixed = mine.fixed
     power = mine.power_per_call * work.asked * share
     calls = far.usd * (1 - share)

@@ -78,7 +78,11 @@ def page(case: Case, advice: Advice, words: Words, source: Source, second: Secon
             title=words("curves"),
             chart=Chart(
                 title=words("curves"),
-                lines=tuple((words(f"way_{way}"), points) for way, points in advice.curves.items()),
+                lines=tuple(
+                    (words(f"way_{way}"), points)
+                    for way, points in advice.curves.items()
+                    if any(usd is not None for _, usd in points)
+                ),
                 at=case.question.workload.calls,
             ),
         ),
@@ -235,9 +239,12 @@ def _memory(case: Case, words: Words) -> Section:
         return Section(title=words("memory"))
     found = near.estimate
     parts = (
-        ("weights", found.weights_bytes.value / GIB),
-        ("cache", found.kv_cache_bytes.value / GIB),
-        ("compute", (found.compute_bytes.value + found.overhead_bytes.value + found.state_bytes.value) / GIB),
+        (words("memory_weights"), found.weights_bytes.value / GIB),
+        (words("memory_cache"), found.kv_cache_bytes.value / GIB),
+        (
+            words("memory_compute"),
+            (found.compute_bytes.value + found.overhead_bytes.value + found.state_bytes.value) / GIB,
+        ),
     )
     bars = Bars(title=f"{near.model.id} {near.quant}, {near.rig.label}", parts=parts, limit=found.usable_bytes / GIB)
     return Section(title=words("memory"), bars=bars)
