@@ -80,7 +80,20 @@ def test_where_more_is_known_of_the_same_kind_a_rule_is_not_tried() -> None:
     spot = (False, -10, -0.95, 20, 30, "email", "email")
     assert calls.around(words, [25], lower, [spot]) == []
     assert calls.around(email, [25], lower, [spot]) != []  # no surer than itself
-    assert calls.around(words, [25], lower, [(*spot[:5], "url", "url")]) != []
+    assert calls.around(words, [25], lower, []) != []
+
+
+def test_what_holds_no_blank_is_not_looked_for_before_one() -> None:
+    ((start, end, last),) = calls.around(BY_NAME["email"], [30], "x" * 20 + " " + "y" * 30, [])
+    assert (start, end, last) == (21, 110, 30)
+    (window,) = calls.around(BY_NAME["email.words"], [30], "x" * 20 + " " + "y" * 30, [])
+    assert window[0] < 20
+
+
+def test_what_is_known_of_another_kind_hides_nothing() -> None:
+    """An address of mail that a link seems to hold is looked for all the same."""
+    found = Scanner([BY_NAME["url"], BY_NAME["email"]]).scan("https://a.example/b@c.example.org").findings
+    assert [each.kind for each in found] == ["email"]
 
 
 @pytest.mark.parametrize("rule", [*NEAR, *(r for r in rules.shipped() if r.row.token)], ids=lambda rule: rule.name)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from nearfar.privacy import rules as rulebook
-from nearfar.privacy.numbers import Span, Spot, merged
+from nearfar.privacy.numbers import Span, Spot
 from nearfar.privacy.rules import Rule
 from nearfar.privacy.shapes import SHAPE
 
@@ -28,27 +28,37 @@ class Literals:
 
     def __init__(self, these: Iterable[Rule]) -> None:
         self._rules = sorted(these, key=lambda rule: -rule.most)
-        self._many = [index for index, rule in enumerate(self._rules) if len(rule.row.near) > _MANY]
+        many = [(index, rule) for index, rule in enumerate(self._rules) if len(rule.row.near) > _MANY]
+        self._many = [
+            (index, all(map(str.isascii, rule.row.near)), rule.places)
+            for index, rule in many
+            if rule.places is not None
+        ]
         single: dict[str, list[int]] = {}
         for index, rule in enumerate(self._rules):
-            if index not in self._many:
+            if len(rule.row.near) <= _MANY:
                 for literal in rule.row.near:
                     single.setdefault(literal, []).append(index)
-        self._single = [(literal, "" if literal.isascii() else literal[0], those) for literal, those in single.items()]
+        self._ascii = [(literal, those) for literal, those in single.items() if literal.isascii()]
+        self._other = [(literal, literal[0], those) for literal, those in single.items() if not literal.isascii()]
 
     def called(self, lower: str) -> list[tuple[Rule, list[int]]]:
         """(Rule, where its literals end) of those that the text calls, the surest first."""
-        found: dict[int, list[int]] = {}
-        for literal, first, those in self._single:
+        said = [(literal, those) for literal, those in self._ascii if literal in lower]
+        ascii_only = lower.isascii()
+        if not ascii_only:
             # One character is found ten times as fast as two, and most texts have no such ideograph.
-            if first in lower and literal in lower:
-                places = ends(lower, (literal,))
-                for index in those:
-                    found[index] = sorted([*found[index], *places]) if index in found else places
-        for index in self._many:
-            rule = self._rules[index]
-            if rule.places is not None and (places := [match.end() for match in rule.places.finditer(lower)]):
+            said += [(literal, those) for literal, first, those in self._other if first in lower and literal in lower]
+        found: dict[int, list[int]] = {}
+        for literal, those in said:
+            places = ends(lower, (literal,))
+            for index in those:
+                found[index] = sorted([*found[index], *places]) if index in found else places
+        for index, latin, search in self._many:
+            if (latin or not ascii_only) and (places := [match.end() for match in search.finditer(lower)]):
                 found[index] = places
+        if not found:
+            return []
         return [(self._rules[index], found[index]) for index in sorted(found) if _holds(self._rules[index], lower)]
 
 
@@ -58,7 +68,7 @@ class WholeWords:
     def __init__(self, these: Sequence[Rule]) -> None:
         self._rules = tuple(these)
         self._latin: dict[bytes, list[tuple[str, int]]] = {}
-        self._other: dict[str, list[int]] = {}
+        other: dict[str, list[int]] = {}
         literals = [(literal, index) for index, rule in enumerate(these) for literal in rule.row.near]
         for literal, index in literals:
             if literal.isascii():
@@ -66,9 +76,14 @@ class WholeWords:
                 longest = max(literal.encode().translate(_LETTERS).split(), key=len)
                 self._latin.setdefault(longest, []).append((literal, index))
             else:
-                self._other.setdefault(literal, []).append(index)
+                other.setdefault(literal, []).append(index)
         self._vocabulary = frozenset(self._latin)
-        self._search = rulebook.any_of(self._other).search if self._other else None
+        self._search = rulebook.any_of(other).search if other else None
+        self._inside = {
+            longest: [(literal, index) for literal, those in other.items() if literal in longest for index in those]
+            for longest in other
+        }
+        """Literal → with all those inside it, the rules that they call."""
 
     def called(self, lower: str) -> list[tuple[Rule, list[int]]]:
         """(Rule, where its literals end) of those that the text calls."""
@@ -83,11 +98,10 @@ class WholeWords:
             while hit is not None:
                 said.add(hit[0])
                 hit = self._search(lower, hit.start() + 1)
-            for longest in said:
-                for literal, those in self._other.items():
-                    if literal in longest:
-                        for index in those:
-                            literals.setdefault(index, []).append(literal)
+            for literal, index in {pair for longest in said for pair in self._inside[longest]}:
+                literals.setdefault(index, []).append(literal)
+        if not literals:
+            return []
         called = []
         for index in sorted(literals):
             rule = self._rules[index]
@@ -163,19 +177,38 @@ def _holds(rule: Rule, lower: str) -> bool:
 
 
 def around(rule: Rule, places: Sequence[int], lower: str, known: Sequence[Spot]) -> list[Window]:
-    """Where a rule may match: around its literals, which end at ``places``, but where more is known of its kind."""
-    lead, tail = min(rule.row.lead, rule.width), min(rule.row.tail, rule.width)
+    """Where a rule may match: around its literals, which end at ``places``, but where more is ``known`` of its kind."""
+    if known:
+        places = _unknown(rule, places, lower, known)
+    lead, tail, solid = rule.lead, rule.tail, rule.solid
+    windows: list[Window] = []
+    begun, stop, last = 0, -1, 0
+    for at in places:
+        start = at - lead
+        if solid:
+            # Nothing of it stands before a blank, so that need not be looked through.
+            start = lower.rfind(" ", start if start > 0 else 0, at) + 1 or start  # noqa: FURB136 - a call costs more
+        if start > stop:
+            if stop >= 0:
+                windows.append((begun, stop, last))
+            begun = start
+        stop = at + tail
+        last = at
+    if stop >= 0:
+        windows.append((begun, stop, last))
+    return windows
+
+
+def _unknown(rule: Rule, places: Sequence[int], lower: str, known: Sequence[Spot]) -> Sequence[int]:
+    """The places that lie in nothing that is known more surely."""
     better = sorted(
         each[3:5]
         for each in known
         # A letter that is no ASCII one, and no ideograph, may go on with it to the left: jörg@.
-        if each[5] == rule.kind and -each[2] > rule.most and not "\x7f" < lower[each[3] - 1 : each[3]] < "\u2e80"
+        if -each[2] > rule.most and not "\x7f" < lower[each[3] - 1 : each[3]] < "\u2e80"
     )
-    if better:
-        starts = [start for start, _ in better]
-        # Its literal stands at a place, so the first that begins before its end is the one that may hold it.
-        places = [at for at in places if better[bisect.bisect_left(starts, at) - 1][1] < at or starts[0] >= at]
-    windows: list[Window] = []
-    for start, end in merged([(at - lead, at + tail) for at in places]):
-        windows.append((start, end, places[bisect.bisect_right(places, end - tail) - 1]))
-    return windows
+    if not better:
+        return places
+    starts = [start for start, _ in better]
+    # Its literal stands at a place, so the first that begins before its end is the one that may hold it.
+    return [at for at in places if better[bisect.bisect_left(starts, at) - 1][1] < at or starts[0] >= at]

@@ -59,23 +59,32 @@ class Offsets:
         """Whether it is one to one throughout."""
         return not self._from
 
+    def originals(self, spans: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """Where each of these (start, end) stands in the original: ``original`` for many at once."""
+        after, to, widths = self._from, self._to, self._width
+        if not after:
+            return spans
+        count = len(after)
+        placed = []
+        for start, end in spans:
+            piece = bisect.bisect_right(after, start) - 1
+            width = widths[piece]
+            first = to[piece] if width else to[piece] + start - after[piece]
+            if piece + 1 < count and after[piece + 1] < end:
+                piece = bisect.bisect_left(after, end) - 1
+                width = widths[piece]
+            placed.append((first, to[piece] + (width or end - after[piece]) if end > start else first))
+        return placed
+
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters ``start`` to ``end`` of the changed text stand in the original.
 
         A character that has no place of its own (one of three that stand for one) gets its whole source.
         """
-        if not self._from:
-            return start, end
-        after = self._from
-        piece = bisect.bisect_right(after, start) - 1
-        width = self._width[piece]
-        first = self._to[piece] if width else self._to[piece] + start - after[piece]
-        if end <= start:
-            return first, first
-        if piece + 1 < len(after) and after[piece + 1] < end:
-            piece = bisect.bisect_left(after, end) - 1
-            width = self._width[piece]
-        return first, self._to[piece] + (width or end - after[piece])
+        return self.originals([(start, end)])[0]
+
+
+_STRAIGHT = Offsets()
 
 
 class Splicer:
@@ -122,14 +131,16 @@ class Normal:
     def of(cls, original: str) -> Normal:
         """The normal form of ``original``."""
         if original.isascii():
-            return cls(original, Offsets())
+            return cls(original, _STRAIGHT)
         # As bytes, all that is ASCII goes at once.
         others = original.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
         odd = set(_UNSAFE.findall(others))
+        if not odd:
+            return cls(original, _STRAIGHT)
         table = _table()
         rest = {char for char in odd if char not in table}
         text = _swap(original, odd - rest, table)
-        return cls(*_slowly(text, rest)) if rest else cls(text, Offsets())
+        return cls(*_slowly(text, rest)) if rest else cls(text, _STRAIGHT)
 
     @property
     def straight(self) -> bool:
@@ -139,6 +150,10 @@ class Normal:
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters ``start`` to ``end`` of the normal form stand in the original text."""
         return self._offsets.original(start, end)
+
+    def originals(self, spans: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """``original`` for many (start, end) at once."""
+        return self._offsets.originals(spans)
 
 
 def lowered(text: str) -> str:

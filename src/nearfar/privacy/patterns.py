@@ -15,6 +15,8 @@ _ESCAPES = frozenset(".^$*+?{}[]\\|()/-#&~ \"'nrtu")
 _COUNT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
 _FIGURES = re.compile(r"\[(?:[0-9]-[0-9]|[0-9])+\]")
 """A class of digits alone."""
+_CONTROL = re.compile(r"\\[tnr]-|\\u00[01]")
+"""What may begin a range that a blank lies in."""
 _OPEN = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<[a-z]+>|-?i:))?")
 
 
@@ -22,12 +24,14 @@ class Width(NamedTuple):
     """How many characters a match can have: the fewest, which may be told too low, and the most.
 
     ``lead`` is the most characters of a match before its first digit; if it need not have one, ``digit`` is false.
+    ``blank``: whether there may be a blank in it, which may be told where there can be none.
     """
 
     least: int
     most: int
     lead: int = 0
     digit: bool = False
+    blank: bool = False
 
 
 def width(pattern: str) -> Width:
@@ -57,6 +61,7 @@ class _Reader:
                 max(wide.most, other.most),
                 max(wide.lead, other.lead),
                 wide.digit and other.digit,
+                wide.blank or other.blank,
             )
         return wide
 
@@ -65,7 +70,7 @@ class _Reader:
 
     def _sequence(self) -> Width:
         least = most = lead = 0
-        digit = False
+        digit = blank = False
         while self._peek() not in {"", "|", ")"}:
             item, times = self._item(), self._times()
             if not digit:
@@ -73,7 +78,8 @@ class _Reader:
                 lead += item.lead if digit else item.most * times.most
             least += item.least * times.least
             most += item.most * times.most
-        return Width(least, most, lead, digit)
+            blank = blank or item.blank
+        return Width(least, most, lead, digit, blank)
 
     def _item(self) -> Width:
         char = self._peek()
@@ -95,11 +101,12 @@ class _Reader:
                 return self.groups[int(escape) - 1]._replace(lead=0, digit=False)
             if escape == "u":
                 self.at += 5
-                return Width(1, 1)
+                return Width(1, 1, blank=True)
             if escape not in _ESCAPES or not escape:
                 raise ValueError(f"`\\{escape}` is not for rules: name the characters, as in [0-9]")
             self.at += 1
-        return Width(1, 1, 0, True) if char.isdecimal() else Width(1, 1)
+            char = escape
+        return Width(1, 1, 0, char.isdecimal(), char == " ")
 
     def _group(self) -> Width:
         opening = _OPEN.match(self.pattern, self.at)
@@ -126,8 +133,10 @@ class _Reader:
         if end >= len(self.pattern):
             raise ValueError("a class without its end")
         only = _FIGURES.fullmatch(self.pattern, self.at, end + 1) is not None
+        inside = self.pattern[self.at + 1 : end]
+        blank = (" " in inside) is not inside.startswith("^") or _CONTROL.search(inside) is not None
         self.at = end + 1
-        return Width(1, 1, 0, only)
+        return Width(1, 1, 0, only, blank)
 
     def _times(self) -> Width:
         char = self._peek()

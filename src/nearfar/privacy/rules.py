@@ -100,6 +100,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     least: int
     lead: int
     """The most characters of a match before the end of its literal, or before the place with digits."""
+    tail: int
+    """The characters behind its literal that are enough to begin a match."""
+    solid: bool
+    """Whether a match holds no blank."""
     core: re.Pattern[bytes] | None
     check: Callable[[str], bool] | None
     explains: re.Pattern[str] | None
@@ -179,7 +183,9 @@ def compiled(row: Row) -> Rule:
         regex=regex,
         width=width.most,
         least=width.least,
-        lead=row.lead if row.near or row.lead < WIDEST else min(width.lead, width.most),
+        lead=min(row.lead, width.most) if row.near or row.lead < WIDEST else width.lead,
+        tail=min(row.tail, width.most),
+        solid=not width.blank,
         core=core,
         check=CHECKS[row.check] if row.check else None,
         explains=words(row.context),

@@ -39,6 +39,9 @@ class Scanned(msgspec.Struct, frozen=True):
     harmless: int = 0
 
 
+_NOTHING = Scanned(())
+
+
 class Memo:
     """What was found in texts that came before, by a keyed hash of the text: it keeps no text and no value.
 
@@ -120,32 +123,39 @@ class Scanner:
         for way in ways:
             spots: list[Spot] = []
             self._ruled(way.normal, way.tokens, spots)
-            self._detected(way.normal, spots)
+            if self.detectors:
+                self._detected(way.normal, spots)
             if spots:
                 found.append((way, spots))
+        if not found:
+            return Scanned((), tuple(sorted(unknowns))) if unknowns else _NOTHING
         if len(found) == 1:
             # Most of what is found is not kept, so it is not worth its way back to the original.
             way, spots = found[0]
             chosen = _resolved(spots, way.normal.text)
             if not way.straight:
-                chosen = [_placed(spot, way) for spot in chosen]
+                chosen = _placed(chosen, way)
                 if any(one[4] > other[3] for one, other in itertools.pairwise(chosen)):
                     chosen = _resolved(chosen, text)  # parts of what one character stands for
         else:
             placed: list[Spot] = []
             for way, spots in found:
-                placed += spots if way.straight else [_placed(spot, way) for spot in spots]
+                placed += spots if way.straight else _placed(spots, way)
             chosen = _resolved(placed, text)
         kept = chosen
         if self.harmless:
             kept = [each for each in chosen if bare(text[each[3] : each[4]]) not in self.harmless]
-        findings = tuple([Finding(each[3], each[4], each[5], -each[2], each[6]) for each in kept])
+        findings = tuple([Finding(start, end, kind, -score, name) for _, _, score, start, end, kind, name in kept])
         return Scanned(findings, tuple(sorted(unknowns)), len(chosen) - len(kept))
 
     def _ruled(self, text: Normal, tokens: Sequence[Span], out: list[Spot]) -> None:
         lower = text.lower
+        told: dict[str, list[Spot]] = {}
         for rule, places in (*self._near.called(lower), *self._whole.called(lower)):
-            self._tried(rule, text, around(rule, places, lower, out), out)
+            before = len(out)
+            self._tried(rule, text, around(rule, places, lower, told.get(rule.kind, ())), out)
+            if len(out) > before:
+                told.setdefault(rule.kind, []).extend(out[before:])
         if tokens:
             for rule, windows in self._tokens.called(lower, tokens):
                 self._tried(rule, text, windows, out)
@@ -192,25 +202,30 @@ class Scanner:
         return round(min(1.0, max(row.score, row.sure) + rulebook.CLOSER * nearness), 3)
 
     def _detected(self, text: Normal, out: list[Spot]) -> None:
+        floor, size = self.floor, len(text.text)
         for detector in self.detectors:
+            broken = False
             try:
-                found = [each for each in detector.scan(text) if each.score >= self.floor]
-                broken = any(not 0 <= each.start < each.end <= len(text.text) for each in found)
+                for each in detector.scan(text):
+                    start, end, score = each.start, each.end, each.score
+                    if score >= floor:
+                        broken = broken or not 0 <= start < end <= size
+                        out.append((False, start - end, -score, start, end, each.kind, each.detector))
             except GuardError:
                 raise
             except Exception as error:  # an optional engine may raise anything; all of it means: not looked at
                 raise GuardError(f"The detector {detector.name} failed: {type(error).__name__}.") from error
             if broken:
                 raise GuardError(f"The detector {detector.name} found something outside the text.")
-            out += [
-                (False, each.start - each.end, -each.score, each.start, each.end, each.kind, each.detector)
-                for each in found
-            ]
 
 
-def _placed(spot: Spot, way: Reading) -> Spot:
-    start, end = way.original(spot[3], spot[4])
-    return spot[0], start - end, spot[2], start, end, spot[5], spot[6]
+def _placed(spots: Sequence[Spot], way: Reading) -> list[Spot]:
+    """The same in the text that was read."""
+    places = way.originals([spot[3:5] for spot in spots])
+    return [
+        (spot[0], start - end, spot[2], start, end, spot[5], spot[6])
+        for spot, (start, end) in zip(spots, places, strict=True)
+    ]
 
 
 def bare(value: str) -> str:

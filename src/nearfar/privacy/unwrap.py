@@ -63,9 +63,13 @@ class Reading:
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where characters of ``normal.text`` stand in the text that was read."""
+        return self.originals([(start, end)])[0]
+
+    def originals(self, spans: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """``original`` for many (start, end) at once."""
         for way in self._ways:
-            start, end = way if isinstance(way, tuple) else way.original(start, end)
-        return start, end
+            spans = [way] * len(spans) if isinstance(way, tuple) else way.originals(spans)
+        return spans
 
 
 def readings(text: str) -> tuple[list[Reading], list[Unknown]]:
@@ -77,13 +81,14 @@ def readings(text: str) -> tuple[list[Reading], list[Unknown]]:
     found.append(whole)
     if whole.normal is not first and _NEXT_IS_DIGIT.search(first.text):
         found.append(_told(Reading(first, [first])))
-    blobs = _Blobs(whole)
-    for start, end, inner in blobs.texts():
-        normal = Normal.of(inner)
-        found.append(_unescaped(Reading(normal, [whole.original(start, end)])))
-    for start, end in blobs.unread():
-        place = whole.original(start, end)
-        unknowns.append(Unknown(*place, f"{end - start} characters that are no text in base64 or hexadecimal"))
+    if whole.tokens:
+        blobs = _Blobs(whole)
+        for start, end, inner in blobs.texts():
+            normal = Normal.of(inner)
+            found.append(_unescaped(Reading(normal, [whole.original(start, end)])))
+        for start, end in blobs.unread():
+            place = whole.original(start, end)
+            unknowns.append(Unknown(*place, f"{end - start} characters that are no text in base64 or hexadecimal"))
     if not first.straight:  # such characters have no place in the normal form
         for hidden in _TAGS.finditer(text):
             normal = Normal.of("".join(chr(ord(char) - 0xE0000) for char in hidden[0]))
@@ -142,6 +147,8 @@ def _told(reading: Reading) -> Reading:
 
 def _tokens(text: str) -> list[tuple[int, int]]:
     """Where the long runs stand."""
+    if len(text) < TOKEN:
+        return []
     # As bytes, where it is one search for so many equal ones: that is many times quicker than an expression.
     signs = text.encode("ascii", "replace").translate(_SIGNS) + b" "
     found = []
