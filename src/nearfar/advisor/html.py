@@ -89,6 +89,7 @@ def _chart(chart: Chart) -> str:
     if chart.at > 0:
         x = across(chart.at)
         drawn.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="#888"/>')
+        drawn.append(f'<text x="{x:.1f}" y="{_TOP - 4}" text-anchor="middle">{chart.at:,.0f}</text>')
     height = _HEIGHT + 18 * len(chart.lines) + 10
     label = html.escape(chart.title)
     return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{"".join(drawn + legend)}</svg>'
