@@ -49,6 +49,7 @@ def test_a_proof_and_what_it_rests_on(cli: Cli, folder: Path) -> None:
     done = cli("audit", "prove", "--class", "restricted")
     assert done.code == 0
     assert "nothing of class restricted or higher left lan: holds" in done.out
+    assert "  time asked for: from the first record on, 1970-01-01 00:00:00, to now" in done.out
     assert "5 records; 2 attempts in that time, 1 of the class: 1 stayed" in done.out
     assert "anchor: none" in done.out
     assert "It cannot say:" in done.out
@@ -63,6 +64,8 @@ def test_the_time_and_the_place_of_a_claim(cli: Cli, folder: Path) -> None:
     chain(folder, attempt(class_="restricted", place="lan"), clock=clock(start=time.time_ns()))
     assert cli("audit", "prove", "--class", "restricted", "--stays", "device").code == 1
     assert cli("audit", "prove", "--class", "restricted", "--until", "2100-01-01").code == 0
+    told = cli("audit", "prove", "--class", "restricted", "--since", "2026-01-01", "--until", "2100-01-01").out
+    assert "  time asked for: from 2026-01-01 00:00:00 to 2100-01-01 00:00:00" in told
     early = cli("audit", "prove", "--class", "restricted", "--since", "7d")
     assert early.code == 1
     assert "the records begin after the time asked for" in early.out

@@ -99,6 +99,15 @@ def test_the_ledger_can_speak_against_it(tmp_path: Path) -> None:
     assert any("ledger was not asked" in text for text in prove(tmp_path, CLAIM).limits)
 
 
+def test_a_chain_that_runs_leaves_no_gap(tmp_path: Path) -> None:
+    runs = audit(tmp_path, clock=clock(start=1000, step=10))
+    runs.start()
+    chain(tmp_path, attempt(**PRIVATE), clock=clock(start=5000, step=10))
+    proof = prove(tmp_path, CLAIM)
+    runs.close()
+    assert (proof.answer, proof.gaps) == (HOLDS, [])
+
+
 def test_what_it_rests_on_names_gaps_and_anchor(tmp_path: Path) -> None:
     chain(tmp_path, attempt(**PRIVATE), clock=clock(start=1000, step=10))
     kept = anchor(tmp_path)

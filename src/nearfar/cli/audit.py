@@ -167,12 +167,12 @@ def prove(
     elif quiet:
         output.line(proof.answer)
     else:
-        _proof(proof)
+        _proof(proof, claim)
     if proof.answer != audit_prove.HOLDS:
         raise typer.Exit(1)
 
 
-def _proof(proof: Proof) -> None:
+def _proof(proof: Proof, claim: Claim) -> None:
     output.line(f"{proof.claim}: {proof.answer}")
     for text in proof.why:
         output.line(f"  {text}")
@@ -181,6 +181,9 @@ def _proof(proof: Proof) -> None:
         went = f"{item.class_} → {item.deployment} ({item.place}, {item.treatment})"
         output.line(f"  {_when(item.at)} {item.request} {went}: {kinds}")
     output.line("It rests on:")
+    begun = min((process.first for process in proof.processes), default=None)
+    asked = _when(claim.since) if claim.since is not None else f"the first record on, {_when(begun)},"
+    output.line(f"  time asked for: from {asked} to {_when(claim.until) if claim.until is not None else 'now'}")
     output.line(
         f"  {proof.records} records; {proof.attempts} attempts in that time, {proof.of_class} of the class: "
         f"{proof.near} stayed, {proof.masked} went further masked, {proof.against_count} speak against it; "

@@ -20,6 +20,8 @@ FAILS = "fails"
 OPEN = "cannot be told"
 _MOST = 50
 """Records that are listed as speaking against a claim; the rest is counted."""
+_EVER = 1 << 63
+"""Later than any time in nanoseconds since the epoch."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +229,12 @@ def _touches(chain: Chain, claim: Claim) -> bool:
 
 
 def _gaps(chains: list[Chain]) -> list[tuple[int, int]]:
-    spans = sorted((chain.first, chain.last) for chain in chains if chain.first is not None and chain.last is not None)
+    # One that runs is open beyond its last record.
+    spans = sorted(
+        (chain.first, _EVER if chain.alive else chain.last)
+        for chain in chains
+        if chain.first is not None and chain.last is not None
+    )
     gaps, reached = [], None
     for first, last in spans:
         if reached is not None and first > reached:
