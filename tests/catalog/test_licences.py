@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +101,11 @@ def test_every_licence_has_its_source_and_date() -> None:
     assert all(licence.source and licence.checked_on.year >= 2026 for licence in shipped().values())
     with pytest.raises(ValueError, match="not a table"):
         load(b"licence = 3")
+
+
+def test_a_licence_that_nobody_verified_is_no_plain_yes() -> None:
+    guessed = models()["qwen3.8-27b"]
+    assert judge(guessed, use("commercial")).verdict == "conditional"
+    assert any("read its card" in each for each in judge(guessed, use("commercial")).unverified)
+    known = msgspec.structs.replace(guessed, unverified=())
+    assert judge(known, use("commercial")).verdict == "yes"

@@ -206,6 +206,8 @@ def judge(model: Model, wanted: Use, licences: Mapping[str, Licence] | None = No
     verdict = max(verdicts, key=_ORDER.index, default=_ORDER[0])
     unverified = [f"{licence.name}: {each}" for licence in bound for each in licence.unverified]
     if any("licence" in each for each in model.unverified):
+        # A yes that rests on a guess is none: the condition is that the guess is right.
+        verdict = max(verdict, "conditional", key=_ORDER.index)
         unverified.insert(0, f"which licence {model.repo} is under: read its card before you rely on this")
     return Answer(
         model=model.id,
