@@ -77,3 +77,38 @@ def test_nobody_begins_before_who_stands_ahead(busy: list[float], waiting: int) 
     means = [begin.mean for begin in begins]
     assert means == sorted(means)
     assert all(begin.sure >= begin.mean for begin in begins)
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 3), min_size=1, max_size=3), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(1, 900), st.none() | st.integers(1, 40)), max_size=6),
+)
+def test_a_queue_that_all_share_is_forecast_like_any_other(
+    busy: list[list[float]], asked: list[tuple[int, int | None]]
+) -> None:
+    loads = Loads()
+    side = [load(loads, f"d{number}", len(began), *began) for number, began in enumerate(busy)]
+    for number, one in enumerate(side):
+        one.adopt(Pace(first=0.5, prefill=0.001 * number, decode=0.1, answers=Answers.of([5, 20, 30]), samples=5))
+    waiting = [
+        Ticket(tuple(side), tokens=tokens, limit=limit, since=90.0 + number)
+        for number, (tokens, limit) in enumerate(asked)
+    ]
+    for one in side:
+        one.line.waiting = list(waiting)
+    lines = [one.line for one in side]
+    more = Ticket(tuple(side), tokens=50, limit=None, since=100.0)
+    order, begins = places(lines, 100.0, more)
+    told = forecast(lines, 100.0, more)
+    assert told.mean == pytest.approx(begins[order.index(more)].mean)
+    assert told.sure == pytest.approx(begins[order.index(more)].sure)
+
+
+def test_how_long_slots_are_taken_is_worked_out_anew_when_others_have_them() -> None:
+    one = load(Loads(), "one", 1, 0.5)
+    assert forecast([one.line], 100.0, ticket(one)).mean == pytest.approx(1.5)
+    assert forecast([one.line], 100.001, ticket(one)).mean == pytest.approx(1.5, abs=0.01)
+    one.line.runs.clear()
+    one.line.runs[Run(one, 100.0, 10, None, None)] = None
+    assert forecast([one.line], 100.002, ticket(one)).mean == pytest.approx(2.0, abs=0.01)
+    assert forecast([one.line], 101.0, ticket(one)).mean == pytest.approx(1.0)

@@ -81,7 +81,7 @@ def test_plain_replies_teach_what_a_whole_answer_takes() -> None:
     for number in range(40):
         output = 20 + 5 * (number % 10)
         office.attempt(known, 100, output, None, 0.5 + output * 0.02)
-    assert office.pace(known).whole(100, 40) == pytest.approx(1.2, rel=0.2)
+    assert office.pace(known).turn().whole(100, 40) == pytest.approx(1.2, rel=0.2)
 
 
 def test_a_change_of_speed_is_noticed_within_a_few_dozen_attempts() -> None:

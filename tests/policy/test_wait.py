@@ -53,15 +53,16 @@ def test_times_of_one_request() -> None:
     assert PACE.begin(100, 1) == pytest.approx(0.3)
     assert PACE.begin(100, 99) == pytest.approx(0.4), "a crowd beyond the last one counts as the last one"
     assert PACE.token(2) == pytest.approx(0.04)
-    assert PACE.whole(100, 10, 0) == pytest.approx(0.2 + 0.2)
+    assert PACE.turn().whole(100, 10) == pytest.approx(0.2 + 0.2)
+    assert PACE.turn(1).whole(100, 10) == pytest.approx(0.3 + 0.3)
 
 
 def test_what_is_left_of_a_request_under_way() -> None:
-    known = Pace(first=0.1, prefill=0.0, decode=0.1, answers=Answers.of([10, 20]))
-    assert known.left(5, None, 0, 0.04, None) == pytest.approx(0.06 + 1.5)
-    assert known.left(5, None, 0, 1.0, 0.5) == pytest.approx(1.0), "5 said; 5 or 15 to come"
-    assert known.left(5, None, 0, 1.1, None) == pytest.approx(1.0), "late is taken to have begun"
-    assert known.left(5, 6, 0, 1.0, 0.5) == pytest.approx(0.1)
+    known = Pace(first=0.1, prefill=0.0, decode=0.1, answers=Answers.of([10, 20])).turn()
+    assert known.left(5, None, 0.04, None) == pytest.approx(0.06 + 1.5)
+    assert known.left(5, None, 1.0, 0.5) == pytest.approx(1.0), "5 said; 5 or 15 to come"
+    assert known.left(5, None, 1.1, None) == pytest.approx(1.0), "late is taken to have begun"
+    assert known.left(5, 6, 1.0, 0.5) == pytest.approx(0.1)
 
 
 def test_the_assumed_paces_differ_by_place() -> None:

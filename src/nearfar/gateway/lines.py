@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from nearfar.gateway.load import Load
@@ -56,15 +56,26 @@ class Run:
         return at if at >= self.began else None
 
 
+class Left(NamedTuple):
+    """In how many seconds each slot of a line is free, and for which state that was worked out."""
+
+    at: float
+    busy: int
+    newest: Run | None
+    seconds: tuple[float, ...]
+
+
 class Line:
     """What deployments share that answer from the same slots: one model in one runtime."""
 
-    __slots__ = ("busy", "name", "runs", "slots", "waiting")
+    __slots__ = ("busy", "left", "name", "runs", "slots", "waiting")
 
     def __init__(self, name: str, slots: int | None) -> None:
         self.name = name
         self.slots = slots
         """Requests that it answers at once; None when nobody knows."""
+        self.left: Left | None = None
+        """How long its slots are still taken, as it was worked out last."""
         self.busy = 0
         """Slots that were given to requests."""
         self.runs: dict[Run, None] = {}
@@ -76,7 +87,7 @@ class Line:
 class Ticket:
     """A request that wants one of a few slots."""
 
-    __slots__ = ("at", "choices", "guess", "key", "limit", "outcome", "patience", "since", "tokens", "wake")
+    __slots__ = ("at", "choices", "guess", "key", "limit", "lines", "outcome", "patience", "since", "tokens", "wake")
 
     def __init__(
         self,
@@ -93,6 +104,8 @@ class Ticket:
         may wait before it is better off elsewhere. ``wake`` is called once ``outcome`` is there.
         """
         self.choices = choices
+        self.lines = {load.line: load for load in choices}
+        """Where it waits, and who would answer there."""
         self.tokens = tokens
         self.limit = limit
         self.since = since

@@ -17,7 +17,7 @@ from nearfar.core.routing import Candidate, Deployment, Expected
 from nearfar.gateway.forecast import forecast
 from nearfar.gateway.lines import Answering, Line, Run, Ticket
 from nearfar.policy.strategies import UNKNOWN, Outlook
-from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace, Quick
+from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace, Quick, Turn
 
 KEPT = 64
 """Attempts of a deployment that wait to be added up, and answers whose lengths are kept."""
@@ -101,6 +101,7 @@ class Load:
         "_pace",
         "_read",
         "_samples",
+        "_turn",
         "clock",
         "line",
         "name",
@@ -133,6 +134,7 @@ class Load:
         self._late = 0.0
         self._read = 0.0
         self._missed = 0
+        self._turn: Turn | None = None
 
     def pace(self, now: float) -> Pace:
         """How fast it has been up to ``now`` (seconds of any steady clock)."""
@@ -144,8 +146,12 @@ class Load:
                 if self._samples < _FEW:
                     self._pace = self._summed()
             self._pace = self._summed()
-            self.paces = None
+            self.renew()
         return self._pace
+
+    def renew(self) -> None:
+        """What was worked out from its pace is no longer true."""
+        self.paces = self._turn = None
 
     def quick(self, now: float, attempts: Callable[[], int]) -> tuple[Quick, ...]:
         """Its pace for comparisons. ``attempts`` says how many all deployments had so far."""
@@ -231,18 +237,20 @@ class Load:
         """Begin with what another process has measured, until this one knows better by itself."""
         self._assumed = msgspec.structs.replace(pace, samples=0)
         if not self._samples:
-            self._pace, self.paces = self._assumed, None
+            self._pace = self._assumed
+            self.renew()
 
     def adopt(self, pace: Pace) -> None:
         """Believe what another process has measured."""
-        self._pace, self._samples, self.paces = pace, pace.samples, None
+        self._pace, self._samples = pace, pace.samples
+        self.renew()
 
-    def left(self, run: Run, now: float, others: int) -> float:
-        """Seconds that ``run`` still takes."""
-        first = run.first_at()
-        pace = self.pace(now)
-        since = None if first is None else now - first
-        return pace.left(run.tokens, run.limit, others, now - run.began, since)
+    def turn(self, now: float) -> Turn:
+        """How long its slots are taken when all of them are."""
+        self.pace(now)
+        if self._turn is None:
+            self._turn = self._pace.turn((self.line.slots or 1) - 1)
+        return self._turn
 
 
 class Loads:
@@ -283,6 +291,7 @@ class Loads:
                 load.assume(self._heard[deployment.name])
             self._loads[deployment.name] = load
         load.slots = deployment.slots
+        load.renew()
         return load
 
     def outlooks(
@@ -361,12 +370,22 @@ class Loads:
         if near in queues:
             return queues[near]
         own = self.of(candidate.deployment)
-        side = [c.deployment for c in candidates if c.deployment.place.near is near and not c.cooling]
-        loads = tuple(load for load in map(self.of, side) if load.line.slots is not None)
-        shared = own in loads and all(load.line.busy >= (load.line.slots or 1) or load.line.waiting for load in loads)
-        choices = loads if shared else (own,)
-        lines = {load.line: None for load in choices}
-        begin = forecast(lines, now, Ticket(choices, tokens=tokens, limit=limit, since=now))
+        get = self._loads.get
+        loads: list[Load] = []
+        for other in candidates:
+            deployment = other.deployment
+            if deployment.place.near is near and not other.cooling:
+                load = get(deployment.name) or self.of(deployment)
+                line = load.line
+                if line.slots is None:
+                    continue
+                if line.busy < line.slots and not line.waiting:
+                    loads = []
+                    break
+                loads.append(load)
+        shared = own in loads
+        ticket = Ticket(tuple(loads) if shared else (own,), tokens=tokens, limit=limit, since=now)
+        begin = forecast(ticket.lines, now, ticket)
         if shared:
             queues[near] = begin
         return begin

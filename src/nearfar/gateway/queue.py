@@ -30,7 +30,7 @@ class Queue:
                 line.busy += 1
                 ticket.at, ticket.outcome = at, "slot"
                 return True
-        lines = {load.line: None for load in ticket.choices}
+        lines = ticket.lines
         if all(len(line.waiting) >= self._longest for line in lines):
             ticket.outcome = "full"
             return True

@@ -23,12 +23,14 @@ class Answers(msgspec.Struct, frozen=True):
 
     lengths: tuple[int, ...] = ()
     sums: tuple[int, ...] = ()
+    squares: int = 0
+    """The sum of their squares."""
 
     @classmethod
     def of(cls, lengths: Iterable[int]) -> Answers:
         """From lengths in any order."""
         ordered = tuple(sorted(lengths))
-        return cls(ordered, tuple(accumulate(ordered)))
+        return cls(ordered, tuple(accumulate(ordered)), sum([length * length for length in ordered]))
 
     def mean(self, limit: int | None = None) -> float:
         """Tokens of an answer that has not begun, if ``limit`` tokens are all it may have."""
@@ -45,8 +47,8 @@ class Answers(msgspec.Struct, frozen=True):
         mean = self.mean(limit)
         if len(self.lengths) < 2 or not mean:
             return 0.0 if limit is not None and limit <= mean else 1.0
-        cut = self.lengths if limit is None else tuple(min(length, limit) for length in self.lengths)
-        return sum((length - mean) ** 2 for length in cut) / len(cut) / mean**2
+        squares = self.squares if limit is None else sum([min(length, limit) ** 2 for length in self.lengths])
+        return max(0.0, squares / len(self.lengths) / mean**2 - 1)
 
     def rest(self, said: float, limit: int | None = None) -> float:
         """Tokens still to come of an answer that has ``said`` so many: what those that went on had left on average."""
@@ -82,6 +84,35 @@ class Quick(NamedTuple):
     """Tokens of an answer without a limit."""
     longest: float
     """Tokens of the longest one: a limit beyond it changes nothing."""
+
+
+class Turn(NamedTuple):
+    """How long requests have a slot, beside so many others in flight. Times are seconds."""
+
+    first: float
+    prefill: float
+    token: float
+    mean: float
+    """Tokens of an answer without a limit."""
+    answers: Answers
+
+    def whole(self, tokens: int, limit: int | None) -> float:
+        """Seconds from the slot to the end of an answer."""
+        mean = self.mean if limit is None else self.answers.mean(limit)
+        return self.first + self.prefill * tokens + self.token * mean
+
+    def left(self, tokens: int, limit: int | None, elapsed: float, since_first: float | None) -> float:
+        """Seconds that a request under way still takes.
+
+        ``elapsed``: seconds since it began. ``since_first``: seconds since its first content, None before it.
+        """
+        token = self.token
+        if since_first is None:
+            before = self.first + self.prefill * tokens - elapsed
+            if before > 0:
+                return before + token * (self.mean if limit is None else self.answers.mean(limit))
+            since_first = -before
+        return token * self.answers.rest(since_first / token if token else 0.0, limit)
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,22 +168,10 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         """Seconds for a token of answer with so many others in flight."""
         return self.decode + self.crowd * others
 
-    def whole(self, tokens: int, limit: int | None, others: int = 0) -> float:
-        """Seconds until the end of an answer."""
-        return self.begin(tokens, others) + self.token(others) * self.answers.mean(limit)
-
-    def left(self, tokens: int, limit: int | None, others: int, elapsed: float, since_first: float | None) -> float:
-        """Seconds that a request under way still takes.
-
-        ``elapsed``: seconds since it began. ``since_first``: seconds since its first content, None before it.
-        """
-        token = self.token(others)
-        if since_first is None:
-            before = self.begin(tokens, others) - elapsed
-            if before > 0:
-                return before + token * self.answers.mean(limit)
-            since_first = -before
-        return token * self.answers.rest(since_first / token if token else 0.0, limit)
+    def turn(self, others: int = 0) -> Turn:
+        """How long its slots are taken, beside so many others."""
+        slower = self.crowded[min(others, CROWDS - 1)]
+        return Turn(self.first * slower, self.prefill * slower, self.token(others), self.answers.mean(), self.answers)
 
 
 NEAR = Pace(first=0.1, prefill=0.002, decode=0.05, crowd=0.01)
@@ -185,7 +204,7 @@ def begins(exact: float, ahead: float, left: Sequence[float], turn: float, sprea
     """
     if exact <= 0:
         return NOW
-    rate = sum(1 / max(seconds, 1e-3) for seconds in left)
+    rate = sum([1 / seconds if seconds > 1e-3 else 1e3 for seconds in left])
     later = len(left) / max(turn, 1e-3)
     chance = 1 / rate + ahead * 2 / (rate + later)
     share = min(1.0, spread)
