@@ -104,6 +104,14 @@ def test_only_kinds_that_are_asked_for_are_masked(cli: Cli, file: str, tmp_path:
     assert "0912" not in masked
 
 
+def test_a_kind_that_no_rule_finds_is_refused_before_anything_is_shown(cli: Cli, file: str, tmp_path: Path) -> None:
+    kept = tmp_path / "m"
+    done = cli("privacy", "mask", file, "--map", str(kept), "--kind", "tw.mobil", "--kind", "person")
+    assert (done.code, done.out, kept.exists()) == (2, "", False)
+    assert "'tw.mobil'" in done.err
+    assert "tw.mobile" in done.err
+
+
 def test_what_is_not_restored_is_told(cli: Cli, tmp_path: Path) -> None:
     kept, path = tmp_path / "map.json", tmp_path / "text.txt"
     kept.write_text('{"PERSON_BCDFGH": "Alice"}')

@@ -81,6 +81,7 @@ def mask(
     from nearfar.privacy.scan import Scanner
     from nearfar.privacy.vault import Vault, identity
 
+    _known(kind or [])
     text = read(file, sys.stdin)
     scanned = Scanner(detectors=[Names.shipped()] if names else (), floor=floor).scan(text)
     vault = Vault(secrets.token_bytes(32), caller="cli", conversation=identity(text))
@@ -94,6 +95,20 @@ def mask(
     _show(masked)
     for unknown in scanned.unknowns:
         output.note(f"Line {text.count(chr(10), 0, unknown.start) + 1}: not read, so not masked: {unknown.why}.")
+
+
+def _known(wanted: list[str]) -> None:
+    """Refuse a kind that nothing finds: the text would be printed as it is, and look masked."""
+    from difflib import get_close_matches
+
+    from nearfar.privacy import names, rules
+
+    known = sorted({rule.kind for rule in rules.shipped()} | {names.KIND})
+    for kind in wanted:
+        if kind not in known:
+            near = get_close_matches(kind, known, n=3)
+            hint = f"Did you mean {', '.join(near)}?" if near else "`nearfar privacy scan` prints the kinds in a text."
+            raise UsageError(f"--kind: nothing finds {kind!r}.", hint=hint)
 
 
 @app.command()
