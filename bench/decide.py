@@ -1,8 +1,9 @@
 """What a decision costs among many candidates: `python -m bench.decide`.
 
-Cases: a strategy whose decision is remembered, those that look at what is expected of everybody at this moment, and a
-decision from nothing. Beside them, what the path of a request pays for knowing its deployment's load, and what a
-learned router adds (reading the request, scoring its prompt, deciding again), where its route names one.
+Cases: a strategy whose decision is remembered, those that look at what is expected of everybody at this moment (for
+streams and plain replies, idle and with all slots taken and some waiting), and a decision from nothing. Beside them,
+what the path of a request pays for knowing its deployment's load, and what a learned router adds (reading the request,
+scoring its prompt, deciding again), where its route names one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 import timeit
 from collections.abc import Callable
+from typing import Any
 
 from nearfar.core.chat import Request, Usage
 from nearfar.core.money import FREE, NANO, Price
@@ -22,6 +24,7 @@ from nearfar.core.routing import Candidate, Capability, Deployment, Facts, Route
 from nearfar.gateway.decider import Decider, Said
 from nearfar.gateway.fleet import Fleet, Snapshot, Target
 from nearfar.gateway.health import Health
+from nearfar.gateway.lines import Ticket
 from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
 from nearfar.gateway.routers import Routers
@@ -33,11 +36,20 @@ from nearfar.wire.openai_chat import CLIENT
 
 CANDIDATES = 20
 ROUNDS, EACH = 30, 200
+WAITING = 4
+"""Requests that wait where all slots are taken."""
 LABELS = 1_500
 """Prompts that the router was fitted on: RouteLLM's budget."""
 PROMPT = 1_800
 """Characters of the prompt that it scores, as in the other figures."""
 RULES = Rules(name="bench", furthest=(Place.CLOUD,) * 4, default=Class.PUBLIC)
+ROUTES: dict[str, dict[str, Any]] = {
+    "remembered": {"strategy": "local-first"},
+    "fastest": {"strategy": "fastest"},
+    "cheapest": {"strategy": "cheapest"},
+    "spilling": {"strategy": "local-first", "spill_after": 1.0, "balance": "wait"},
+    "weighted": {"strategy": "weighted"},
+}
 CAPABILITIES = {"tools": Capability(can=True, source="probed"), "images": Capability(can=False, source="declared")}
 
 
@@ -60,7 +72,7 @@ def deployments(count: int) -> list[Deployment]:
     ]
 
 
-def request(number: int) -> Request:
+def request(number: int, *, stream: bool = True) -> Request:
     """One of many: prompts differ in length."""
     return Request(
         id=f"req-{number}",
@@ -69,7 +81,7 @@ def request(number: int) -> Request:
         model="m",
         body=b"",
         fields={},
-        stream=True,
+        stream=stream,
         input_tokens=200 + number % 100,
         needs=frozenset({"tools"}),
     )
@@ -120,30 +132,45 @@ def learned(labels: int = LABELS) -> float:
     return asyncio.run(scenario())
 
 
+class Stage:
+    """A decider over so many deployments that have all answered before, and requests that differ a little."""
+
+    def __init__(self, count: int, *, busy: bool = False) -> None:
+        """``busy``: every slot is taken, and a few requests wait for all of them."""
+        self.known = deployments(count)
+        names = tuple(item.name for item in self.known)
+        self.routes = {name: Route(name=name, deployments=names, **how) for name, how in ROUTES.items()}
+        health, self.loads = Health(), Loads()
+        fleet = Fleet(Snapshot({item.name: Target(item, {}, ()) for item in self.known}, self.routes), health)
+        self.decider = Decider(fleet, health, RULES, loads=self.loads)
+        for number, item in enumerate(self.known):
+            for tokens in range(100, 1100, 100):
+                run = self.loads.started(item, tokens, None, None)
+                self.loads.ended(run, well=True, usage=Usage(input=tokens, output=50 + number))
+        if busy:
+            self._fill()
+        self._turn = iter(range(1 << 60))
+
+    def _fill(self) -> None:
+        near = [self.loads.of(item) for item in self.known if item.slots is not None]
+        for item in self.known:
+            for _ in range(item.slots or 0):
+                self.loads.started(item, 300, None, None)
+                self.loads.of(item).line.busy += 1
+        for _ in range(WAITING):
+            ticket = Ticket(tuple(near), tokens=300, limit=None, since=self.loads.now())
+            for load in near:
+                load.line.waiting.append(ticket)
+
+    def deciding(self, name: str, *, stream: bool = True) -> float:
+        """Microseconds of one decision on the route ``name``."""
+        route, asked, said = self.routes[name], [request(number, stream=stream) for number in range(64)], Said()
+        return best(lambda: self.decider.decide(asked[next(self._turn) & 63], route, said))
+
+
 def measure(count: int = CANDIDATES, *, labels: int = LABELS) -> dict[str, float]:
     """Microseconds for each case."""
-    known = deployments(count)
-    names = tuple(item.name for item in known)
-    routes = {
-        strategy: Route(name=strategy, strategy=strategy, deployments=names)
-        for strategy in ("local-first", "fastest", "cheapest")
-    }
-    health, loads = Health(), Loads()
-    fleet = Fleet(Snapshot({item.name: Target(item, {}, ()) for item in known}, routes), health)
-    decider = Decider(fleet, health, RULES, loads=loads)
-    for number, item in enumerate(known):
-        for tokens in range(100, 1100, 100):
-            loads.ended(
-                loads.started(item, tokens, None, None), well=True, usage=Usage(input=tokens, output=50 + number)
-            )
-    asked = [request(number) for number in range(64)]
-    turn = iter(range(1 << 60))
-    said = Said()
-
-    def deciding(strategy: str) -> Callable[[], object]:
-        route = routes[strategy]
-        return lambda: decider.decide(asked[next(turn) & 63], route, said)
-
+    stage, crowd = Stage(count), Stage(count, busy=True)
     facts = Facts(
         operation="chat",
         class_=Class.PUBLIC,
@@ -154,21 +181,21 @@ def measure(count: int = CANDIDATES, *, labels: int = LABELS) -> dict[str, float
         needs=frozenset({"tools"}),
         stream=True,
     )
-    candidates = [Candidate(deployment=item) for item in known]
+    candidates = [Candidate(deployment=item) for item in stage.known]
     usage = Usage(input=10, output=20)
+    loads, known, first = stage.loads, stage.known, stage.routes["remembered"]
 
     def noting() -> None:
         loads.ended(loads.started(known[0], 100, None, None), well=True, usage=usage)
 
+    found = {f"{name}_us": stage.deciding(name) for name in ROUTES}
+    found |= {f"{name}_plain_us": stage.deciding(name, stream=False) for name in ("fastest", "cheapest")}
+    found["fastest_busy_us"] = crowd.deciding("fastest")
+    found["from_nothing_us"] = best(lambda: decide(facts, first, candidates, RULES, decision_id="dec-bench"))
+    found["noting_an_attempt_us"] = best(noting)
     return {
         "candidates": count,
-        "remembered_us": round(best(deciding("local-first")), 2),
-        "fastest_us": round(best(deciding("fastest")), 2),
-        "cheapest_us": round(best(deciding("cheapest")), 2),
-        "from_nothing_us": round(
-            best(lambda: decide(facts, routes["local-first"], candidates, RULES, decision_id="dec-bench")), 2
-        ),
-        "noting_an_attempt_us": round(best(noting), 2),
+        **{name: round(us, 2) for name, us in found.items()},
         "learned_us": round(learned(labels), 1),
     }
 

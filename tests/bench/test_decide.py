@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import decide
 
 
-def test_every_case_is_measured() -> None:
+def test_every_case_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "ROUNDS", 2)
+    monkeypatch.setattr(decide, "EACH", 5)
     told = decide.measure(4, labels=60)
     assert told.pop("candidates") == 4
-    cases = {"remembered_us", "fastest_us", "cheapest_us", "from_nothing_us", "noting_an_attempt_us", "learned_us"}
-    assert set(told) == cases
+    cases = {*decide.ROUTES, "fastest_plain", "cheapest_plain", "fastest_busy", "from_nothing", "noting_an_attempt"}
+    assert set(told) == {f"{case}_us" for case in (*cases, "learned")}
     assert all(value > 0 for value in told.values())
 
 

@@ -96,7 +96,10 @@ def _after(order: Iterable[Ticket], left: Sequence[Sequence[float]], turns: Sequ
 
 def _begin(ticket: Ticket, turns: Sequence[Turn], exact: float, ahead: float, left: Sequence[float]) -> Begin:
     tokens, limit = ticket.tokens, ticket.limit
-    turn = sum([turn.whole(tokens, limit) for turn in turns]) / len(turns)
+    if limit is None:
+        turn = (sum([turn.least for turn in turns]) + tokens * sum([turn.prefill for turn in turns])) / len(turns)
+    else:
+        turn = sum([turn.whole(tokens, limit) for turn in turns]) / len(turns)
     return begins(exact, ahead, left, turn, turns[0].answers.spread(limit))
 
 

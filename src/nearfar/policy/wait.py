@@ -89,6 +89,8 @@ class Quick(NamedTuple):
 class Turn(NamedTuple):
     """How long requests have a slot, beside so many others in flight. Times are seconds."""
 
+    least: float
+    """What a request without a limit takes beside its prompt."""
     first: float
     prefill: float
     token: float
@@ -98,8 +100,9 @@ class Turn(NamedTuple):
 
     def whole(self, tokens: int, limit: int | None) -> float:
         """Seconds from the slot to the end of an answer."""
-        mean = self.mean if limit is None else self.answers.mean(limit)
-        return self.first + self.prefill * tokens + self.token * mean
+        if limit is None:
+            return self.least + self.prefill * tokens
+        return self.first + self.prefill * tokens + self.token * self.answers.mean(limit)
 
     def left(self, tokens: int, limit: int | None, elapsed: float, since_first: float | None) -> float:
         """Seconds that a request under way still takes.
@@ -171,7 +174,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     def turn(self, others: int = 0) -> Turn:
         """How long its slots are taken, beside so many others."""
         slower = self.crowded[min(others, CROWDS - 1)]
-        return Turn(self.first * slower, self.prefill * slower, self.token(others), self.answers.mean(), self.answers)
+        first, token, mean = self.first * slower, self.token(others), self.answers.mean()
+        return Turn(first + token * mean, first, self.prefill * slower, token, mean, self.answers)
 
 
 NEAR = Pace(first=0.1, prefill=0.002, decode=0.05, crowd=0.01)
