@@ -17,11 +17,11 @@ BY_NAME = {rule.name: rule for rule in CORED}
 
 
 def shapes_of(these: list[Rule]) -> Shapes[str]:
-    return Shapes(these, lambda index, signs: these[index].name)
+    return Shapes(these, lambda index, signs, begins: these[index].name)
 
 
 def called(text: str) -> set[str]:
-    return {name for _, _, fits in shapes_of(CORED).places(text) for name in fits}
+    return {name for _, _, (fits, _) in shapes_of(CORED).places(text) for name in fits}
 
 
 def test_a_place_calls_the_rules_of_its_shape() -> None:
@@ -41,7 +41,7 @@ def test_values_of_one_shape_are_one_entry() -> None:
 
 def test_long_places_are_not_remembered() -> None:
     mine = shapes_of(CORED)
-    ((_, _, fits),) = mine.places("1-" * 5_000 + "1")
+    ((_, _, (fits, _)),) = mine.places("1-" * 5_000 + "1")
     assert len(fits) == len(CORED)  # it is long enough for every rule, so every rule looks
     assert len(mine._known) == 0
 

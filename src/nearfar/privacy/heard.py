@@ -72,7 +72,8 @@ class Heard:
         """Rule that asked → where the words end, in order, that explain what stands behind them."""
         self.starts: dict[int, list[int]] = {}
         """Rule that asked → where the words begin, in order, that explain what stands before them."""
-        self._refuting: dict[int, list[Span]] = {}
+        self._refuting: dict[int, tuple[list[int], list[Span]]] = {}
+        """Rule that asked → where the words end, in order, that speak against what is behind; and (end, begin)."""
 
     def windows(self) -> dict[int, list[Span]]:
         """For each rule that needs words: where a match may begin, because one of its words is near."""
@@ -110,20 +111,22 @@ class Heard:
 
     def refutes(self, rule: int, at: int) -> bool:
         """Whether a word that speaks against ``rule`` stands shortly before ``at``."""
-        spans = self._refuting.get(rule)
-        if spans is None:
-            spans = self._refuting[rule] = sorted(
+        known = self._refuting.get(rule)
+        if known is None:
+            spans = sorted(
                 (place + end, place + begin)
                 for places, speaker in self._said
                 if rule in speaker.against
                 for end, begin in speaker.against[rule]
                 for place in places
             )
-        if not spans:
+            known = self._refuting[rule] = ([end for end, _ in spans], spans)
+        ends, spans = known
+        if not ends:
             return False
         first = at - AGAINST_REACH
-        index = bisect.bisect_left(spans, (at + 1, 0))
-        while index and spans[index - 1][0] > first:
+        index = bisect.bisect_right(ends, at)
+        while index and ends[index - 1] > first:
             index -= 1
             if spans[index][1] >= first:
                 return True

@@ -29,6 +29,13 @@ _SAYS = re.compile(
     '["\u201d\u2019,] (?:says|said|adds|added|explains|explained|replies|replied|asks|asked|recalls|recalled|wrote) $'
 )
 """Who says what stands in quotation marks before it."""
+_SAYS_ENDS = ("s ", "d ", "e ")
+_OWNS = ("'s", "\u2019s")
+_PART = re.compile("[^ ,]+")
+_LISTED_PART = re.compile("[^ ,][^,]*")
+_APART = re.compile("[^a-z',]+")
+_BEFORE = 32
+"""Characters before a name in which what leads to it is looked for."""
 _PLACE = re.compile(
     "['\u2019-]?[A-Za-z0-9]|[./:_@]\\w| ?[(\\[{=]|['\u2019]s (?:Law|Theorem|Day)"
     "| (?:[Ss]treet|[Rr]oad|[Aa]venue|[Ll]ane|[Bb]each|[Cc]ity|[Cc]ounty|St\\.|Rd\\.|and Sons|[0-9])"
@@ -37,7 +44,8 @@ _PLACE = re.compile(
 LABELLED, TITLED, LISTED, FREE = 0.85, 0.8, 0.65, 0.55
 """How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place."""
 _LABEL_REACH = 14
-_LINKS = " :=(是為叫「『\"'"
+_SIGNS_BETWEEN = " :=(「『\"'"
+_LINKS = f"{_SIGNS_BETWEEN}是為叫"
 _DOTS = "·‧・•"
 _HAN = "\u4e00-\u9fff"
 _CAPITAL = "A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f"
@@ -121,8 +129,11 @@ class _ChineseNames:
         self._goes_on = frozenset(data.goes_on)
         self._begins = frozenset(data.begins)
         self._words = frozenset(data.words.split())
-        self._titles = re.compile(_either(data.titles.split()))
-        self._labels = tuple(data.labels.split())
+        titles, labels = data.titles.split(), data.labels.split()
+        self._titles = re.compile(_either(titles))
+        self._title_begins = frozenset(title[0] for title in titles)
+        self._labels = tuple(labels)
+        self._label_ends = frozenset(label[-1] for label in labels)
         self._han = re.compile(f"[{_HAN}]{{1,3}}")
         self._foreign = re.compile(f"[{_HAN}]{{1,6}}[{_DOTS}][{_HAN}]{{1,6}}(?:[{_DOTS}][{_HAN}]{{1,6}})?")
 
@@ -131,15 +142,20 @@ class _ChineseNames:
         if text.isascii():
             return []
         found: list[tuple[int, int, float]] = []
-        if any(dot in text for dot in _DOTS):
-            found += [(self._begin(text, *each.span()), each.end(), LABELLED) for each in self._foreign.finditer(text)]
+        for dot in _DOTS:
+            if dot in text:
+                found += [
+                    (self._begin(text, *each.span()), each.end(), LABELLED) for each in self._foreign.finditer(text)
+                ]
+                break
         done = 0
+        compound, single = self._compound, self._single
         for match in self._surname.finditer(text):
             start = match.start()
             if start < done:
                 continue
-            double = text[start : start + 2] in self._compound
-            if not double and match[0] not in self._single:
+            double = text[start : start + 2] in compound
+            if not double and text[start] not in single:
                 continue
             name = self._name(text, start, start + 1 + double)
             if name is not None:
@@ -158,28 +174,39 @@ class _ChineseNames:
         """Where the name that begins with this surname ends, and how sure it is one."""
         after = self._han.match(text, end)
         rest = after[0] if after else ""
-        before = text[start - 1] if start else ""
-        titled = self._titled(text, start, end, rest)
-        if titled is not None:
-            return titled
+        if not self._title_begins.isdisjoint(text[end : end + 3]):
+            titled = self._titled(text, start, end, rest)
+            if titled is not None:
+                return titled
         if not rest or text[start : end + 1] in self._words:
             return None
-        length = 2 if len(rest) > 1 and not self._ends_before(rest) else 1
-        if rest[0] in self._goes_on and rest[0] not in self._given:
+        given, goes_on = self._given, self._goes_on
+        known = rest[0] in given
+        if not known and rest[0] in goes_on:
             return None
+        # The second character may go on with the sentence.
+        length = 2 if len(rest) > 1 and (rest[1] not in goes_on or rest[1] in given) else 1
         if self._labelled(text, start):
             return end + length, LABELLED
-        if length == 2 and rest[0] in self._given and rest[1] in self._given:
-            bounded = not _is_han(before) or before in self._begins
-            closed = len(rest) == 2 or rest[2] in self._goes_on
-            if bounded and closed and text[start] not in self._common:
+        if length == 2 and known and rest[1] in given and text[start] not in self._common and self._free(text, start):
+            closed = len(rest) == 2 or rest[2] in goes_on
+            if closed:
                 return end + 2, FREE
         return None
 
+    def _free(self, text: str, start: int) -> bool:
+        """Whether a name may begin there in running text."""
+        before = text[start - 1] if start else ""
+        return not _is_han(before) or before in self._begins
+
     def _labelled(self, text: str, at: int) -> bool:
         """Whether a label stands before ``at``, with a sign or a little word between."""
-        before = text[max(0, at - _LABEL_REACH) : at].lower()
-        return before.rstrip(" :=(「『\"'").endswith(self._labels) or before.rstrip(_LINKS).endswith(self._labels)
+        before = text[at - _LABEL_REACH if at > _LABEL_REACH else 0 : at].lower()
+        for signs in (_SIGNS_BETWEEN, _LINKS):
+            label = before.rstrip(signs)
+            if label[-1:] in self._label_ends and label.endswith(self._labels):
+                return True
+        return False
 
     def _titled(self, text: str, start: int, end: int, rest: str) -> tuple[int, float] | None:
         for length in (2, 1, 0):
@@ -192,14 +219,9 @@ class _ChineseNames:
             if length and len(title[0]) + length > 2:
                 return end + length, TITLED
             # A surname and a title alone: 王先生. Not inside a longer word, and not with a title of one character.
-            before = text[start - 1] if start else ""
-            if not length and len(title[0]) > 1 and (not _is_han(before) or before in self._begins):
+            if not length and len(title[0]) > 1 and self._free(text, start):
                 return title.end(), LISTED
         return None
-
-    def _ends_before(self, rest: str) -> bool:
-        """Whether the second character after the surname goes on with the sentence."""
-        return rest[1] in self._goes_on and rest[1] not in self._given
 
 
 def _is_han(char: str) -> bool:
@@ -216,15 +238,18 @@ class _EnglishNames:
         self._words = frozenset(data.words.split()) | frozenset(data.titles.split())
         particle = f"(?:van|von|de|da|del|la|bin|al|der|den)(?= (?:[{_CAPITAL}]|der |den |la ))"
         more = f"(?:,? (?:[{_CAPITAL}]\\.|{_WORD}|{particle})){{0,4}}"
-        self._run = re.compile(f"(?<![{_LETTER}0-9_@./-]){_WORD}{more}(?![{_LETTER}0-9_@])")
+        # It begins with one class and looks back after it: that is what makes a search fast.
+        first = f"[{_CAPITAL}](?<![{_LETTER}0-9_@./-][{_CAPITAL}])"
+        self._run = re.compile(
+            f"{first}{_WORD.removeprefix(f'(?:[{_CAPITAL}]').removesuffix(')')}{more}(?![{_LETTER}0-9_@])"
+        )
         self._titles = frozenset(title.lower() for title in data.titles.split())
-        self._labels, self._fields = (frozenset(_phrases(some)) for some in (data.labels, data.fields))
+        labels, fields = (_phrases(some) for some in (data.labels, data.fields))
+        self._labels, self._with_colon = _Phrases(labels), _Phrases([*labels, *fields])
 
         does, owns = (_either(_phrases(some)) for some in (data.does, data.owns))
         self._acts = re.compile(f"(?:['\u2019]s)? (?:{does})(?![{_LETTER}])|['\u2019]s (?:{owns})(?![{_LETTER}])")
-        self._leads = frozenset(
-            [*self._titles, *(each.split()[-1].strip(_SIGNS) for each in (*self._labels, *self._fields))]
-        )
+        self._leads = frozenset([*self._titles, *(each.split()[-1].strip(_SIGNS) for each in (*labels, *fields))])
         self._told = tuple(f"{each} " for each in _phrases(data.told))
 
     def find(self, text: str) -> list[tuple[int, int, float]]:
@@ -232,11 +257,12 @@ class _EnglishNames:
         found = []
         for run in self._run.finditer(text):
             words = run[0]
-            if words.count(",") > 1:
+            if " " not in words:
+                alone = words[:-2] if words.endswith(_OWNS) else words
+                if alone not in self._given and not self._led(text, run.start()):
+                    continue
+            elif words.count(",") > 1:
                 found += self._listed(words, run.start())
-                continue
-            alone = words[:-2] if words.endswith(("'s", "\u2019s")) else words
-            if " " not in words and alone not in self._given and not self._led(text, run.start()):
                 continue
             name = self._name(text, run.start(), words)
             if name is not None:
@@ -246,7 +272,7 @@ class _EnglishNames:
     def _name(self, text: str, at: int, run: str) -> tuple[int, int, float] | None:
         if " " not in run and run in self._words:
             return None
-        words = [(match.start(), match[0]) for match in re.finditer("[^ ,]+", run)]
+        words = [(match.start(), match[0]) for match in _PART.finditer(run)]
         titled = False
         while words and words[0][1].rstrip(".") in self._words:
             titled = words[0][1].rstrip(".").lower() in self._titles
@@ -256,17 +282,17 @@ class _EnglishNames:
         if not words:
             return None
         start, end = at + words[0][0], at + words[-1][0] + len(words[-1][1])
-        if words[-1][1].endswith(("'s", "\u2019s")):
+        if words[-1][1].endswith(_OWNS):
             end -= 2
             words[-1] = (words[-1][0], words[-1][1][:-2])
         plain = [word.strip(".'\u2019") for _, word in words]
-        if any(word in self._words for word in plain):
+        if not self._words.isdisjoint(plain):
             return None
-        written = text[max(0, start - 32) : start]
+        written = text[start - _BEFORE if start > _BEFORE else 0 : start]
         before = written.lower()
         if titled or self._after_title(written):
             return start, end, TITLED
-        shouted = all(word.isupper() for word in plain if len(word) > 1)
+        shouted = not any(len(word) > 1 and not word.isupper() for word in plain)
         if len(words) <= 3 and not shouted and self._labelled(before):
             return start, end, LABELLED - 0.1 * (len(words) == 1)
         if len(words) == 1:
@@ -274,25 +300,26 @@ class _EnglishNames:
                 self._acting(text, end, before) or (plain[0] in self._alone and not _PLACE.match(text, end))
             ):
                 return start, end, FREE
-            return (start, end, FREE) if _SAYS.search(written) and not shouted else None
+            return (start, end, FREE) if not shouted and _said(written) else None
         if len(words) > 4:
             return None
         first, last = plain[0] in self._given, plain[-1] in self._surnames
         if first or last:
             return start, end, LISTED if first and last else FREE
-        if len(words) <= 3 and not shouted and (_AT_HOME.match(text, end) or _SAYS.search(written)):
+        if len(words) <= 3 and not shouted and (_AT_HOME.match(text, end) or _said(written)):
             return start, end, FREE
-        if any(len(word) == 1 for word in plain[1:-1]):
+        sizes = [len(word) for word in plain]
+        if 1 in sizes[1:-1]:
             return start, end, LISTED  # an initial between two: Janka M. Szabo
-        if all(len(word) > 1 for word in plain) and any(char > "\x7f" for word in plain for char in word):
+        if not run.isascii() and min(sizes) > 1 and not "".join(plain).isascii():
             return start, end, FREE  # two capitals and a letter that English does not have
-        if any("-" in word for word in plain) and not self._romanised.isdisjoint({plain[0], plain[-1]}):
+        if "-" in run and any("-" in word for word in plain) and not self._romanised.isdisjoint({plain[0], plain[-1]}):
             return start, end, LISTED
         return None
 
     def _listed(self, run: str, at: int) -> list[tuple[int, int, float]]:
         """The names of an enumeration, one or two words each, if most of them begin with a given name."""
-        parts = [(match.start(), match[0]) for match in re.finditer("[^ ,][^,]*", run)]
+        parts = [(match.start(), match[0]) for match in _LISTED_PART.finditer(run)]
         words = [part.split() for _, part in parts]
         known = sum(each[0] in self._alone for each in words)
         if 2 * known <= len(parts) or any(len(each) > 2 or not self._words.isdisjoint(each) for each in words):
@@ -301,10 +328,9 @@ class _EnglishNames:
 
     def _led(self, text: str, at: int) -> bool:
         """Whether the word before, whatever signs stand between, may end a label or be a title: a quick first look."""
-        before = text[max(0, at - 32) : at].split()
-        if not before:
-            return False
-        return before[-1].lower().strip(_SIGNS) in self._leads or _SAYS.search(text[max(0, at - 32) : at]) is not None
+        before = text[at - _BEFORE if at > _BEFORE else 0 : at]
+        last = before.rsplit(None, 1)
+        return bool(last) and (last[-1].lower().strip(_SIGNS) in self._leads or _said(before))
 
     def _acting(self, text: str, end: int, before: str) -> bool:
         """Whether a given name alone stands where persons do: it speaks in a play, does, owns or is told something."""
@@ -327,16 +353,29 @@ class _EnglishNames:
         if plain == before:
             return False
         if plain[-1:] in {":", "?"} or "=" in before[len(plain) :]:
-            known = plain.rstrip(":?").rstrip(" \"'")
-            return any(words in self._fields or words in self._labels for words in _last_words(known, 3))
-        return any(words in self._labels for words in _last_words(plain, 3))
+            return self._with_colon.end(plain.rstrip(":?").rstrip(" \"'"))
+        return self._labels.end(plain)
+
+
+class _Phrases:
+    """Phrases of up to three words."""
+
+    def __init__(self, phrases: list[str]) -> None:
+        self._all = frozenset(phrases)
+        self._last = frozenset(_APART.split(phrase)[-1] for phrase in phrases)
+
+    def end(self, text: str) -> bool:
+        """Whether one of them ends ``text``, which is in lower case."""
+        words = _APART.split(text)[-3:]
+        if words[-1] not in self._last:
+            return False
+        return any(" ".join(words[-some:]) in self._all for some in range(1, len(words) + 1))
+
+
+def _said(before: str) -> bool:
+    """Whether ``before`` ends with who says: a look at its last letter spares most of the search."""
+    return before.endswith(_SAYS_ENDS) and _SAYS.search(before) is not None
 
 
 def _phrases(text: str) -> list[str]:
     return [each.strip() for each in text.split("|") if each.strip()]
-
-
-def _last_words(text: str, count: int) -> list[str]:
-    """The last word of ``text``, the last two, and so on."""
-    words = re.split("[^a-z',]+", text)[-count:]
-    return [" ".join(words[-some:]) for some in range(1, len(words) + 1)]

@@ -43,7 +43,7 @@ class _Rule(NamedTuple):
     match: Callable[[str, int], re.Match[str] | None]
     judge: Judge
     group: str | int
-    digits: int
+    bit: int
     lead: int
     most: float
     yields: bool
@@ -55,11 +55,14 @@ class _Plain(NamedTuple):
     """A rule that needs no words, at places of one shape: flat, so that its parts cost one step."""
 
     place: int
+    begins: tuple[int, ...] | None
+    """Where it may begin, from the start of the place; None: anywhere from ``lead`` characters before it on."""
     lead: int
     most: float
     has: tuple[str, ...]
-    """One of these stands there, which the shape does not tell."""
+    """One of these stands there, which the shape does not tell, and which spares a search."""
     search: Callable[[str, int, int], re.Match[str] | None]
+    match: Callable[[str, int, int], re.Match[str] | None]
     judge: Judge
     simple: bool
     """Whether the whole match is the finding, and it gives way to no other."""
@@ -68,8 +71,8 @@ class _Plain(NamedTuple):
     rule: _Rule
 
 
-Place = tuple[int, int, tuple[_Plain, ...]]
-"""(Start, end, the rules that could match there) of a place with digits."""
+Place = tuple[int, int, tuple[tuple[_Plain, ...], int]]
+"""(Start, end, (the rules that could match there, a bit for each that needs words)) of a place with digits."""
 
 
 class Numbers:
@@ -85,16 +88,18 @@ class Numbers:
         self._count = len(plain)
         ready = [_ready(len(needy) + index, rule) for index, rule in enumerate(plain)]
 
-        def entry(index: int, signs: str) -> _Plain:
+        def entry(index: int, signs: str, begins: tuple[int, ...] | None) -> _Plain:
             rule = plain[index]
             # What is no digit and no letter is told by the shape.
             told = any(each in signs for each in rule.row.has if not each.isalnum())
             return _Plain(
                 place=index,
+                begins=begins,
                 lead=rule.lead,
                 most=rule.most,
-                has=() if told else tuple(rule.row.has),
+                has=() if told or begins is not None else tuple(rule.row.has),
                 search=rule.regex.search,
+                match=rule.regex.match,
                 judge=ready[index].judge,
                 simple=rule.group == 0 and not rule.row.yields,
                 kind=rule.kind,
@@ -102,7 +107,7 @@ class Numbers:
                 rule=ready[index],
             )
 
-        self._shapes = Shapes(plain, entry)
+        self._shapes = Shapes(plain, entry, needy)
         self._words = Words([*needy, *plain])
 
     def find(self, text: Normal, out: list[Spot]) -> None:
@@ -134,11 +139,11 @@ class Numbers:
         used = [0] * self._count  # how far each rule has come
         floor, matched = self._floor, self._matched
         known = []
-        for start, end, fits in places:
+        for start, end, (fits, _) in places:
             top = 0.0
             stop = end + EDGE
             piece = ""
-            for index, lead, most, has, search, judge, simple, kind, name, rule in fits:
+            for index, begins, lead, most, has, search, try_at, judge, simple, kind, name, rule in fits:
                 if top > most:
                     break  # the surest come first: none of the others could win
                 if has:
@@ -148,8 +153,15 @@ class Numbers:
                             break
                     else:
                         continue
-                at = start - lead
-                match = search(whole, at if at > used[index] else used[index], stop)  # noqa: FURB136 - a call costs more
+                free = used[index]
+                if begins is None:
+                    at = start - lead
+                    match = search(whole, at if at > free else free, stop)  # noqa: FURB136 - a call costs more
+                else:
+                    match = None
+                    for at in begins:
+                        if start + at >= free and (match := try_at(whole, start + at, stop)) is not None:
+                            break
                 if match is None:
                     continue
                 begun, done = match.span()
@@ -264,22 +276,22 @@ class _Left:
     __slots__ = ("_ends", "_places")
 
     def __init__(self, places: Sequence[Place], known: Sequence[float], surest: float) -> None:
-        self._places: list[tuple[int, int, int, float]] = []
-        """(Start, end, the end of what is known right before it, how surely it is known itself)"""
+        self._places: list[tuple[int, int, int, float, int]] = []
+        """(Start, end, the end of what is known right before it, how surely it is known itself, the rules' bits)"""
         free = 0
-        for (start, end, _), score in zip(places, known, strict=True):
+        for (start, end, (_, bits)), score in zip(places, known, strict=True):
             if score > surest:
                 free = end
             else:
-                self._places.append((start, end, free, score))
-        self._ends = [end for _, end, _, _ in self._places]
+                self._places.append((start, end, free, score, bits))
+        self._ends = [place[1] for place in self._places]
 
     def beside(self, windows: list[Span], rule: _Rule) -> list[Window]:
         """Of the windows in which a match may begin the parts that have digits, but what is known more surely."""
         found: list[Window] = []
         places, ends = self._places, self._ends
         count = len(places)
-        most, digits, lead = rule.most, rule.digits, rule.lead
+        most, bit, lead = rule.most, rule.bit, rule.lead
         index = 0
         windows.sort()
         for start, last in merged(windows):
@@ -288,13 +300,13 @@ class _Left:
             free = start  # what is known begins nothing else
             here = index
             while here < count:
-                at, end, known, score = places[here]
+                at, end, known, score, bits = places[here]
                 if at - lead > last:
                     break
                 here += 1
                 if score > most:
                     free = end
-                elif end - at >= digits:
+                elif bits & bit:
                     at -= lead
                     at = max(at, known, free)
                     if at > last:
@@ -330,7 +342,7 @@ def _ready(index: int, rule: Rule) -> _Rule:
         match=rule.regex.match,
         judge=_judge(index, rule),
         group=rule.group,
-        digits=row.digits,
+        bit=1 << index,
         lead=rule.lead,
         most=rule.most,
         yields=row.yields,

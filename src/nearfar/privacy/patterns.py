@@ -5,18 +5,24 @@ It knows the small part of the syntax that rules may use, and nothing of what th
 
 from __future__ import annotations
 
+import functools
 import re
+import string
 from typing import NamedTuple
 
 WIDEST = 16_384
 """Characters that one match may have."""
+OTHER = "\x80"
+"""Stands for every character that is not ASCII."""
 _ESCAPES = frozenset(".^$*+?{}[]\\|()/-#&~ \"'nrtu")
 """What may stand after a backslash. Not ``\\b``, ``\\w``, ``\\d``, ``\\s``: they take ideographs for letters."""
 _COUNT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
-_FIGURES = re.compile(r"\[(?:[0-9]-[0-9]|[0-9])+\]")
-"""A class of digits alone."""
-_CONTROL = re.compile(r"\\[tnr]-|\\u00[01]")
-"""What may begin a range that a blank lies in."""
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
+_DIGITS = frozenset(string.digits)
+_ASCII = tuple(map(chr, range(128)))
+_MEMBER = re.compile(r"\\u([0-9a-fA-F]{4})|\\([^u])|([^\\])")
+_BEFORE = re.compile(r"\(\?<!\[([^\]^\\]*)\]\)")
+_BESIDE = re.compile(r"\(\?<!(?:\[[^\]]*\]|\\?[^\\\[()])+\)")
 _OPEN = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<[a-z]+>|-?i:))?")
 
 
@@ -24,7 +30,8 @@ class Width(NamedTuple):
     """How many characters a match can have: the fewest, which may be told too low, and the most.
 
     ``lead`` is the most characters of a match before its first digit; if it need not have one, ``digit`` is false.
-    ``blank``: whether there may be a blank in it, which may be told where there can be none.
+    ``blank``: whether there may be a blank in it, which may be told where there can be none. ``first``: the characters
+    that may begin it, perhaps too many; OTHER for all that are not ASCII.
     """
 
     least: int
@@ -32,6 +39,7 @@ class Width(NamedTuple):
     lead: int = 0
     digit: bool = False
     blank: bool = False
+    first: frozenset[str] = frozenset()
 
 
 def width(pattern: str) -> Width:
@@ -43,6 +51,40 @@ def width(pattern: str) -> Width:
     if wide.most > WIDEST:
         raise ValueError(f"a match could be {wide.most} characters long; {WIDEST} is the limit")
     return wide
+
+
+def before(pattern: str) -> frozenset[str]:
+    """The ASCII characters behind which no match of ``pattern`` begins; perhaps too few."""
+    at, found = 0, frozenset[str]()
+    while look := _BESIDE.match(pattern, at):
+        if alone := _BEFORE.fullmatch(look[0]):
+            found |= _members(alone[1])
+        at = look.end()
+    return found - {OTHER}
+
+
+@functools.cache
+def _members(inside: str) -> frozenset[str]:
+    """The ASCII characters of a class, from what stands between its brackets; OTHER if there may be more."""
+    negated = inside.startswith("^")
+    signs: list[tuple[str, bool]] = []
+    for code, escaped, plain in _MEMBER.findall(inside[negated:]):
+        char = chr(int(code, 16)) if code else _CONTROLS.get(escaped, escaped) or plain
+        signs.append((char, plain == "-"))
+    chars: set[str] = set()
+    at = 0
+    while at < len(signs):
+        low = signs[at][0]
+        if at + 2 < len(signs) and signs[at + 1][1]:
+            high = signs[at + 2][0]
+            at += 3
+        else:
+            high = low
+            at += 1
+        chars.update(char for char in _ASCII if low <= char <= high)
+        if high >= OTHER:
+            chars.add(OTHER)
+    return frozenset({*_ASCII, OTHER} - (chars - {OTHER}) if negated else chars)
 
 
 class _Reader:
@@ -62,6 +104,7 @@ class _Reader:
                 max(wide.lead, other.lead),
                 wide.digit and other.digit,
                 wide.blank or other.blank,
+                wide.first | other.first,
             )
         return wide
 
@@ -71,15 +114,18 @@ class _Reader:
     def _sequence(self) -> Width:
         least = most = lead = 0
         digit = blank = False
+        first: frozenset[str] = frozenset()
         while self._peek() not in {"", "|", ")"}:
             item, times = self._item(), self._times()
             if not digit:
                 digit = item.digit and times.least > 0
                 lead += item.lead if digit else item.most * times.most
+            if not least:
+                first |= item.first
             least += item.least * times.least
             most += item.most * times.most
             blank = blank or item.blank
-        return Width(least, most, lead, digit, blank)
+        return Width(least, most, lead, digit, blank, first)
 
     def _item(self) -> Width:
         char = self._peek()
@@ -101,12 +147,14 @@ class _Reader:
                 return self.groups[int(escape) - 1]._replace(lead=0, digit=False)
             if escape == "u":
                 self.at += 5
-                return Width(1, 1, blank=True)
+                code = chr(int(self.pattern[self.at - 4 : self.at], 16))
+                return Width(1, 1, blank=code == " ", first=frozenset({min(code, OTHER)}))
             if escape not in _ESCAPES or not escape:
                 raise ValueError(f"`\\{escape}` is not for rules: name the characters, as in [0-9]")
             self.at += 1
             char = escape
-        return Width(1, 1, 0, char.isdecimal(), char == " ")
+        char = _CONTROLS.get(char, char) if self.pattern[self.at - 2] == "\\" else char
+        return Width(1, 1, 0, char.isdecimal(), char == " ", frozenset({min(char, OTHER)}))
 
     def _group(self) -> Width:
         opening = _OPEN.match(self.pattern, self.at)
@@ -132,11 +180,9 @@ class _Reader:
             end += 1
         if end >= len(self.pattern):
             raise ValueError("a class without its end")
-        only = _FIGURES.fullmatch(self.pattern, self.at, end + 1) is not None
-        inside = self.pattern[self.at + 1 : end]
-        blank = (" " in inside) is not inside.startswith("^") or _CONTROL.search(inside) is not None
+        members = _members(self.pattern[self.at + 1 : end])
         self.at = end + 1
-        return Width(1, 1, 0, only, blank)
+        return Width(1, 1, 0, members <= _DIGITS, " " in members, members)
 
     def _times(self) -> Width:
         char = self._peek()

@@ -104,6 +104,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """The characters behind its literal that are enough to begin a match."""
     solid: bool
     """Whether a match holds no blank."""
+    first: frozenset[str]
+    """The characters that may begin a match, and ``barred`` those behind which none begins (``patterns.OTHER``)."""
+    barred: frozenset[str]
     core: re.Pattern[bytes] | None
     check: Callable[[str], bool] | None
     explains: re.Pattern[str] | None
@@ -186,6 +189,8 @@ def compiled(row: Row) -> Rule:
         lead=min(row.lead, width.most) if row.near or row.lead < WIDEST else width.lead,
         tail=min(row.tail, width.most),
         solid=not width.blank,
+        first=width.first | {char.swapcase() for char in width.first if row.caseless},
+        barred=patterns.before(row.pattern),
         core=core,
         check=CHECKS[row.check] if row.check else None,
         explains=words(row.context),
