@@ -4,7 +4,8 @@
 
 FILE is a table of measured points with the columns kind, model, params, quant, hardware, context, batch, value, unit
 and source; without it ``../shared/data/sizing/truth_dev.csv`` beside the repository is looked for, and what is absent
-is said. ``--rows`` prints every row. A row that names something the catalogue does not have is counted as passed over.
+is said. ``bench/sizing_elsewhere.csv`` has runs of other cards, with their sources. ``--rows`` prints every row. A row
+that names something the catalogue does not have is counted as passed over.
 """
 
 from __future__ import annotations
