@@ -158,10 +158,17 @@ def test_the_interview_speaks_the_terminals_language_and_guesses_at_no_answer(tm
             screen.press("\r")
         screen.expect("內容可以外流嗎")
         screen.press("maybe\r")
-        for _ in range(5):
-            screen.expect("]: ")
-            screen.press("\r")
         screen.expect("neither yes nor no")
+        screen.expect("內容可以外流嗎")
+        screen.press("是\r")
+        screen.expect("有網路嗎")
+
+
+@pytest.mark.parametrize("flag", ["--write", "--report"])
+def test_a_folder_that_is_not_there_is_told(cli: Cli, flag: str, tmp_path: Path) -> None:
+    done = cli("advise", "--calls", "1000", flag, str(tmp_path / "gone" / "advice.md"))
+    assert done.code == 2
+    assert "cannot be written: No such file or directory" in done.err
 
 
 @pytest.mark.parametrize("said", ["zh-Hant", "zh-TW", "zh_tw", "ZH"])

@@ -13,6 +13,7 @@ import typer
 from nearfar.cli import output
 from nearfar.cli.errors import UsageError
 from nearfar.cli.state import ConfigFile, Json, Quiet, State, of
+from nearfar.core.errors import NearfarError
 
 if TYPE_CHECKING:  # the advisor's room is only needed when the command runs
     from nearfar.advisor.assumptions import Assumptions, Box
@@ -113,7 +114,7 @@ def advise(
     chosen = _language(language, of(ctx))
     answers: dict[str, str] = {}
     if not (any(value is not None for value in said.values()) or workload or from_ledger):
-        answers = _interview(words.words(chosen))
+        answers = _interview(words.words(chosen), lambda text: _rig(ctx, config, text))
         said |= {name: _number(answers[name], name) for name in ("calls", "input", "output", "peak")}
     case = _case(
         _workload(ctx, config, said, workload, since if from_ledger else None),
@@ -152,8 +153,7 @@ def _case(work: Workload, base: Assumptions, said: Mapping[str, object], *, rig:
     from nearfar.advisor.rig import named
     from nearfar.catalog import models, prices
 
-    if said["quality"] not in get_args(Quality):
-        raise UsageError(f"--quality {said['quality']!r} is none.", hint="Use simple, solid or best.")
+    _quality(said["quality"])
     question = Question(
         workload=work,
         rig=rig,
@@ -227,12 +227,36 @@ def _recorded(ctx: typer.Context, config: Path | None, since: str) -> Workload:
     )
 
 
-def _interview(words: Words) -> dict[str, str]:
+def _interview(words: Words, machine: Callable[[str], object]) -> dict[str, str]:
+    """Question → answer; one that makes no sense is asked for again. ``machine``: reads the name of one."""
     if not output.is_terminal(sys.stdin):
         raise UsageError(
             "How many calls a month?", hint="Example: nearfar advise --calls 20000 --input 1000 --output 300"
         )
-    return {name: typer.prompt(words(f"ask_{name}"), default=default, err=True) for name, default in _ASKED.items()}
+    return {name: _answer(words, name, default, machine) for name, default in _ASKED.items()}
+
+
+def _answer(words: Words, name: str, default: str, machine: Callable[[str], object]) -> str:
+    while True:
+        said: str = typer.prompt(words(f"ask_{name}"), default=default, err=True)
+        try:
+            if name in {"stay", "offline", "zh_tw"}:
+                _yes(said, name)
+            elif name == "quality":
+                _quality(said)
+            elif name == "hardware":
+                machine(said)
+            else:
+                _number(said, name)
+        except NearfarError as error:
+            output.note(error.text)
+        else:
+            return said
+
+
+def _quality(said: object) -> None:
+    if said not in get_args(Quality):
+        raise UsageError(f"--quality {said!r} is none.", hint="Use simple, solid or best.")
 
 
 def _yes(answer: str, name: str) -> bool:
@@ -290,8 +314,15 @@ def _files(made: Page, language: str, write: Path | None, report: Path | None) -
             raise UsageError(
                 f"--report {report}: the name ends with .md or .html.", hint="Example: --report advice.html"
             )
-        report.write_text(maker(), encoding="utf-8")
+        try:
+            report.write_text(maker(), encoding="utf-8")
+        except OSError as error:
+            raise _unwritten(report, error) from error
         output.note(f"Written: {report}")
+
+
+def _unwritten(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that is there.")
 
 
 def _new(path: Path, text: str) -> None:
@@ -300,6 +331,8 @@ def _new(path: Path, text: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise UsageError(f"{path} exists already.", hint="Name another file, or remove it first.") from error
+    except OSError as error:
+        raise _unwritten(path, error) from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     output.note(f"Written: {path}. Check it with `nearfar config check --config {path}`.")
