@@ -106,8 +106,6 @@ def deployment(name: str, fault: str, url: str, *, near: bool, dialect: str = "o
     base = {"refused": "http://127.0.0.1:1", "not-running": "http://127.0.0.1:1", "no-name": "http://nowhere.invalid"}
     where = base.get(fault, url.replace("http:", "https:") if fault == "no-tls" else url)
     provider, path = UPSTREAMS[dialect]
-    key = 'key = "env:RIG_KEY"' if dialect in KEYED else ""
-    options = 'options = { region = "eu-central-1" }' if dialect == "bedrock" else ""
     model = PREFIX + fault if fault else "stand-in-large"
     return f"""
 [deployments.{name}]
@@ -115,10 +113,15 @@ provider = "{provider}"
 model = "{model}"
 base_url = "{where}{path}"
 place = "{place_of(fault, near=near)}"
-{key}
-{options}
+{access(dialect)}
 {"" if near else running.PRICE}
 """
+
+
+def access(dialect: str) -> str:
+    """What a deployment of this dialect needs besides its address."""
+    key = 'key = "env:RIG_KEY"\n' if dialect in KEYED else ""
+    return key + ('options = { region = "eu-central-1" }' if dialect == "bedrock" else "")
 
 
 def place_of(fault: str, *, near: bool) -> str:

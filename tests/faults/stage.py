@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 from tests import running
-from tests.faults.rig import DEADLINES, Rig, rig
+from tests.faults.rig import DEADLINES, UPSTREAMS, Rig, access, rig
 from tests.faults.test_matrix import balance
 
 from nearfar.core.places import Class, Place
@@ -138,15 +138,16 @@ def spent_at_most(entry: Entry) -> int:
     return (entry.bound or 0) if entry.cost is None else entry.cost
 
 
-def deployment(name: str, model: str, place: str, url: str, more: str = "") -> str:
+def deployment(name: str, model: str, place: str, url: str, more: str = "", *, dialect: str = "openai") -> str:
     """A deployment at a stand-in, as configuration."""
-    price = running.PRICE if place == "cloud" else ""
+    provider, path = UPSTREAMS[dialect]
     return f"""
 [deployments.{name}]
-provider = "openai-compatible"
+provider = "{provider}"
 model = "{model}"
-base_url = "{url}/v1"
+base_url = "{url}{path}"
 place = "{place}"
-{price}
+{access(dialect)}
+{running.PRICE if place == "cloud" else ""}
 {more}
 """

@@ -209,7 +209,7 @@ def test_what_waits_is_judged_after_a_restart(tmp_path: Path) -> None:
             state = labels.judge("third")
             assert state is not None
             assert not state.trusted
-            labels._do(lambda connection: connection.execute("UPDATE nearfar_judges SET at = 0"))
+            labels._keeping.do(lambda connection: connection.execute("UPDATE nearfar_judges SET at = 0"))
         async with played.gateway() as made:
             await ask(made, f"and {WORD}")
             await settled(made, 2, 2)

@@ -140,6 +140,10 @@ def test_ollama(stand_in: Running) -> None:
     parts = list(client.chat(model="stand-in-large", messages=QUESTION, stream=True, options={"num_predict": 3}))
     assert "".join(part.message.content or "" for part in parts) == "This is the"
     assert (parts[-1].done_reason, parts[-1].eval_count) == ("length", 3)
+    made = client.generate(model="stand-in-large", prompt="hello", stream=True)
+    assert "".join(part.response or "" for part in made) == TEXT.replace(QUESTION[-1]["content"], "hello")
+    assert client.generate(model="stand-in-large").response == "", "loaded, and nothing is charged"
+    assert stand_in.report().requests[-1].invoice == ""
     assert len(client.embed(model="stand-in-embed", input=["near", "far"]).embeddings) == 2
     assert [model.model for model in client.list().models] == ["stand-in-large", "stand-in-small", "stand-in-embed"]
     assert client.show("stand-in-embed").capabilities == ["embedding"]

@@ -232,15 +232,18 @@ ANTHROPIC = Dialect(
 # Ollama ------------------------------------------------------------------------------------------
 
 
-def _ollama_line(answer: Answer, text: str, done: dict[str, object] | None = None) -> bytes:
+def _ollama_line(answer: Answer, said: dict[str, object], done: dict[str, object] | None = None) -> bytes:
     when = time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime(answer.created))
-    line: dict[str, object] = {
-        "model": answer.model,
-        "created_at": when,
-        "message": {"role": "assistant", "content": text},
-        "done": done is not None,
-    }
+    line: dict[str, object] = {"model": answer.model, "created_at": when, **said, "done": done is not None}
     return _encode(line | (done or {}))
+
+
+def _ollama_chat(text: str) -> dict[str, object]:
+    return {"message": {"role": "assistant", "content": text}}
+
+
+def _ollama_generate(text: str) -> dict[str, object]:
+    return {"response": text}
 
 
 def _ollama_done(answer: Answer, output: int) -> dict[str, object]:
@@ -255,17 +258,28 @@ def _ollama_done(answer: Answer, output: int) -> dict[str, object]:
     }
 
 
-OLLAMA = Dialect(
-    name="ollama",
-    stream_type="application/x-ndjson",
-    plain=lambda answer: _ollama_line(answer, answer.text, _ollama_done(answer, answer.output)),
-    head=lambda _: b"",
-    piece=lambda answer, piece: _ollama_line(answer, piece) + b"\n",
-    tail=lambda answer, sent: _ollama_line(answer, "", _ollama_done(answer, sent)) + b"\n",
-    error=lambda _, message: _encode({"error": message}),
-    stream_error=lambda message: _encode({"error": message}) + b"\n",
-    broken=b'{"model": "broken", "message": {\n',
-)
+def _ollama(said: Callable[[str], dict[str, object]]) -> Dialect:
+    """Ollama's lines, which hold what was said in one of two ways."""
+    return Dialect(
+        name="ollama",
+        stream_type="application/x-ndjson",
+        plain=lambda answer: _ollama_line(answer, said(answer.text), _ollama_done(answer, answer.output)),
+        head=lambda _: b"",
+        piece=lambda answer, piece: _ollama_line(answer, said(piece)) + b"\n",
+        tail=lambda answer, sent: _ollama_line(answer, said(""), _ollama_done(answer, sent)) + b"\n",
+        error=lambda _, message: _encode({"error": message}),
+        stream_error=lambda message: _encode({"error": message}) + b"\n",
+        broken=b'{"model": "broken", "message": {\n',
+    )
+
+
+OLLAMA = _ollama(_ollama_chat)
+OLLAMA_GENERATE = _ollama(_ollama_generate)
+
+
+def ollama_loaded(model: str) -> bytes:
+    """``POST /api/generate`` without a prompt: there is nothing to load, and that is done."""
+    return _encode({"model": model, "created_at": "2026-01-01T00:00:00Z", "response": "", "done": True})
 
 
 def ollama_embed(model: str, vectors: list[list[float]], tokens: int) -> bytes:

@@ -16,13 +16,18 @@ from nearfar.standin import dialects, replies, shapes
 from nearfar.standin.answers import DIMENSIONS, MODELS, Answer, count_messages, count_text, pieces_for, vector
 from nearfar.standin.bedrock import BEDROCK
 from nearfar.standin.behaviour import Behaviour, parse
-from nearfar.standin.dialects import ANTHROPIC, OLLAMA, OPENAI, Dialect
+from nearfar.standin.dialects import ANTHROPIC, OLLAMA, OLLAMA_GENERATE, OPENAI, Dialect
 from nearfar.standin.faults import behaviour_of
 from nearfar.standin.gemini import GEMINI
 from nearfar.standin.http import Connection, HttpRequest
 from nearfar.standin.record import Record, Seen
 
-_CHAT = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC, "/api/chat": OLLAMA}
+_CHAT = {
+    "/v1/chat/completions": OPENAI,
+    "/v1/messages": ANTHROPIC,
+    "/api/chat": OLLAMA,
+    "/api/generate": OLLAMA_GENERATE,
+}
 _EMBED = {"/v1/embeddings": OPENAI, "/api/embed": OLLAMA}
 _NAMED = (
     (re.compile(r"/v1(?:beta)?/models/([^/:]+):(?:g|streamG)enerateContent"), GEMINI, "streamG"),
@@ -69,6 +74,7 @@ class _Asked(msgspec.Struct):
     model: str = MODELS[0]
     messages: list[_Message] = []
     contents: list[_Message] = []
+    prompt: str | None = None
     system: str | list[_Part] | None = None
     instruction: _Message | None = msgspec.field(name="systemInstruction", default=None)
     generation: _Limits = msgspec.field(name="generationConfig", default_factory=_Limits)
@@ -91,7 +97,8 @@ class _Asked(msgspec.Struct):
         """The text of each message, what comes before them first."""
         before = [] if self.system is None else [_text(self.system)]
         before += [] if self.instruction is None else [self.instruction.text]
-        return before + [message.text for message in (*self.messages, *self.contents)]
+        before += [message.text for message in (*self.messages, *self.contents)]
+        return before if self.prompt is None else [*before, self.prompt]
 
     @property
     def limit(self) -> int | None:
@@ -181,6 +188,10 @@ class StandIn:
                 asked = _decode(request.body)
                 if model:
                     asked.model, asked.stream = model, streams
+                if dialect is OLLAMA_GENERATE and not asked.prompt:  # that is how a model is loaded and unloaded
+                    connection.send(200, dialects.ollama_loaded(asked.model), _JSON, headers)
+                    outcome = "complete"
+                    return
                 outcome = await self._chat(connection, request, asked, seen, dialect, headers)
             elif request.method == "POST" and request.path in _EMBED:
                 seen.operation = "embeddings"
@@ -230,7 +241,7 @@ class StandIn:
             logprob=behaviour.logprob if asked.logprobs else None,
         )
         seen.model, seen.input, seen.mode = asked.model, answer.input, behaviour.mode
-        seen.stream = asked.stream if asked.stream is not None else dialect is OLLAMA
+        seen.stream = asked.stream if asked.stream is not None else dialect.name == "ollama"
         headers = headers + behaviour.limit_headers()
         if behaviour.mode == "one-at-a-time":
             if self._only is not None:
