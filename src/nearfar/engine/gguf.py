@@ -149,7 +149,7 @@ def _preamble(cursor: Cursor) -> tuple[int, int, int]:
         raise ModelFileError(
             f"{cursor.path} is not a GGUF file.",
             code="not_gguf",
-            hint="nearfar runs models in the GGUF format (llama.cpp); safetensors and others must be converted first.",
+            hint="nearfar runs GGUF files, folders with safetensors, and folders made for ONNX Runtime GenAI.",
         )
     version = cursor.u32()
     if version not in {2, 3}:
