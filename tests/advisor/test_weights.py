@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nearfar.advisor.quant import LADDER
+from nearfar.advisor.quant import LADDER, types
+from nearfar.advisor.tensors import matrices
 from nearfar.advisor.weights import of_file, of_model
 from nearfar.catalog.models import shipped
 
@@ -81,3 +82,13 @@ def test_fewer_bits_are_fewer_bytes() -> None:
         # Q2_K keeps its output at six bits, IQ3_XXS at five: in a small model with one table that turns them round.
         sizes = [of_model(model, quant).total for quant in LADDER if quant != "Q2_K"]
         assert sizes == sorted(sizes, reverse=True), model.id
+
+
+def test_how_many_matrices_have_which_type() -> None:
+    """Gemma 4 12B as Q4_K_M: 45 matrices in Q6_K and 284 in Q4_K, by a log (ikawrakow/ik_llama.cpp#1921)."""
+    model = shipped()["gemma-4-12b"]
+    counted = {"Q6_K": 0.0, "Q4_K": 0.0}
+    for matrix in matrices(model):
+        for kind, share in types(matrix, "Q4_K_M", layers=48, heads=16, kv_heads=8, experts=0, tied=True):
+            counted[kind] += share * matrix.count
+    assert counted == {"Q6_K": 45, "Q4_K": 284}

@@ -14,7 +14,7 @@ def names(cli: Cli, *args: str) -> list[str]:
 
 def test_all_and_some(cli: Cli) -> None:
     assert names(cli) == list(shipped())
-    assert set(names(cli, "gemma 4")) == {"gemma-4-31b", "gemma-4-26b-a4b"}
+    assert set(names(cli, "gemma 4")) == {"gemma-4-12b", "gemma-4-31b", "gemma-4-26b-a4b"}
     assert names(cli, "distill llama") == ["deepseek-r1-distill-llama-8b", "deepseek-r1-distill-llama-70b"]
     assert names(cli, "qwen 14b 2.5") == ["qwen2.5-14b"]
     assert names(cli, "Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf") == ["llama-3.1-8b"]
