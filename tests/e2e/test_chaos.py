@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 from tests import load, running
+from tests.faults import stage
 from tests.running import HELLO, Gateway, eventually
 
 SECONDS = float(os.environ.get("NEARFAR_CHAOS_SECONDS") or os.environ.get("NEARFAR_SOAK_SECONDS") or "120")
@@ -45,7 +46,7 @@ MODES: list[dict[str, Any]] = [
 ]
 BODIES: list[dict[str, Any]] = [
     {"model": name, "messages": HELLO, "max_tokens": 20, "stream": stream}
-    for name in ("far", "near-first", "far-first", "hedged", "near")
+    for name in ("far", "near-first", "far-first", "hedged", "near", "google", "amazon")
     for stream in (False, True)
 ]
 NEVER_ASKED = {"invalid_json", "model_not_found", "rate_limit_exceeded", "engine_error", "no_deployment", "overloaded"}
@@ -109,10 +110,14 @@ def test_chaos(tmp_path: Path, tiny_gguf: Path) -> None:
     rng = random.Random(SEED)
     with load.upstream(tmp_path) as cloud:
         config = running.far("far", cloud.url) + running.near("here", "near") + DEADLINES
+        for name, dialect in (("google", "gemini"), ("amazon", "bedrock")):
+            config += stage.deployment(name, "stand-in-large", "cloud", cloud.url, dialect=dialect)
         config += running.route("near-first", "here", "far", strategy="local-first")
         config += running.route("far-first", "here", "far", strategy="cloud-first")
         config += running.route("hedged", "far", "here", strategy="cloud-first", more="hedge_after = 0.2")
-        with running.gateway(tmp_path, config, arguments=("--workers", "2"), base=running.PATIENT) as gateway:
+        key = {"RIG_KEY": "a-key-of-the-rig"}
+        workers = ("--workers", "2")
+        with running.gateway(tmp_path, config, arguments=workers, base=running.PATIENT, **key) as gateway:
             parent = psutil.Process(gateway.pid)
             chaos = Chaos(gateway, cloud, rng)
             end = time.monotonic() + SECONDS
