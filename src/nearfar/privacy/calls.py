@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os.path
 from collections.abc import Iterable, Sequence
 
 from nearfar.privacy import rules as rulebook
@@ -30,7 +31,7 @@ class Literals:
         self._rules = sorted(these, key=lambda rule: -rule.most)
         many = [(index, rule) for index, rule in enumerate(self._rules) if len(rule.row.near) > _MANY]
         self._many = [
-            (index, all(map(str.isascii, rule.row.near)), rule.places)
+            (index, all(map(str.isascii, rule.row.near)), os.path.commonprefix(rule.row.near), rule.places)
             for index, rule in many
             if rule.places is not None
         ]
@@ -54,9 +55,11 @@ class Literals:
             places = ends(lower, (literal,))
             for index in those:
                 found[index] = sorted([*found[index], *places]) if index in found else places
-        for index, latin, search in self._many:
-            if (latin or not ascii_only) and (places := [match.end() for match in search.finditer(lower)]):
-                found[index] = places
+        for index, latin, begin, search in self._many:
+            if (latin or not ascii_only) and begin in lower:
+                places = [match.end() for match in search.finditer(lower)]
+                if places:
+                    found[index] = places
         if not found:
             return []
         return [(self._rules[index], found[index]) for index in sorted(found) if _holds(self._rules[index], lower)]

@@ -75,7 +75,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     0, a letter A, what is not ASCII ?. Only where it is found can a match be. Empty: anywhere.
     """
     token: bool = False
-    """Each match lies in one run of at least 16 characters of the alphabets of keys and of base64."""
+    """Each match lies in one run of at least 15 characters of the alphabets of keys and of base64."""
     yields: bool = False
     """Whether the finding gives way to any other inside it, as a link does to the number that it holds."""
     source: str = ""

@@ -6,7 +6,6 @@ one level deep into blobs and three into escapes, and knows nothing of what the 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import html
 import re
@@ -15,8 +14,10 @@ from collections.abc import Iterable, Sequence
 from nearfar.privacy.findings import Unknown
 from nearfar.privacy.normal import Normal, Offsets, Splicer
 
-TOKEN = 16
-"""Characters from which on a run of the alphabets of keys, of base64 and of hexadecimal digits is looked at."""
+TOKEN = 15
+"""Characters from which on a run of the alphabets of keys, of base64 and of hexadecimal digits is looked at: those of
+the shortest IPv6 address in full.
+"""
 _SIGNS = bytes.maketrans(
     bytes(range(256)),
     b"".join(
@@ -36,11 +37,13 @@ _ESCAPE = re.compile(  # it begins with one class, which is what makes a search 
 _RARE = 32
 """With less than one sign in so many characters they are looked up one by one."""
 _SINGLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
+_LAYOUT = {ord(char): None for char in "\n\r\t"}
 _NEXT_IS_DIGIT = re.compile(r"(?:\\[ux]|%)[0-9a-fA-F]{2,4}[0-9]")
 """An escape that could also be two things: 3%0912345678 is a percentage with a number after it."""
 _TAGS = re.compile("[\U000e0020-\U000e007e]{3,}")
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,}+={0,2}|[A-Za-z0-9+/_-]{14,15}={1,2})")
 """Ten bytes are enough: with its padding, base64 of a phone number has 16 characters."""
+_NO_HEX = frozenset("ghijklmnopqrstuvwyzGHIJKLMNOPQRSTUVWXYZ+/_-=")
 _HEX = re.compile("(?:0x)?((?:[0-9a-fA-F]{2}){8,})")
 
 
@@ -199,7 +202,7 @@ class _Blobs:
 
     def _read(self, blob: str, start: int) -> None:
         end = start + len(blob)
-        digits = _HEX.fullmatch(blob)
+        digits = _HEX.fullmatch(blob) if _NO_HEX.isdisjoint(blob) else None
         if digits:
             inner = _text(bytes.fromhex(digits[1]))
         elif _is_mixed(blob):
@@ -220,10 +223,12 @@ def _is_mixed(blob: str) -> bool:
 
 
 def _decoded(blob: str) -> bytes:
-    body = blob.rstrip("=").replace("-", "+").replace("_", "/")
+    body = blob.rstrip("=")
+    if "-" in body or "_" in body:
+        body = body.replace("-", "+").replace("_", "/")
     body = body[: len(body) - (len(body) % 4 == 1)]  # a last character alone holds no byte
     try:
-        return base64.b64decode(body + "=" * (-len(body) % 4))
+        return binascii.a2b_base64(body + "=" * (-len(body) % 4))
     except binascii.Error:
         return b""
 
@@ -235,5 +240,6 @@ def _text(data: bytes) -> str | None:
     text = data.decode("utf-8", "replace").strip("\ufffd")
     if not text or "\ufffd" in text or len(text) < 4:
         return None
-    strange = sum(1 for char in text if not (char.isprintable() or char in "\n\r\t"))
-    return text if strange == 0 else None
+    if text.isprintable() or text.translate(_LAYOUT).isprintable():
+        return text
+    return None
