@@ -102,6 +102,18 @@ def test_json_and_the_key(server: Server) -> None:
     assert server.keys == ["Bearer nf-secret"]
 
 
+def test_a_key_that_is_none_is_refused_and_not_repeated(server: Server) -> None:
+    for key in ("sk-hunter2\nx: y", "sk-hunter2 is mine", "hunter2金鑰"):
+        with pytest.raises(AuthenticationError) as caught:
+            Gateway(server.url, key).get("/ok")
+        assert "hunter2" not in caught.value.text
+        assert "NEARFAR_API_KEY" in caught.value.text
+        assert caught.value.__cause__ is None
+    server.keys.clear()
+    assert Gateway(server.url, "nf-secret\r\n").get("/json") == {"ok": True}
+    assert server.keys == ["Bearer nf-secret"], "what a file's line ends with is no part of the key in it"
+
+
 def test_asking_whether_it_lives_sends_no_key(server: Server) -> None:
     server.keys.clear()
     gateway = Gateway(server.url, "nf-secret")

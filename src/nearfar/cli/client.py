@@ -69,7 +69,7 @@ class Gateway:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._tls else 80)
         self._base = parts.path.rstrip("/")
-        self._key = key
+        self._key = key.strip()
 
     def __repr__(self) -> str:
         return f"<Gateway at {self.url}>"
@@ -136,7 +136,7 @@ class Gateway:
         if body is not None:
             headers["content-type"] = "application/json"
         if key and self._key:
-            headers["authorization"] = f"Bearer {self._key}"
+            headers["authorization"] = f"Bearer {self._sound_key()}"
         kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=timeout)
         try:
@@ -151,6 +151,15 @@ class Gateway:
                 f"No gateway answers at {self.url} ({_why(error)}).",
                 hint="Start one with `nearfar serve`, or name another with --url or NEARFAR_URL.",
             ) from error
+
+    def _sound_key(self) -> str:
+        """The key, if a header can hold it; an error of the library below would repeat it."""
+        if self._key.isascii() and self._key.isprintable() and " " not in self._key:
+            return self._key
+        raise AuthenticationError(
+            "NEARFAR_API_KEY holds what no key does: a space, a line break or a letter beyond ASCII.",
+            hint="Set it to a key made with `nearfar keys new`.",
+        )
 
 
 def locate(loaded: Loaded, url: str = "") -> Gateway:
