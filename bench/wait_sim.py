@@ -264,10 +264,10 @@ class House:
             heapq.heappush(self._timers, (self.now + patience, self._number, ticket))
 
     def _near(self, number: int, asked: Asked, load: Load, guess: float) -> None:
-        machine = self.engines[int(load.name.removeprefix("near-"))]
+        at = int(load.name.removeprefix("near-"))
+        machine = self.engines[at]
         job = Job(asked, machine.engine)
-        run = Run(load, self.now, asked.tokens, None, _Seen(job, asked.at), len(load.line.runs))
-        load.line.runs[run] = None
+        run = self.loads.started(self.candidates[at].deployment, asked.tokens, None, _Seen(job, asked.at))
         machine.jobs.append(job)
         self._jobs[job] = (run, number, guess)
 

@@ -30,7 +30,7 @@ class Answering(Protocol):
 class Run:
     """An attempt under way."""
 
-    __slots__ = ("began", "exchange", "limit", "load", "others", "tokens")
+    __slots__ = ("ahead", "began", "exchange", "limit", "load", "others", "tokens")
 
     def __init__(
         self, load: Load, began: float, tokens: int, limit: int | None, exchange: Answering | None, others: int = 0
@@ -42,6 +42,8 @@ class Run:
         self.limit = limit
         self.exchange = exchange
         self.others = others
+        self.ahead = 0
+        """Tokens of others' prompts that had still to be read there when it began."""
 
     def loaded(self) -> None:
         """Its model is in memory only now: what that took is no part of its speed."""
@@ -65,10 +67,18 @@ class Left(NamedTuple):
     seconds: tuple[float, ...]
 
 
+class Unread(NamedTuple):
+    """Tokens of prompts that a line had still to read, and when that was worked out."""
+
+    at: float
+    newest: Run
+    tokens: int
+
+
 class Line:
     """What deployments share that answer from the same slots: one model in one runtime."""
 
-    __slots__ = ("busy", "left", "name", "runs", "slots", "waiting")
+    __slots__ = ("busy", "left", "name", "runs", "slots", "unread", "waiting")
 
     def __init__(self, name: str, slots: int | None) -> None:
         self.name = name
@@ -76,6 +86,8 @@ class Line:
         """Requests that it answers at once; None when nobody knows."""
         self.left: Left | None = None
         """How long its slots are still taken, as it was worked out last."""
+        self.unread: Unread | None = None
+        """How much of the prompts there was not read yet, as it was worked out last."""
         self.busy = 0
         """Slots that were given to requests."""
         self.runs: dict[Run, None] = {}

@@ -15,7 +15,7 @@ from nearfar.core.chat import Usage
 from nearfar.core.money import likely
 from nearfar.core.routing import Candidate, Deployment, Expected
 from nearfar.gateway.forecast import forecast
-from nearfar.gateway.lines import Answering, Line, Run, Ticket
+from nearfar.gateway.lines import Answering, Line, Run, Ticket, Unread
 from nearfar.policy.strategies import UNKNOWN, Outlook
 from nearfar.policy.wait import CROWDS, FAR, NEAR, Answers, Begin, Pace, Quick, Turn
 
@@ -38,8 +38,12 @@ _PRIOR = 0.5
 """Attempts that the assumed pace counts for."""
 
 
-Noted = tuple[int, int, float | None, float, Usage | None]
-"""Tokens of prompt, others in flight, seconds to the first content and to the end, usage."""
+_GLANCE = 0.01
+"""Seconds for which it is not worked out again how much a line has still to read."""
+
+Noted = tuple[int, int, int, float | None, float, Usage | None]
+"""Tokens of prompt, of others' prompts before it, others in flight, seconds to the first content and to the end, usage.
+"""
 
 
 class Fit:
@@ -168,12 +172,27 @@ class Load:
         self.stale = now + _LOOK
         return self.paces
 
+    def unread(self, now: float) -> int:
+        """Tokens of prompts that its line has still to read: an engine reads them before or with the next one."""
+        line = self.line
+        newest = next(reversed(line.runs))
+        known = line.unread
+        if known is not None and known.newest is newest and 0 <= now - known.at < _GLANCE:
+            return known.tokens
+        each = self._pace.prefill
+        left = 0.0
+        for run in line.runs:
+            if run.first_at() is None:
+                left = max(left, run.tokens + run.ahead - ((now - run.began) / each if each else 0.0))
+        line.unread = Unread(now, newest, round(left))
+        return line.unread.tokens
+
     def attempts(self) -> int:
         """How many were noted of it so far."""
         return self._samples + len(self.noted)
 
     def _learn(self, noted: Noted) -> None:
-        tokens, others, first, total, usage = noted
+        tokens, ahead, others, first, total, usage = noted
         pace = self._pace
         self._samples += 1
         output = None
@@ -183,6 +202,7 @@ class Load:
                 tokens = round(tokens * max(0.0, 1 - usage.cached / usage.input))
             if not output and first is None:
                 first = total  # vectors: what they take is their prompt
+        tokens += ahead
         expected = pace.begin(tokens, others)
         if first is not None and first > 0:
             self._learn_first(tokens, others, first, expected)
@@ -333,6 +353,8 @@ class Loads:
                 others = slots - 1
             first, prefill, saved, token, answer, longest = paces[others] if others < CROWDS else paces[-1]
             begun = first + prefill * tokens
+            if others and slots is not None and line.busy < slots:
+                begun += prefill * load.unread(now)
             seconds = wait + begun
             if slots is not None and (line.busy >= slots or line.waiting):
                 wait += self._queued(candidate, candidates if shared else (), queues, now, tokens, limit).sure
@@ -408,7 +430,8 @@ class Loads:
         wait = candidate.wait + (0.0 if short is None else short(deployment))
         if line.slots is not None and (line.busy >= line.slots or line.waiting):
             wait += self._queued(candidate, among, {}, now, tokens, limit).mean
-        first = wait + pace.begin(tokens, others)
+        ahead = load.unread(now) if others and line.slots is not None and line.busy < line.slots else 0
+        first = wait + pace.begin(tokens + ahead, others)
         answer = pace.answers.mean(limit)
         price = None if deployment.price is None else round(likely(deployment.price, tokens, answer))
         return Expected(
@@ -466,6 +489,8 @@ class Loads:
         load = self._loads.get(deployment.name) or self.of(deployment)
         runs = load.line.runs
         run = Run(load, self.now(), tokens, limit, exchange, len(runs))
+        if runs and load.slots is not None:
+            run.ahead = load.unread(run.began)
         runs[run] = None
         return run
 
@@ -481,4 +506,4 @@ class Loads:
         if exchange is not None and (seen := exchange.first) is not None:
             first = exchange.started + seen - began
         others = (run.others + len(runs)) >> 1
-        load.noted.append((run.tokens, others, first, self.now() - began, usage))
+        load.noted.append((run.tokens, run.ahead, others, first, self.now() - began, usage))
