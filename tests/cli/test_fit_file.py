@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nearfar.advisor.cache import cache
 from nearfar.cli.fit_file import of_header
 from nearfar.engine.header import Header
 
@@ -63,6 +64,19 @@ def test_windows_by_architecture() -> None:
     strange = of_header(header(layers=30, sliding_window=1024), PATH)
     assert strange.model.shape.attention == "full"
     assert "window is counted" in strange.note
+
+
+def test_layers_with_a_state_keep_no_cache() -> None:
+    sizes: dict[str, object] = {
+        "architecture": "qwen35", "embedding_length": 5120, "kv_heads": (4,), "key_length": 256, "value_length": 256,
+        "vocabulary": 248_320,
+    }  # fmt: skip
+    assert of_header(header(layers=64, name="Qwen3.6 27B", **sizes), PATH).model.id == "qwen3.6-27b"
+    # One layer more guesses tokens ahead.
+    assert of_header(header(layers=65, name="Qwen3.8 27B", **sizes), PATH).model.id == "qwen3.8-27b"
+    strange = of_header(header(layers=32, name="mine", **sizes), PATH).model
+    assert (strange.shape.attention, strange.shape.full_layers, strange.shape.window) == ("hybrid", 8, 0)
+    assert cache(strange, 1000).whole == 8 * 1000 * 2 * 4 * 256 * 2
 
 
 def test_experts_from_the_header() -> None:

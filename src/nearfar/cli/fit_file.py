@@ -20,6 +20,11 @@ if TYPE_CHECKING:  # what reads model files is only needed when there is one
 GLOBAL_EVERY = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "gpt_oss": 2, "llama4": 4, "cohere2": 4}
 """Architecture → each so-manieth layer sees everything, the others a window (llama.cpp's models, autumn 2026)."""
 
+STATE_EVERY = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
+"""Architecture → each so-manieth layer sees everything, the others keep a state (llama.cpp's models, autumn 2026)."""
+GUESSING = frozenset({"qwen35", "qwen35moe", "glm4moe"})
+"""Architectures whose files may hold one more layer, which guesses tokens ahead; its cache is small."""
+
 
 class FileModel(msgspec.Struct, frozen=True, kw_only=True):
     """What a file is, for the advisor."""
@@ -57,11 +62,13 @@ def of_header(header: Header, path: Path) -> FileModel:
 def _same(header: Header, path: Path) -> Model | None:
     """The model of the catalogue with the same sizes; the one with the file's name, if there are several."""
     kept = max(header.kv_heads, default=0)
+    layers = {header.layers, header.layers - 1} if header.architecture in GUESSING else {header.layers}
     same = [
         model
         for model in shipped().values()
-        if (model.shape.layers, model.shape.hidden, model.shape.vocab, model.shape.kv_heads)
-        == (header.layers, header.embedding_length, header.vocabulary, kept)
+        if model.shape.layers in layers
+        and (model.shape.hidden, model.shape.vocab, model.shape.kv_heads)
+        == (header.embedding_length, header.vocabulary, kept)
     ]
     if not same:
         return None
@@ -76,8 +83,9 @@ def _same(header: Header, path: Path) -> Model | None:
 
 
 def _made(header: Header, path: Path) -> Model:
-    every = GLOBAL_EVERY.get(header.architecture, 0) if header.sliding_window else 0
-    attention: Attention = "window" if every else "full"
+    stateful = STATE_EVERY.get(header.architecture, 0)
+    every = stateful or (GLOBAL_EVERY.get(header.architecture, 0) if header.sliding_window else 0)
+    attention: Attention = "hybrid" if stateful else "window" if every else "full"
     kept = max(header.kv_heads, default=header.heads) or 1
     full = max(1, header.layers // every) if every else 0
     moe = None
@@ -108,7 +116,7 @@ def _made(header: Header, path: Path) -> Model:
             vocab=header.vocabulary or 1,
             tied=False,
             attention=attention,
-            window=header.sliding_window if every else 0,
+            window=header.sliding_window if attention == "window" else 0,
             full_layers=full,
         ),
         moe=moe,
