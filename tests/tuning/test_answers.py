@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from tests.tuning import made
 
-from nearfar.policy.cascade import Rules
-from nearfar.tuning.answers import chosen, numbers, seen, signals, verdict
+from nearfar.policy.cascade import Answer, Rules, look
+from nearfar.tuning.answers import chosen, numbers, option, seen, signals, verdict
 from nearfar.tuning.labels import BadLabels, Label, Opinion
 
 
@@ -58,3 +58,12 @@ def test_the_length_of_an_answer_counts_where_only_its_result_is_recorded() -> N
     assert signals(long).length == 2000
     assert signals(label).length == len("#### 3")
     assert seen(long, ["m0"], Rules()).confidence < seen(label, ["m0"], Rules()).confidence
+
+
+def test_what_is_told_of_the_chosen_option() -> None:
+    prompt = "Which?\nA. a pear\nB. 12\n(C) none of the above\nD) an apple and a pear\nAnswer:"
+    assert option(prompt, look(Answer(text="B"), "choice")) == (0.375, 0.125, False, True)
+    assert option(prompt, look(Answer(text="C"), "choice")) == (0.625, 0.625, True, False)
+    assert option(prompt, look(Answer(text="E"), "choice")) is None
+    assert option("no options", look(Answer(text="A"), "choice")) is None
+    assert option(prompt, look(Answer(text="12"), "number")) is None

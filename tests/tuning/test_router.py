@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from tests.tuning import made
@@ -21,7 +22,7 @@ def test_it_learns_which_prompts_need_far() -> None:
     learned = fitted(made.labels(300))
     easy = router.score(learned, "What about the cat dog bird fish, number 3 of 4?")
     hard = router.score(learned, "What about the matrix lemma proof tensor, number 3 of 4?")
-    assert hard.gap > easy.gap + 0.08
+    assert hard.gap > easy.gap + 0.05
     assert hard.trusted
     assert not hard.novel
 
@@ -68,6 +69,21 @@ def test_embeddings_are_averaged_in() -> None:
     assert hard > easy + 0.1
     with pytest.raises(ValueError, match="embeddings of 3 numbers"):
         router.score(learned, "same words")
+
+
+def test_named_tasks_are_averaged_in() -> None:
+    labels, fresh = made.labels(200), made.labels(200, seed=1)
+    named = [
+        msgspec.structs.replace(label, task="hard" if number % 2 else "easy") for number, label in enumerate(labels)
+    ]
+    learned, both = fitted(named), evaluate.sides(fresh)
+    assert learned.tasks is not None
+    assert fitted(labels).tasks is None
+    easy, hard = sorted(learned.tasks.gap.tolist())
+    assert easy < -0.2
+    assert hard > 0.2
+    with_them, without = (evaluate.scores(one, fresh) for one in (learned, fitted(labels)))
+    assert metrics.apgr(with_them, both) > metrics.apgr(without, both) - 0.01
 
 
 def test_many_labels_are_solved_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

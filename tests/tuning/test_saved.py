@@ -7,6 +7,7 @@ import stat
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.tuning import made
@@ -14,24 +15,34 @@ from tests.tuning import made
 from nearfar.policy.cascade import Rules
 from nearfar.tuning import evaluate, router, saved
 from nearfar.tuning.answers import seen
+from nearfar.tuning.labels import Label
 from nearfar.tuning.saved import BadRouter
+
+
+def named(count: int) -> list[Label]:
+    """Labels that name two tasks."""
+    return [
+        msgspec.structs.replace(label, task="odd" if number % 2 else "even")
+        for number, label in enumerate(made.labels(count, answers=True))
+    ]
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    labels = made.labels(60, answers=True)
+    labels = named(60)
     vectors = np.random.default_rng(0).normal(size=(60, 4)).tolist()
     judged = [seen(label, ["alpha", "beta"], Rules()) for label in labels]
     gap = [label.cloud.score - label.local.score for label in labels]
     prompts = [label.prompt for label in labels]
-    fitted = router.fit(prompts, gap, embeddings=vectors, judged=judged, models=["alpha", "beta"])
+    tasks = [label.task for label in labels]
+    fitted = router.fit(prompts, gap, named=tasks, embeddings=vectors, judged=judged, models=["alpha", "beta"])
     path = tmp_path_factory.mktemp("router") / "r.npz"
     saved.save(path, fitted, prompts)
     return path
 
 
 def test_it_scores_as_before(tmp_path: Path) -> None:
-    labels = made.labels(60, answers=True)
+    labels = named(60)
     judged = [seen(label, ["alpha", "beta"], Rules()) for label in labels]
     fitted = evaluate.learned(labels, judged, ["alpha", "beta"])
     saved.save(tmp_path / "r", fitted, [label.prompt for label in labels])
@@ -81,7 +92,9 @@ def array(value: object, kind: str, *, pickled: bool = False) -> bytes:
         ("begins.npy", array([0], "int64")),
         ("buckets.npy", array([5, 4], "int32")),
         ("more.npy", array([1.0], "float32")),
-        ("header.npy", array(list(b'{"format": 9}'), "uint8")),
+        ("trees_columns.npy", array([[0, 999]], "int32")),
+        ("trees_cuts.npy", array([[0.5]], "float32")),
+        ("tasks_gap.npy", array([0.5], "float32")),
         ("header.npy", array(list(b"{"), "uint8")),
         ("answers_at.npy", array([], "float64")),
     ],
@@ -89,6 +102,16 @@ def array(value: object, kind: str, *, pickled: bool = False) -> bytes:
 def test_what_is_not_whole_is_refused(file: Path, tmp_path: Path, name: str, raw: bytes | None) -> None:
     with pytest.raises(BadRouter, match="is no router"):
         saved.load(rewritten(file, tmp_path, name, raw))
+
+
+def test_a_file_of_another_version_is_refused_as_such(file: Path, tmp_path: Path) -> None:
+    """Whatever else it holds: what version 1 knew of embeddings has no place any more."""
+    raw = array(list(b'{"format": 1, "mean": 0.1, "lonely": 0.2, "count": 60, "models": null}'), "uint8")
+    old = rewritten(file, tmp_path, "header.npy", raw)
+    with zipfile.ZipFile(old, "a") as more:
+        more.writestr("embedded_centre.npy", array([1.0], "float32"))
+    with pytest.raises(BadRouter, match="format 1, this version reads 2: fit it anew"):
+        saved.load(old)
 
 
 def test_an_array_that_claims_more_than_it_holds_is_refused_unread(file: Path, tmp_path: Path) -> None:

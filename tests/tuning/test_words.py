@@ -55,4 +55,4 @@ def test_a_huge_prompt_is_looked_at_in_part() -> None:
 
 def test_hashes_do_not_change_between_runs() -> None:
     """A saved router is read by another process: these are not Python's own hashes."""
-    assert counted("cat dog")[0].tolist() == [170180, 201107, 232187]
+    assert counted("cat dog")[0].tolist() == [1394120560, 1647472016, 1902078839]

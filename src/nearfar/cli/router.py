@@ -43,7 +43,8 @@ def fit(
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}.") from error
     size = out.stat().st_size
-    parts = ["prompts", *(["embeddings"] if fitted.embedded else []), *(["near answers"] if judged else [])]
+    more = {"tasks": fitted.tasks, "embeddings": fitted.embedded, "near answers": judged}
+    parts = ["prompts", *(name for name, learned in more.items() if learned)]
     trusted = fitted.labels >= router.TRUSTED
     if json:
         output.json(

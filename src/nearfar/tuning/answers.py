@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,13 @@ _FLIP: Final = 3**-0.5
 """Scale of a yes or no: one that differs makes two answers alike to e^(-1/3)."""
 _LENGTH, _LOGPROB, _MARGIN = 0.3, 0.8, 0.1
 """Scales of the logarithm of the length, of a mean log-probability, of a first token's margin."""
+_PLACE, _KIND = 0.6, 0.5
+"""Scales of where a chosen option stands, and of what kind it is."""
+_OPTION = re.compile(r"^[ \t]*\(?([A-Za-z])[.):\u3001][ \t]*(\S.*)$", re.MULTILINE)
+_OTHERS = re.compile(r"\b(?:none|all|both|neither|any) of\b|\babove\b|以上", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_LONGEST = 20_000
+"""Characters of a prompt whose options are looked for: its end."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +38,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Those that were asked, in the fixed order."""
     confidence: float
     """Untrained, with these opinions."""
+    option: tuple[float, float, bool, bool] | None = None
+    """Of a chosen option: its place among all, that of its length, whether it speaks of others or has digits."""
 
 
 def chosen(labels: Sequence[Label], wanted: Sequence[str] = ()) -> list[str]:
@@ -71,7 +81,21 @@ def seen(label: Label, models: Sequence[str], rules: Rules) -> Seen:
         if judge(near, asked, rules).action != "ask":
             break
         asked.append(opinion(said.get(model) or "", label.answer_type))
-    return Seen(near=near, opinions=asked, confidence=confidence(near, asked))
+    return Seen(near=near, opinions=asked, confidence=confidence(near, asked), option=option(label.prompt, near))
+
+
+def option(prompt: str, near: Signals) -> tuple[float, float, bool, bool] | None:
+    """What can be told of the chosen option (see ``Seen``); places are from 0 to 1. None where it is not found."""
+    if near.kind != "choice" or near.answer is None:
+        return None
+    options = {letter.upper(): text for letter, text in _OPTION.findall(prompt[-_LONGEST:])}
+    text = options.get(near.answer)
+    if text is None:
+        return None
+    place = (list(options).index(near.answer) + 0.5) / len(options)
+    lengths = sorted(map(len, options.values()))
+    size = (lengths.index(len(text)) + 0.5) / len(lengths)
+    return place, size, bool(_OTHERS.search(text)), bool(_DIGIT.search(text))
 
 
 def verdict(item: Seen, rules: Rules, *, trained: float | None = None) -> Verdict:
@@ -98,10 +122,15 @@ def numbers(item: Seen) -> list[float]:
         near.mean is not None,
     ]
     mean, low = near.mean or 0.0, near.low or 0.0
+    place, size, others, digits = item.option or (0.0, 0.0, False, False)
     return [
         *(_FLIP * flag for flag in flags),
         _LENGTH * math.log1p(near.length),
         _LOGPROB * max(mean, -2.0),
         _LOGPROB / 3 * max(low, -4.0),
         _MARGIN * min(near.margin or 0.0, 10.0),
+        _PLACE * place,
+        _PLACE * size,
+        _KIND * others,
+        _KIND * digits,
     ]

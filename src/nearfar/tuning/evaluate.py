@@ -94,7 +94,8 @@ def learned(labels: Sequence[Label], judged: Sequence[Seen] | None, models: Sequ
     """A router fitted on these labels. Raises ValueError for too few."""
     gap = [label.cloud.score - label.local.score for label in labels]
     prompts = [label.prompt for label in labels]
-    return router.fit(prompts, gap, embeddings=embeddings(labels), judged=judged, models=models)
+    named = [label.task for label in labels]
+    return router.fit(prompts, gap, named=named, embeddings=embeddings(labels), judged=judged, models=models)
 
 
 def scores(fitted: router.Router, labels: Sequence[Label], judged: Sequence[Seen] | None = None) -> Array:

@@ -2,11 +2,12 @@
 
 It knows neither deployments nor policy: what may go far is never learned.
 
-The prompt's model is a kernel ridge: prompts are alike by their words (hashed TF-IDF) and by how they are built
-(ranks of lengths, digits, options); their product lets a word mean something else in another kind of prompt. With
-embeddings, the nearest neighbours and a ridge on them are averaged in. The answer's model multiplies the same kernel
-by how alike two near answers went (checks, agreement of opinions), and learns only what the untrained confidence
-leaves unexplained.
+The prompt's model is an average of what errs differently: a kernel ridge, for which prompts are alike by their words
+(hashed TF-IDF) and by how they are built (ranks of lengths, digits, options), and by their product, which lets a word
+mean something else in another kind of prompt; boosted trees over the same ranks; with labels that name their tasks,
+the mean of the task that the kernel recognises; with embeddings, the nearest neighbours. The answer's model multiplies
+the kernel by how alike two near answers went (checks, agreement of opinions), and learns only what the untrained
+confidence leaves unexplained.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.tuning import isotonic, structure, words
+from nearfar.tuning import isotonic, structure, tasks, trees, words
 from nearfar.tuning.answers import Seen, numbers
 from nearfar.tuning.isotonic import Steps
+from nearfar.tuning.tasks import Tasks
+from nearfar.tuning.trees import Trees
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -33,7 +36,8 @@ CHUNK: Final = 6000
 """Labels that are solved at once; more are solved in parts and averaged, which costs little and bounds memory."""
 _RIDGE = 15.0
 _ANSWER_RIDGE = 10.0
-_EMBEDDING_RIDGE = 10.0
+_TASK_RIDGE = 1.0
+"""Far less than for gaps: which task a prompt belongs to is no matter of chance."""
 _WORDS_IN_STRUCTURE = 2.0
 _NEIGHBOURS = 100
 _NEAREST = 10
@@ -42,8 +46,6 @@ _NOVEL = 0.05
 """Share of its own prompts that a router calls novel."""
 _STEPS_FROM = 400
 """Labels at which steps and line count alike."""
-_SHARES = (0.6, 0.25, 0.15)
-"""Weights of kernel, neighbours and ridge where there are embeddings."""
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +67,6 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     """Unit length, one for each remembered prompt."""
     gap: Floats
     """For each remembered prompt, from -1 to 1."""
-    centre: Floats
-    weights: Floats
 
 
 class Router(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +81,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     mean: float
     lonely: float
     """Likeness to the nearest remembered prompts below which a prompt is novel."""
+    trees: Trees
+    tasks: Tasks | None = None
     embedded: Embedded | None = None
     answers: Answers | None = None
 
@@ -152,13 +154,15 @@ def fit(
     prompts: Sequence[str],
     gap: Sequence[float] | Array,
     *,
+    named: Sequence[str | None] | None = None,
     embeddings: Sequence[Sequence[float]] | None = None,
     judged: Sequence[Seen] | None = None,
     models: Sequence[str] = (),
 ) -> Router:
     """Learn from prompts and their gaps (far less near, -1 to 1).
 
-    ``judged`` adds the model of near answers, ``embeddings`` the neighbours. Raises ValueError for too few prompts.
+    ``named`` tells the tasks of prompts, where known; ``judged`` adds the model of near answers, ``embeddings`` the
+    neighbours. Raises ValueError for too few prompts.
     """
     wanted = np.asarray(gap, np.float32)
     if len(prompts) < FEWEST or len(prompts) != len(wanted):
@@ -169,20 +173,24 @@ def fit(
     ranks = scale.ranks(rows)
     lengths = squares(ranks)
     mean = float(wanted.mean())
+    around = wanted - np.float32(mean)
     vectors = None if embeddings is None else _unit(np.asarray(embeddings, np.float32))
     alpha, after = np.zeros(len(wanted), np.float32), np.zeros(len(wanted), np.float32)
     base, seen, left = _untrained(judged, wanted)
+    belongs = None if named is None else tasks.shown(named)
+    speaks = None if belongs is None else np.zeros_like(belongs)
     lonely = []
     parts = _parts(len(wanted))
     for part in parts:
         alike = words.gram(index, part)
         kernel = _prompt_kernel(alike, ranks[part], ranks[part], lengths[part])
-        alpha[part] = _solved(kernel, wanted[part] - np.float32(mean), _RIDGE) / len(parts)
+        alpha[part] = _solved(kernel, around[part], _RIDGE) / len(parts)
+        if belongs is not None and speaks is not None:
+            speaks[part] = _solved(kernel, belongs[part], _TASK_RIDGE) / len(parts)
         lonely.append(_lonely(alike if vectors is None else vectors[part] @ vectors[part].T))
         if base is not None:
             kernel = _answer_kernel(seen[part], seen[part]) * (1 + kernel)
             after[part] = _solved(kernel, left[part], _ANSWER_RIDGE) / len(parts)
-    answers = None if base is None else Answers(models=list(models), signals=seen, alpha=after, base=base)
     return Router(
         index=index,
         scale=scale,
@@ -191,8 +199,10 @@ def fit(
         alpha=alpha,
         mean=mean,
         lonely=sum(lonely) / len(lonely),
-        embedded=None if vectors is None else _embedded(vectors, wanted),
-        answers=answers,
+        trees=trees.fit(ranks, around),
+        tasks=None if belongs is None or speaks is None else Tasks(alpha=speaks, gap=tasks.means(belongs, around)),
+        embedded=None if vectors is None else Embedded(rows=vectors, gap=wanted),
+        answers=None if base is None else Answers(models=list(models), signals=seen, alpha=after, base=base),
     )
 
 
@@ -216,15 +226,6 @@ def _base(doubt: Array, gap: Array) -> Steps:
     return Steps(at=steps.at, values=share * steps.values + (1 - share) * line)
 
 
-def _embedded(rows: Floats, gap: Floats) -> Embedded:
-    centre = rows.mean(0)
-    around = rows - centre
-    square = around.T @ around
-    square[np.diag_indices_from(square)] += np.float32(_EMBEDDING_RIDGE)
-    weights = np.linalg.solve(square, around.T @ (gap - gap.mean()))
-    return Embedded(rows=rows, gap=gap, centre=centre, weights=weights.astype(np.float32))
-
-
 def score(
     router: Router, prompt: str, *, embedding: Sequence[float] | None = None, judged: Seen | None = None
 ) -> Scored:
@@ -242,9 +243,12 @@ def score(
     if judged is not None:
         gap = _after(router, kernel, judged)
     else:
-        gap = router.mean + float(kernel @ router.alpha)
-        if vector is not None and router.embedded is not None:
-            gap = _with_embedding(router, router.embedded, gap, likeness, vector)
+        said = [float(kernel @ router.alpha), float(router.trees(ranks)[0])]
+        if router.tasks is not None:
+            said.append(router.tasks.expect(kernel))
+        if router.embedded is not None:
+            said.append(_neighbours(router.embedded, likeness) - router.mean)
+        gap = router.mean + sum(said) / len(said)
     return Scored(gap=max(-1.0, min(1.0, gap)), novel=novel, trusted=not novel and router.labels >= TRUSTED)
 
 
@@ -257,12 +261,10 @@ def _vector(router: Router, embedding: Sequence[float] | None) -> Floats | None:
     return _unit(np.asarray(embedding, np.float32))
 
 
-def _with_embedding(router: Router, embedded: Embedded, kernel: float, likeness: Floats, vector: Floats) -> float:
-    count = max(5, min(_NEIGHBOURS, router.labels // 10))
+def _neighbours(embedded: Embedded, likeness: Floats) -> float:
+    count = max(5, min(_NEIGHBOURS, len(likeness) // 10))
     near = np.argpartition(-likeness, min(count, len(likeness) - 1))[:count]
-    neighbours = float(embedded.gap[near].mean())
-    ridge = router.mean + float((vector - embedded.centre) @ embedded.weights)
-    return float(np.dot(_SHARES, (kernel, neighbours, ridge)))
+    return float(embedded.gap[near].mean())
 
 
 def _after(router: Router, kernel: Floats, judged: Seen) -> float:

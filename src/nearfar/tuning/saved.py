@@ -18,13 +18,18 @@ from nearfar.core.errors import UnprocessableEntityError
 from nearfar.tuning.isotonic import Steps
 from nearfar.tuning.router import Answers, Embedded, Router, squares
 from nearfar.tuning.structure import Scale, described
+from nearfar.tuning.tasks import Tasks
+from nearfar.tuning.trees import Trees
 from nearfar.tuning.words import SIZE, Words
 
 Array = NDArray[Any]
 """Of the type that ``_TYPES`` says: what a file holds is checked when it is read."""
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Two since words have longer hashes, and trees and tasks are learned too."""
 LARGEST: Final = 2 * 1024**3
 """Bytes that all arrays of a file may have together once unpacked."""
+_DEEPEST = 10
+"""Levels of a tree."""
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<kind>[<|][fiu][1248])', 'fortran_order': False, "
     rb"'shape': \((?P<shape>\d{1,12},(?: ?\d{1,12})?)\), \} *\n",
@@ -34,7 +39,8 @@ _NPY = re.compile(
 _TYPES: Final = {
     "buckets": "int32", "idf": "float32", "begins": "int64", "rows": "int32", "weights": "float32",
     "quantiles": "float64", "ranks": "float32", "alpha": "float32", "known": "uint64",
-    "embedded_rows": "float32", "embedded_gap": "float32", "embedded_centre": "float32", "embedded_weights": "float32",
+    "trees_columns": "int32", "trees_cuts": "float32", "trees_values": "float32",
+    "tasks_alpha": "float32", "tasks_gap": "float32", "embedded_rows": "float32", "embedded_gap": "float32",
     "answers_signals": "float32", "answers_alpha": "float32", "answers_at": "float64", "answers_values": "float64",
 }  # fmt: skip
 
@@ -90,14 +96,14 @@ def save(path: Path, router: Router, prompts: Sequence[str]) -> None:
         "ranks": router.ranks,
         "alpha": router.alpha,
         "known": marks(prompts),
+        "trees_columns": router.trees.columns,
+        "trees_cuts": router.trees.cuts,
+        "trees_values": router.trees.values,
     }
+    if (named := router.tasks) is not None:
+        arrays |= {"tasks_alpha": named.alpha, "tasks_gap": named.gap}
     if (more := router.embedded) is not None:
-        arrays |= {
-            "embedded_rows": more.rows,
-            "embedded_gap": more.gap,
-            "embedded_centre": more.centre,
-            "embedded_weights": more.weights,
-        }
+        arrays |= {"embedded_rows": more.rows, "embedded_gap": more.gap}
     if (learned := router.answers) is not None:
         arrays |= {
             "answers_signals": learned.signals,
@@ -122,8 +128,7 @@ def load(path: Path) -> Kept:
         with path.open("rb") as raw:
             digest = file_digest(raw, "sha256").hexdigest()
             with zipfile.ZipFile(raw) as file:
-                arrays = {item.filename.removesuffix(".npy"): _array(file, item) for item in _members(file)}
-        header = msgspec.json.decode(arrays.pop("header").tobytes(), type=Header)
+                header, arrays = _read(file)
         return Kept(_router(header, arrays), arrays["known"], digest)
     except OSError as error:
         hint = "nearfar router fit --labels L.jsonl --out R makes one."
@@ -132,21 +137,41 @@ def load(path: Path) -> Kept:
         raise BadRouter(f"{path} is no router: {error}.", hint="nearfar router fit makes one.") from error
 
 
+def _read(file: zipfile.ZipFile) -> tuple[Header, dict[str, Array]]:
+    """The header first: a file of another version is told as such, whatever else it holds."""
+    members = _members(file)
+    header = _header(_array(file, file.getinfo("header.npy")).tobytes())
+    arrays = {_named(item): _array(file, item) for item in members if _named(item) in _TYPES}
+    if len(arrays) + 1 < len(members):
+        raise ValueError("it holds members that no router has")
+    return header, arrays
+
+
+def _header(raw: bytes) -> Header:
+    found = msgspec.json.decode(raw, type=dict[str, object]).get("format")
+    if found != FORMAT:
+        raise ValueError(f"format {found}, this version reads {FORMAT}: fit it anew on its labels")
+    return msgspec.json.decode(raw, type=Header)
+
+
 def _members(file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     members = file.infolist()
-    known = {f"{name}.npy" for name in (*_TYPES, "header")}
-    if len(members) > len(known) or any(item.filename not in known for item in members):
+    if len(members) > 2 * len(_TYPES):
         raise ValueError("it holds members that no router has")
     if sum(item.file_size for item in members) > LARGEST:
         raise ValueError(f"unpacked it is larger than {LARGEST} bytes")
     return members
 
 
+def _named(item: zipfile.ZipInfo) -> str:
+    return item.filename.removesuffix(".npy")
+
+
 def _array(file: zipfile.ZipFile, item: zipfile.ZipInfo) -> Array:
     with file.open(item) as stream:
         # Never more than the member says, whatever its packed bytes unfold to.
         raw = stream.read(item.file_size)
-    name = item.filename.removesuffix(".npy")
+    name = _named(item)
     told = _NPY.match(raw)
     if told is None:
         raise ValueError(f"{name} is no plain array")
@@ -173,8 +198,6 @@ def _shaped(arrays: dict[str, Array], name: str, *shape: int) -> Array:
 
 
 def _router(header: Header, arrays: dict[str, Array]) -> Router:
-    if header.format != FORMAT:
-        raise ValueError(f"format {header.format}, this version reads {FORMAT}")
     count, width = header.count, len(described("x"))
     buckets, begins, rows = (_shaped(arrays, name, -1) for name in ("buckets", "begins", "rows"))
     known = len(buckets)
@@ -201,19 +224,29 @@ def _router(header: Header, arrays: dict[str, Array]) -> Router:
         alpha=_shaped(arrays, "alpha", count),
         mean=header.mean,
         lonely=header.lonely,
+        trees=_trees(arrays, width),
+        tasks=_tasks(arrays, count) if "tasks_alpha" in arrays else None,
         embedded=_embedded(arrays, count) if "embedded_rows" in arrays else None,
         answers=None if header.models is None else _answers(header.models, arrays, count),
     )
 
 
+def _trees(arrays: dict[str, Array], width: int) -> Trees:
+    columns = _shaped(arrays, "trees_columns", -1, -1)
+    count, depth = columns.shape
+    if depth > _DEEPEST or (columns.size and not (int(columns.min()) >= 0 and int(columns.max()) < width)):
+        raise ValueError("its trees ask about what no prompt has")
+    cuts, values = _shaped(arrays, "trees_cuts", count, depth), _shaped(arrays, "trees_values", count, 1 << depth)
+    return Trees(columns, cuts, values)
+
+
+def _tasks(arrays: dict[str, Array], count: int) -> Tasks:
+    alpha = _shaped(arrays, "tasks_alpha", count, -1)
+    return Tasks(alpha=alpha, gap=_shaped(arrays, "tasks_gap", alpha.shape[1]))
+
+
 def _embedded(arrays: dict[str, Array], count: int) -> Embedded:
-    rows = _shaped(arrays, "embedded_rows", count, -1)
-    return Embedded(
-        rows=rows,
-        gap=_shaped(arrays, "embedded_gap", count),
-        centre=_shaped(arrays, "embedded_centre", rows.shape[1]),
-        weights=_shaped(arrays, "embedded_weights", rows.shape[1]),
-    )
+    return Embedded(rows=_shaped(arrays, "embedded_rows", count, -1), gap=_shaped(arrays, "embedded_gap", count))
 
 
 def _answers(models: list[str], arrays: dict[str, Array], count: int) -> Answers:

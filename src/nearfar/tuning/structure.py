@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ _MARK = re.compile(r"[^\w\s]")
 _IDEOGRAPH = re.compile(r"[\u2e80-\U0003ffff]")
 _STEPS = 65
 """Quantiles that a number's scale is remembered by."""
-_SPREAD = 3.46
+SPREAD: Final = 3.46
 """Makes ranks, which are spread evenly, vary as much as a unit normal."""
 
 
@@ -102,7 +103,7 @@ class Scale(msgspec.Struct, frozen=True):
             # Halfway between both sides: ties, such as many zeros, land in the middle of their run.
             below, upto = (self.quantiles < values).sum(0), (self.quantiles <= values).sum(0)
             out[row] = (below + upto) / (2 * _STEPS) - 0.5
-        return out * np.float32(_SPREAD)
+        return out * np.float32(SPREAD)
 
 
 def scale(rows: Sequence[Sequence[float]]) -> Scale:

@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-BITS: Final = 18
+BITS: Final = 31
+"""Of a hash. So many that words hardly ever share one: a rare pair that shares its own would not look rare, and rare
+ones, of which prompts are full, would drown what is common to two of them."""
 SIZE: Final = 1 << BITS
 LONGEST: Final = 4_000
 """Characters of a prompt that are looked at: its beginning and its end, half each. The question usually stands there,
@@ -99,20 +101,21 @@ def remember(texts: Sequence[str]) -> Words:
     buckets = np.concatenate([item for item, _ in found]) if found else np.zeros(0, np.int64)
     counts = np.concatenate([item for _, item in found]) if found else np.zeros(0, np.float32)
     rows = np.repeat(np.arange(len(texts)), sizes)
-    document_counts = np.bincount(buckets, minlength=SIZE)
+    all_buckets, which, document_counts = np.unique(buckets, return_inverse=True, return_counts=True)
     idf = (np.log((1 + len(texts)) / (1 + document_counts)) + 1).astype(np.float32)
     most = _COMMON * len(texts) if len(texts) >= _MANY else len(texts)
-    kept = (document_counts[buckets] >= _RARE) & (document_counts[buckets] <= most)
-    buckets, counts, rows = buckets[kept], counts[kept], rows[kept]
-    weights = counts * idf[buckets]
+    worth = (document_counts >= _RARE) & (document_counts <= most)
+    kept = worth[which]
+    which, counts, rows = which[kept], counts[kept], rows[kept]
+    weights = counts * idf[which]
     norms = np.sqrt(np.bincount(rows, weights=weights * weights, minlength=len(texts)))
     weights = (weights / norms[rows]).astype(np.float32)
-    order = np.argsort(buckets, kind="stable")
-    known, begins = np.unique(buckets[order], return_index=True)
+    order = np.argsort(which, kind="stable")
+    sizes = np.where(worth, document_counts, 0)[worth]
     return Words(
-        buckets=known.astype(np.int32),
-        idf=idf[known],
-        begins=np.append(begins, len(order)).astype(np.int64),
+        buckets=all_buckets[worth].astype(np.int32),
+        idf=idf[worth],
+        begins=np.append(0, np.cumsum(sizes)).astype(np.int64),
         rows=rows[order].astype(np.int32),
         weights=weights[order],
         count=len(texts),
