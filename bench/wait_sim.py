@@ -20,8 +20,9 @@ from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Candidate, Deployment, Facts, Route
 from nearfar.gateway.lines import Run, Ticket
-from nearfar.gateway.load import Load, Loads
+from nearfar.gateway.load import Loads
 from nearfar.gateway.queue import Queue
+from nearfar.gateway.speed import Load
 from nearfar.policy import strategies
 from nearfar.policy.decide import decide
 from nearfar.policy.rules import Rules

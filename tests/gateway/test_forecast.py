@@ -10,7 +10,8 @@ from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
 from nearfar.gateway.forecast import forecast, places
 from nearfar.gateway.lines import Run, Ticket
-from nearfar.gateway.load import Load, Loads
+from nearfar.gateway.load import Loads
+from nearfar.gateway.speed import Load
 from nearfar.policy.wait import Answers, Pace
 
 PACE = Pace(first=1.0, prefill=0.0, decode=0.1, answers=Answers.of([10] * 5), samples=5)

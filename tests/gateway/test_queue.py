@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from nearfar.core.places import Place
 from nearfar.core.routing import Deployment
 from nearfar.gateway.lines import Run, Ticket
-from nearfar.gateway.load import Load, Loads
+from nearfar.gateway.load import Loads
 from nearfar.gateway.queue import Queue
+from nearfar.gateway.speed import Load
 from nearfar.policy.wait import Answers, Pace
 
 PACE = Pace(first=1.0, prefill=0.0, decode=0.1, answers=Answers.of([10] * 5), samples=5)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from nearfar.gateway.load import Load
+    from nearfar.gateway.speed import Load
 
 HEAD_START = {"high": -30.0, "normal": 0.0, "low": 30.0}
 """Priority → seconds by which a request counts as having come later. So nobody waits for ever behind others."""
