@@ -19,11 +19,14 @@ BODIES = [PLAIN, {**PLAIN, "stream": True}, {**PLAIN, "stream": True, "leave": T
 
 
 @contextmanager
-def replicas(folder: Path, config: str, url: str, *, base: str = BASE) -> Iterator[tuple[Gateway, Gateway]]:
+def replicas(
+    folder: Path, config: str, url: str, *, base: str = BASE, **environ: str
+) -> Iterator[tuple[Gateway, Gateway]]:
     """Two gateways with folders of their own."""
     with ExitStack() as stack:
         first, second = (
-            stack.enter_context(running.gateway(folder / name, config, ledger_url=url, base=base)) for name in "ab"
+            stack.enter_context(running.gateway(folder / name, config, ledger_url=url, base=base, **environ))
+            for name in "ab"
         )
         yield first, second
 
@@ -138,3 +141,22 @@ def test_slots_are_counted_by_each(tmp_path: Path, stand_in: stand_ins.Running) 
         assert stand_in.report().running == 2
         for raw in held:
             raw.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("same", [True, False], ids=["one-key", "two-keys"])
+def test_stored_responses_are_everybodys_who_has_the_key(
+    database_url: str, tmp_path: Path, stand_in: stand_ins.Running, same: bool
+) -> None:
+    kept = '[responses]\nkeep_hours = 1\nhighest_class = "internal"\n'
+    config = running.far("far", stand_in.url) + kept + ('key = "env:KEPT"\n' if same else "")
+    with replicas(tmp_path, config, database_url, KEPT="5a" * 32) as (first, second):
+        made = first.ask("/v1/responses", {"model": "far", "input": "hello", "store": True})
+        assert made.status == 200, made.body
+        found = second.ask(f"/v1/responses/{made.json['id']}")
+        if same:
+            assert (found.status, found.json["output"]) == (200, made.json["output"])
+            follows = {"model": "far", "input": "and?", "previous_response_id": made.json["id"]}
+            assert second.ask("/v1/responses", follows).status == 200
+        else:
+            assert (found.status, found.error["code"]) == (503, "cipher_mismatch")

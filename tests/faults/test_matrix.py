@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import pytest
 import uvloop
 from tests.faults.rig import OTHERS, STALLS, STRATEGIES, Rig, judge, pairs, played, rig, stand_ins, words
 from tests.faults.speakers import SPEAKERS, Got, Speaker
-from tests.load import compare
+from tests.load import compare, descriptors
 from tests.stand_in import read_invoices
 
 from nearfar.ledger.query import Entry
@@ -23,6 +24,8 @@ from nearfar.standin.faults import PREFIX, Fault
 
 BOUND = 20.0
 """Seconds in which every request must have ended."""
+ONCE = 8
+"""Descriptors that the loop and libraries open once for themselves; hundreds of requests would leave hundreds."""
 TOGETHER = 12
 """Faults that are played at once."""
 GROUPS = ("transport", "protocol", "status", "local")
@@ -129,6 +132,7 @@ async def play(folder: Path, group: str, *, full: bool) -> tuple[list[str], int]
     invoices = folder / "invoices.jsonl"
     wrong: list[str] = []
     count = 0
+    open_before = descriptors(os.getpid())
     gate = asyncio.Semaphore(TOGETHER)
     asked = {name: list(all_cases(name, fault, full=full)) for name, fault in faults.items()}
     met = [(name, upstream) for name, found in asked.items() for upstream in {case.upstream: 0 for case in found}]
@@ -156,6 +160,8 @@ async def play(folder: Path, group: str, *, full: bool) -> tuple[list[str], int]
         assert not [task for task in left if "_answer_all" not in repr(task)], f"tasks are left: {left}"
         assert not made.gateway._transport._active
         balance(made.entries(), invoices)
+    await asyncio.sleep(0)
+    assert descriptors(os.getpid()) <= open_before + ONCE, "descriptors are left open"
     return wrong, count
 
 
