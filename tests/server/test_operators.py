@@ -61,3 +61,36 @@ def test_without_keys_everybody_on_this_machine_is_one(tmp_path: Path, path: str
             assert (await app.ask(path, body)).status in {200, 404}
 
     run(scenario())
+
+
+BESIDE: list[tuple[str, dict[str, Any]]] = [
+    ("/api/chat", {"messages": [{"role": "user", "content": "a b"}], "stream": False}),
+    ("/api/generate", {"prompt": "a b", "stream": False}),
+    ("/api/embed", {"input": "a b"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), BESIDE)
+def test_how_long_a_model_stays_is_not_every_callers_to_say(tmp_path: Path, path: str, body: dict[str, Any]) -> None:
+    """Beside a question ``keep_alive`` is left out, and that is told: else one caller could fill everybody's memory."""
+
+    async def scenario() -> None:
+        async with here({"big:latest": 4096}) as fake:
+            settings = loaded(tmp_path, config(fake.url), server__require_key="true")
+            connection = connect(settings.ledger_url)
+            keys.prepare(connection)
+            _, plain = keys.new(connection, "app")
+            _, operator = keys.new(connection, "ops", operator=True)
+            connection.close()
+            async with served(settings) as app:
+                for key, travels in ((plain, False), (operator, True)):
+                    asked = {"model": "near", "keep_alive": -1, **body}
+                    reply = await app.ask(path, asked, headers={"authorization": f"Bearer {key}"})
+                    # The fake has no embeddings to give; what it was asked is what counts.
+                    assert reply.status == (502 if path == "/api/embed" else 200), reply.body
+                    came = [told for where, told in fake.asked if where == path][-1]
+                    assert ("keep_alive" in came) is travels
+                    told = "dropped:keep_alive" in reply.headers.get("x-nearfar-deviations", "")
+                    assert told is not travels
+
+    run(scenario())

@@ -51,6 +51,8 @@ class Request(msgspec.Struct, kw_only=True):
     """Provider-run tools that it offers and can do without."""
     granted: frozenset[str] = frozenset()
     """Those of its wishes that the policy names: they travel, the others are left out and told of."""
+    withheld: frozenset[str] = frozenset()
+    """Members that are not its caller's to say: they are left out and told of."""
     caller: str = ""
     """Id of the caller's key; empty when the gateway runs without keys."""
     purpose: str = "serve"

@@ -28,6 +28,7 @@ SPOKEN = "0.32.0"
 """The release of Ollama whose API is spoken here: clients look for features by it."""
 
 _PROVED = frozenset({"embedded", "local-weights"})
+_MEMORY = frozenset({"keep_alive"})
 _ABILITIES = (("tools", "tools"), ("images", "vision"), ("reasoning", "thinking"))
 """A capability here → its word there."""
 
@@ -40,6 +41,7 @@ async def chat(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> N
         await reply(response, _done(request, reason, message={"role": "assistant", "content": ""}))
         return
     await _aliased(gateway, request)
+    _withhold(gateway, http, request)
     await answer(gateway, http, response, ollama_chat.CLIENT, request)
 
 
@@ -51,6 +53,7 @@ async def generate(gateway: Gateway, http: HttpRequest, response: HttpResponse) 
         await reply(response, _done(request, reason, response=""))
         return
     await _aliased(gateway, request)
+    _withhold(gateway, http, request)
     await answer(gateway, http, response, ollama_generate.CLIENT, request)
 
 
@@ -62,6 +65,7 @@ async def embed(gateway: Gateway, http: HttpRequest, response: HttpResponse) -> 
         await reply(response, {"model": request.model, "embeddings": []})
         return
     await _aliased(gateway, request)
+    _withhold(gateway, http, request)
     await answer(gateway, http, response, ollama_embed.CLIENT, request)
 
 
@@ -73,6 +77,7 @@ async def embeddings(gateway: Gateway, http: HttpRequest, response: HttpResponse
         await reply(response, {"embedding": []})
         return
     await _aliased(gateway, request)
+    _withhold(gateway, http, request)
     await answer(gateway, http, response, ollama_embeddings.CLIENT, request)
 
 
@@ -169,6 +174,15 @@ async def _live(gateway: Gateway, http: HttpRequest, request: Request) -> str:
     for name in mine:
         await gateway.lives.unload(name)
     return "unload"
+
+
+def _withhold(gateway: Gateway, http: HttpRequest, request: Request) -> None:
+    """How long a model stays in memory is an operator's to say, also beside a question: from others it is left out.
+
+    Clients send it with every request, so that refusing it would keep them out.
+    """
+    if "keep_alive" in request.fields and not operators.may(gateway, http):
+        request.withheld = _MEMORY
 
 
 def _done(request: Request, reason: str, **said: object) -> dict[str, object]:

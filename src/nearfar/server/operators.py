@@ -13,11 +13,16 @@ def admit(gateway: Gateway, http: HttpRequest) -> None:
 
     Where no keys are required, which only a gateway on loopback can say, everybody on the machine is.
     """
-    caller = http.admitted
-    if not gateway.keys.required or (isinstance(caller, Caller) and caller.operator):
+    if may(gateway, http):
         return
     raise PermissionDeniedError(
         "Loading and unloading models is for operators, and this key is not one's.",
         code="operator_required",
         hint="`nearfar keys new NAME --operator` makes one that is.",
     )
+
+
+def may(gateway: Gateway, http: HttpRequest) -> bool:
+    """Whether who asks is an operator."""
+    caller = http.admitted
+    return not gateway.keys.required or (isinstance(caller, Caller) and caller.operator)

@@ -34,6 +34,7 @@ from nearfar.wire.ollama_common import (
     model_of,
     options_of,
     streams,
+    without,
 )
 from nearfar.wire.ollama_render import renderer
 from nearfar.wire.patch import JSON_HEADERS, patch
@@ -185,7 +186,11 @@ def like(path: str, request: Request, deployment: Deployment) -> Outgoing:
         told = (f"adapted:num_ctx={context}",) if asked else ()
     name = fields.get("model")
     body, deviations = patch(
-        fields, "" if name is None else msgspec.json.decode(name), deployment, extra, unchanged=request.body
+        fields,
+        "" if name is None else msgspec.json.decode(name),
+        without(request, deployment),
+        extra,
+        unchanged=request.body,
     )
     return Outgoing(path=path, headers=JSON_HEADERS, body=body, deviations=(*told, *deviations), context=context)
 

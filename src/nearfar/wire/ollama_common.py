@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
+from nearfar.core.chat import Request
 from nearfar.core.conversation import Extra, Media, Settings
 from nearfar.core.errors import BadRequestError, NearfarError
+from nearfar.core.routing import Deployment
 from nearfar.wire.deviations import says_something
 from nearfar.wire.fields import integer, wrong
 from nearfar.wire.tokens import IMAGE_TOKENS
@@ -202,6 +204,13 @@ def settings_of(values: Mapping[str, Any], fields: Mapping[str, msgspec.Raw]) ->
 def left_out(fields: Mapping[str, msgspec.Raw], known: frozenset[str]) -> list[str]:
     """Deviations for members that no other wire has a word for, unless they say nothing."""
     return [f"dropped:{name}"[:80] for name, raw in fields.items() if name not in known and says_something(name, raw)]
+
+
+def without(request: Request, deployment: Deployment) -> Deployment:
+    """``deployment`` as it takes this request: what its caller may not say is dropped too."""
+    if not request.withheld:
+        return deployment
+    return msgspec.structs.replace(deployment, drop=(*deployment.drop, *sorted(request.withheld)))
 
 
 def asks_nothing(raw: msgspec.Raw | None) -> bool:

@@ -19,7 +19,7 @@ from nearfar.wire.base import ClientWire, Outgoing, ProviderWire, Renderer
 from nearfar.wire.deviations import Deviations
 from nearfar.wire.failures import upstream_error
 from nearfar.wire.fields import boolean, integer, refuse_steering, wrong
-from nearfar.wire.ollama_common import asks_nothing, error_body, left_out, model_of, options_of
+from nearfar.wire.ollama_common import asks_nothing, error_body, left_out, model_of, options_of, without
 from nearfar.wire.openai_embeddings import only_text
 from nearfar.wire.patch import JSON_HEADERS, patch
 from nearfar.wire.plain import PlainDecoder, decode_reply, refuse_error
@@ -89,7 +89,7 @@ def encode(request: Request, deployment: Deployment, conversation: Conversation 
         extra = {"truncate": b"false"} if said is None or bytes(said) == b"null" else {}
         name = fields.get("model")
         asked = "" if name is None else msgspec.json.decode(name)
-        body, deviations = patch(fields, asked, deployment, extra, unchanged=request.body)
+        body, deviations = patch(fields, asked, without(request, deployment), extra, unchanged=request.body)
         return Outgoing(path="/api/embed", headers=JSON_HEADERS, body=body, deviations=deviations)
     note = Deviations()
     kept = note.keep({name: raw for name, raw in conversation.extra.items() if name not in _ANSWERED_HERE}, _OWN)
