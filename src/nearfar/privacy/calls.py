@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os.path
 from collections.abc import Iterable, Sequence
 
 from nearfar.privacy import rules as rulebook
@@ -31,7 +30,7 @@ class Literals:
         self._rules = sorted(these, key=lambda rule: -rule.most)
         many = [(index, rule) for index, rule in enumerate(self._rules) if len(rule.row.near) > _MANY]
         self._many = [
-            (index, all(map(str.isascii, rule.row.near)), os.path.commonprefix(rule.row.near), rule.places)
+            (index, all(map(str.isascii, rule.row.near)), _shared(rule.row.near), rule.places)
             for index, rule in many
             if rule.places is not None
         ]
@@ -170,6 +169,13 @@ def ends(lower: str, literals: Iterable[str]) -> list[int]:
     if count > 1:
         found.sort()
     return found
+
+
+def _shared(literals: Sequence[str]) -> str:
+    """What all of them begin with."""
+    first, last = min(literals), max(literals)
+    size = next((at for at, char in enumerate(first) if at >= len(last) or char != last[at]), len(first))
+    return first[:size]
 
 
 def _holds(rule: Rule, lower: str) -> bool:
