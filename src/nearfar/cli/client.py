@@ -239,5 +239,7 @@ def _pieces(reply: _Reply) -> Iterator[bytes]:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "it ended too early"
     reason = getattr(error, "strerror", None) or type(error).__name__
     return str(reason).lower()
