@@ -13,7 +13,7 @@ from nearfar.advisor.question import Question
 from nearfar.advisor.rig import named
 from nearfar.advisor.workload import Workload
 from nearfar.catalog import models, prices
-from nearfar.ledger.query import EVERYTHING, open_ledger
+from nearfar.ledger.query import EVERYTHING, Filter, open_ledger
 from nearfar.ledger.schema import COLUMNS
 from nearfar.ledger.traffic import Traffic, traffic
 from nearfar.store.connection import Connection
@@ -98,11 +98,16 @@ def main(arguments: list[str]) -> int:
             read = time.perf_counter() - began
             assert seen is not None
             began = time.perf_counter()
+            part = traffic(connection, Filter(since=_START + 60 * 24 * _HOUR))
+            read_part = time.perf_counter() - began
+            assert part is not None
+            began = time.perf_counter()
             way = _advise(seen)
             weighed = time.perf_counter() - began
         finally:
             connection.close()
     print(f"{entries:,} entries: read in {read:.2f} s, advised in {weighed:.2f} s ({way})")
+    print(f"{part.seen:,} of them, a month: read in {read_part:.2f} s")
     return 0
 
 

@@ -61,3 +61,16 @@ def test_only_the_chosen_time_counts(connection: Connection) -> None:
     found = traffic(connection, Filter(since=NOON + HOUR))
     assert found is not None
     assert (found.seen, found.input) == (1, 20)
+
+
+def test_a_small_part_and_a_large_one_are_counted_alike(connection: Connection) -> None:
+    """The one is looked up over the index, the other read with the whole table."""
+    usage = Usage(input=10, output=3)
+    replay.store(connection, b"".join(call(f"old{n}", n, usage=usage) for n in range(40)), "w")
+    replay.store(connection, call("new", 100, usage=Usage(input=20, output=5)), "w")
+    small = traffic(connection, Filter(since=NOON + 99 * HOUR))
+    large = traffic(connection, Filter(since=NOON + 1 * HOUR))
+    assert small is not None
+    assert large is not None
+    assert (small.seen, small.input) == (1, 20)
+    assert (large.seen, large.input) == (40, (39 * 10 + 20) / 40)

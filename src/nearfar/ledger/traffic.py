@@ -38,7 +38,10 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 def traffic(connection: Connection, where: Filter, operation: str = "chat") -> Traffic | None:
     """The traffic that ``where`` chooses; None when there was none. Raises StoreUnavailable."""
     when, params = _when(where)
-    # A million entries are read: sums go once over the table, hours jump from one to the next over their index.
+    # A million entries are read: hours jump from one to the next over their index, sums go once over the table.
+    busy = {int(hour): int(count) for hour, count in connection.rows(_hours(when), params * 3)}
+    if _most(connection, sum(busy.values())):
+        when = when.replace(" begun ", " +begun ")
     (row,) = connection.rows(
         f"SELECT {', '.join(_SUMS)} FROM nearfar_entries "  # noqa: S608 - no value among these
         f"WHERE operation = ? AND purpose = 'serve'{when}",
@@ -47,7 +50,6 @@ def traffic(connection: Connection, where: Filter, operation: str = "chat") -> T
     calls, attempts, answered, tokens_in, tokens_out, reasoning, cached, *classes = (int(each or 0) for each in row)
     if not calls:
         return None
-    busy = {int(hour): int(count) for hour, count in connection.rows(_hours(when), params * 3)}
     span = max(busy) - min(busy) + 1
     each = max(1, answered)
     return Traffic(
@@ -63,6 +65,18 @@ def traffic(connection: Connection, where: Filter, operation: str = "chat") -> T
         peak=max(1.0, max(busy.values()) * len(busy) / sum(busy.values())),
         classes={item.label: count / attempts for item, count in zip(Class, classes, strict=True) if count},
     )
+
+
+_MANY = 5
+"""An entry that is looked up over the index costs as much as so many that are read in their order."""
+
+
+def _most(connection: Connection, chosen: int) -> bool:
+    """Whether so much is chosen that SQLite had better read the whole table; its planner looks at no counts."""
+    if connection.dialect != "sqlite":
+        return False
+    ((last,),) = connection.rows("SELECT MAX(rowid) FROM nearfar_entries")
+    return chosen * _MANY > (last or 0)
 
 
 def _hours(when: str) -> str:
