@@ -10,10 +10,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from nearfar.core.attempts import Begin, End
-from nearfar.core.chat import Chunk, Usage
 from nearfar.core.engines import Engines
 from nearfar.core.errors import (
     APIConnectionError,
@@ -23,9 +20,10 @@ from nearfar.core.errors import (
     SignatureRefused,
     StreamCut,
 )
-from nearfar.core.money import cost, upper_bound
+from nearfar.core.money import cost
 from nearfar.core.places import Treatment
 from nearfar.core.routing import Decision, Deployment, Ranked
+from nearfar.gateway.attempt_records import Seen, begun
 from nearfar.gateway.connection import StaleConnectionError
 from nearfar.gateway.credentials import Signer, attribute, hush
 from nearfar.gateway.exchange import Exchange
@@ -34,10 +32,9 @@ from nearfar.gateway.health import Health
 from nearfar.gateway.holding import Holding
 from nearfar.gateway.life import Lives
 from nearfar.gateway.limits import Limits
-from nearfar.gateway.lines import Run
 from nearfar.gateway.load import Loads
 from nearfar.gateway.metrics import Metrics
-from nearfar.gateway.outgoing import changed, output_limit, translated
+from nearfar.gateway.outgoing import changed, translated
 from nearfar.gateway.transport import Reply, Transport
 from nearfar.gateway.truncation import TRUNCATED, suspicious, was_cut
 from nearfar.gateway.witness import Witness
@@ -53,35 +50,6 @@ if TYPE_CHECKING:
     from nearfar.privacy.restore_events import Restorer
 
 _CLEAR: Final = Treatment.CLEAR  # a member looked up in its enum costs ten times as much
-
-
-class Seen(msgspec.Struct):
-    """What an attempt has shown so far: the journal's second record is made from it."""
-
-    sent: bool = False
-    """Whether bytes have left."""
-    status: int = 0
-    usage: Usage | None = None
-    held: int = 0
-    """Bytes of a plain reply that are in hand."""
-    finish: str = ""
-    model: str = ""
-    first: float = 0.0
-    """perf_counter seconds when the head arrived; 0 before."""
-    deviations: tuple[str, ...] = ()
-    """What only showed at the reply's end."""
-    run: Run | None = None
-    """What its deployment's load knows it by."""
-
-    def note(self, chunks: list[Chunk]) -> None:
-        """Remember what the ledger wants to know of ``chunks``."""
-        for chunk in chunks:
-            if chunk.usage is not None:
-                self.usage = chunk.usage if self.usage is None else _merge(self.usage, chunk.usage)
-            if chunk.finish:
-                self.finish = chunk.finish
-            if chunk.model:
-                self.model = chunk.model
 
 
 class Attempts:
@@ -174,7 +142,7 @@ class Attempts:
             if masked is None and self._replies is None
             else self._restorer(exchange, decision, deployment, masked, wire)
         )
-        begin = self._begin(exchange, decision, ranked, deployment, outgoing)
+        begin = begun(exchange, decision, ranked, deployment, outgoing)
         # Masks are restored in events, and events are what is looked at, so its reply is never passed on as it came.
         exchange.attempt(
             ranked,
@@ -431,35 +399,6 @@ class Attempts:
         attempt = exchange.attempt_id
         self._witness.replied(exchange.request, decision, ranked, attempt=attempt, action=action, kinds=kinds)
 
-    def _begin(
-        self, exchange: Exchange, decision: Decision, ranked: Ranked, deployment: Deployment, outgoing: Outgoing
-    ) -> Begin:
-        request = exchange.asking
-        price = deployment.price
-        return Begin(
-            attempt=f"att-{request.id[4:]}-{exchange.attempts + exchange.serial + 1}",
-            request=request.id,
-            at=time.time_ns(),
-            parent=exchange.attempt_id,
-            purpose=request.purpose,
-            operation=request.operation,
-            caller=request.caller,
-            route=decision.route,
-            asked=request.model,
-            deployment=deployment.name,
-            provider=deployment.provider,
-            model=deployment.model,
-            place=deployment.place.label,
-            class_=decision.class_.label,
-            decision=decision.id,
-            reason=ranked.reason,
-            price="" if price is None else price.id,
-            bound=upper_bound(price, request.input_tokens, output_limit(request, deployment)),
-            input_estimate=request.input_tokens,
-            stream=request.stream,
-            deviations=(*exchange.deviations, *outgoing.deviations),
-        )
-
     def _settle(
         self, begin: Begin, deployment: Deployment, seen: Seen, began: float, outcome: str, error: str
     ) -> int | None:
@@ -495,13 +434,3 @@ def _done(exchange: Exchange) -> Treatment:
     if exchange.last_look is None:
         return _CLEAR
     return Treatment.MASKED if exchange.prepared is None else Treatment.REWRITTEN
-
-
-def _merge(old: Usage, new: Usage) -> Usage:
-    return Usage(
-        input=old.input if new.input is None else new.input,
-        output=old.output if new.output is None else new.output,
-        cached=old.cached if new.cached is None else new.cached,
-        cache_write=old.cache_write if new.cache_write is None else new.cache_write,
-        reasoning=old.reasoning if new.reasoning is None else new.reasoning,
-    )
