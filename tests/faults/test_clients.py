@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import uvloop
 from tests import running
-from tests.faults.rig import Rig, configuration, rig, stand_ins
+from tests.faults.rig import Rig, configuration, pairs, rig, stand_ins
 from tests.faults.speakers import SPEAKERS
 from tests.faults.test_matrix import balance
+
+from nearfar.standin.faults import DIALECTS
 
 LONG = '{ "chunks": 4000, "chunk_ms": 5 }'
 SLOW = '{ "mode": "slow-head", "first_byte_ms": 1200 }'
@@ -76,6 +78,28 @@ def test_a_client_that_leaves_lets_the_upstream_go(tmp_path: Path, model: str, s
         assert made.gateway.health.clear, "nothing is held against an upstream whose client left"
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "dialect", ["gemini", *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "gemini")]
+)
+def test_what_was_said_when_a_client_left_is_not_taken_for_the_bill(tmp_path: Path, dialect: str) -> None:
+    async def main() -> None:
+        invoices = tmp_path / "invoices.jsonl"
+        async with stand_ins(invoices) as (near, far):
+            config = pairs([("stall", dialect)], near.url, far.url)
+            async with rig(tmp_path, config, near=near, far=far) as made:
+                reader, writer = await begin(made, f"alone-stall-{dialect}", stream=True)
+                await reader.readuntil(b'"content":"This')
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+                await made.settled()
+                (entry,) = made.entries()
+                assert (entry.outcome, entry.cost) == ("cancelled", None), "nobody knows what else was written"
+                balance(made.entries(), invoices)
+
+    uvloop.run(main())
 
 
 def test_a_slow_reader_slows_the_upstream_and_fills_no_memory(tmp_path: Path) -> None:
