@@ -30,3 +30,12 @@ def test_among_all_rules_good_examples_are_still_covered(rule: Rule) -> None:
         found = ALL.scan(text).findings
         for start, end in spans:
             assert any(each.start <= start and end <= each.end for each in found), (example, found)
+
+
+def test_what_is_found_alone_is_found_in_each_line_of_a_list() -> None:
+    for value in (
+        text[start:end] for rule in SHIPPED for text, spans in map(rules.marked, rule.row.good) for start, end in spans
+    ):
+        alone = [each.start for each in ALL.scan(value).findings]
+        lines = {each.start for each in ALL.scan(f"{value}\n{value}\r\n{value}").findings}
+        assert lines >= {at + line for at in alone for line in (0, len(value) + 1, 2 * len(value) + 3)}, value

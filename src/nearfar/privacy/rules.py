@@ -175,7 +175,7 @@ def compiled(row: Row) -> Rule:
     try:
         width = patterns.width(row.pattern)
         regex = re.compile(row.pattern, re.ASCII | (re.IGNORECASE if row.caseless else re.NOFLAG))
-        core = re.compile(row.core.encode("ascii")) if row.core else None
+        core = re.compile(row.core.encode("ascii"), re.DOTALL) if row.core else None
     except (ValueError, re.error) as error:  # a UnicodeError is a ValueError
         raise ValueError(f"rule {name}: {error}") from error
     _sound(row, name)
