@@ -115,9 +115,8 @@ def test_engines_that_work_in_parallel_gain_from_devices() -> None:
         < step(model, weights, vllm, one, constants(), depth=1).total
     )
     llama = msgspec.structs.replace(vllm, engine="llama.cpp")
-    assert step(model, weights, llama, two, constants(), depth=1) == step(
-        model, weights, llama, one, constants(), depth=1
-    )
+    alone, turns = (step(model, weights, llama, rig, constants(), depth=1).total for rig in (one, two))
+    assert alone < turns < 1.05 * alone
 
 
 def test_prompts() -> None:

@@ -25,6 +25,8 @@ _GFLOPS_PER_GBS = 10.0
 """A processor's compute beside its bandwidth, for prompts: rough, hence the range."""
 _TALK_US = 18.0
 """Per layer, between devices that work on one layer together."""
+_HANDOVER_US = 300.0
+"""Between devices that take turns, for each beyond the first: what four cards lose on one (XiongjieDai, May 2024)."""
 _PARALLEL = 0.88
 _SHARP = 4.0
 """How sharply the longer of reading and unpacking decides: they overlap, but not quite."""
@@ -86,9 +88,12 @@ def step(
     rates = constants.rates(rig.device, run.engine)
     speed = rig.bandwidth * _eta(run, rig, rates)
     per_layer = rates.layer_us * 1e-6 * (constants.moe_layer if model.moe else 1.0)
+    turns = 0.0
     if rig.count > 1 and run.engine in {"vllm", "tensorrt-llm"}:
-        speed *= rig.count * _PARALLEL  # llama.cpp and Transformers take turns instead
+        speed *= rig.count * _PARALLEL
         per_layer += _TALK_US * 1e-6
+    elif not rig.device.processor:  # llama.cpp and Transformers take turns
+        turns = (rig.count - 1) * _HANDOVER_US * 1e-6
     experts = weights.read() - weights.always
     beside = experts * placed.experts_beside + weights.read() * placed.layers_beside
     here = max(0.0, weights.read() - beside)
@@ -97,7 +102,7 @@ def step(
     share = here / weights.read() if weights.read() else 0.0
     return Steps(
         weights=overlapped(here / speed, share * unpacking(model, run, rig, rates, constants)),
-        layers=model.shape.layers * per_layer,
+        layers=model.shape.layers * per_layer + turns,
         cache=kept / (speed / _eta(run, rig, rates) * constants.cache_eta),
         beside=slow,
     )
