@@ -129,6 +129,7 @@ def test_files(tmp_path: Path) -> None:
     assert text.count("<script>") == text.count("`<script>") == 7
     reader = Reader()
     page = (tmp_path / "r.html").read_text()
+    assert page.count('<table class="n all">') == 2, "the last deployment's figures are aligned like the others'"
     reader.feed(page)
     assert "table" in reader.tags
     assert "script" not in reader.tags

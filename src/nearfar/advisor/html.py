@@ -22,6 +22,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
 .n td:not(:first-child):not(:last-child), .n th:not(:first-child):not(:last-child) { text-align: right; }
+.all td:last-child, .all th:last-child { text-align: right; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .88rem; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
 .scroll { overflow-x: auto; } code { background: var(--soft); padding: 0 .25em; }
@@ -64,7 +65,7 @@ def _line(text: str) -> str:
 def _table(table: Table) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.heads)
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    kind = ' class="n"' if table.numbers else ""
+    kind = (' class="n"' if table.words_last else ' class="n all"') if table.numbers else ""
     return f'<div class="scroll"><table{kind}><tr>{head}</tr>{rows}</table></div>'
 
 

@@ -23,6 +23,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: bool = True
+    words_last: bool = True
+    """Whether the last column is words all the same: a reason, a sum, a model."""
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ def _sides(report: Report, words: Words) -> Section:
     heads = ("", *(side.name for side in report.sides))
     return Section(
         title=words("sides"),
-        table=Table(heads=heads, rows=rows),
+        table=Table(heads=heads, rows=rows, words_last=False),
     )
 
 
@@ -170,7 +170,7 @@ def _tasks(report: Report, words: Words) -> Section:
         (item.task or words("untold"), str(item.prompts), *(_plain(item.scores.get(name)) for name in names))
         for item in report.tasks
     )
-    return Section(title=words("tasks"), table=Table(heads=("", words("prompts"), *names), rows=rows))
+    return Section(title=words("tasks"), table=Table(heads=("", words("prompts"), *names), rows=rows, words_last=False))
 
 
 def _plain(score: float | None) -> str:
