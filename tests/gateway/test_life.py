@@ -72,7 +72,9 @@ def target(name: str, *, base_url: str = "", place: Place = Place.DEVICE, **more
 class Living:
     """A fleet of ``targets`` behind one route, with the parts that know of their lives."""
 
-    def __init__(self, sending: Any, *targets: Target, engines: Any = None, cold: str = "warm") -> None:
+    def __init__(
+        self, sending: Any, *targets: Target, engines: Any = None, cold: str = "warm", reach: Place = Place.CLOUD
+    ) -> None:
         self.now = 1000.0
         self.route = Route(
             name="main", strategy="local-first", deployments=tuple(t.deployment.name for t in targets), cold=cold
@@ -86,7 +88,7 @@ class Living:
             engines=engines,
             transport=sending,
             sealer=SEALER,
-            reach=Place.CLOUD,
+            reach=reach,
             clock=lambda: self.now,
         )
 
@@ -366,8 +368,7 @@ def test_ending_ends_what_runs() -> None:
 def test_the_words_go_no_further_than_public_ones_may() -> None:
     async def scenario() -> None:
         async with here({"big:latest": 1}) as fake, transport() as sending:
-            living = Living(sending, target("near", base_url=fake.url, place=Place.CLOUD))
-            living.lives._reach = Place.DEVICE
+            living = Living(sending, target("near", base_url=fake.url, place=Place.CLOUD), reach=Place.DEVICE)
             await living.decide()
             assert fake.asked == []
             await living.lives.close()

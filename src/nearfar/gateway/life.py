@@ -18,29 +18,24 @@ from nearfar.core.engines import Engines
 from nearfar.core.errors import BadRequestError, NearfarError, NotFoundError
 from nearfar.core.places import Place
 from nearfar.core.routing import Decision, Deployment, Route
-from nearfar.gateway.connection import StaleConnectionError
-from nearfar.gateway.credentials import hush
-from nearfar.gateway.fleet import Fleet, Snapshot, Target, build_head, parse_base
+from nearfar.gateway.fleet import Fleet, Snapshot, Target
+from nearfar.gateway.life_asking import ANSWER, Runtimes
 from nearfar.gateway.life_facts import COLD, UNKNOWN, Fact, ModelState, described, informed, matching, wait
 from nearfar.gateway.transport import Transport
-from nearfar.policy.seal import Sealed, Sealer
+from nearfar.policy.seal import Sealer
 from nearfar.policy.strategies import is_passed_over
-from nearfar.providers.base import Call, Life, Provider, Running, Shown
+from nearfar.providers.base import Life, Provider, Shown
 from nearfar.settings.model import Deadlines
-from nearfar.wire.failures import upstream_error
 
 log = logging.getLogger("nearfar.life")
 
 FRESH = 5.0
 """Seconds for which a runtime's word about its memory is believed while requests come."""
-ANSWER = Deadlines(connect=0.5, first_byte=1.0, between_bytes=1.0, total=2.0)
 LOAD = Deadlines(connect=5.0, first_byte=900.0, between_bytes=900.0, total=900.0)
 REST = 30.0
 """Seconds until a model that could not be warmed is tried again."""
-ANSWER_BYTES = 8 * 1024 * 1024
 
 _NEAR_FIRST = frozenset({"local-first", "local-only"})
-_JSON = ("content-type", "application/json")
 _ENGINE = "engine:"
 
 
@@ -62,9 +57,7 @@ class Lives:
         self._fleet = fleet
         self._providers = providers
         self._engines = engines
-        self._transport = transport
-        self._sealer = sealer
-        self._reach = reach
+        self._runtimes = Runtimes(providers, transport, sealer, reach=reach)
         self._clock = clock
         self._facts: dict[str, Fact] = {}
         self._shown: dict[str, Shown] = {}
@@ -158,7 +151,7 @@ class Lives:
             return target.deployment.context
         if life is None:
             return None
-        running = await self._running(target, life)
+        running = await self._runtimes.running(target, life)
         found = None if running is None else matching(target.deployment, running)
         return None if found is None else found.context
 
@@ -204,11 +197,11 @@ class Lives:
         else:
             life = self._life(target)
             assert life is not None
-            running = matching(target.deployment, await self._running(target, life) or [])
+            running = matching(target.deployment, await self._runtimes.running(target, life) or [])
             done = running is not None
             if running is not None:
                 running = running if running.model else msgspec.structs.replace(running, model=target.deployment.model)
-                await self._send(target, life.unload(running), LOAD)
+                await self._runtimes.send(target, life.unload(running), LOAD)
         await self._look_at(self._key(target))
         self._tell()
         return done
@@ -302,7 +295,7 @@ class Lives:
     async def _runtime_facts(self, targets: list[Target]) -> dict[str, Fact]:
         life = self._life(targets[0])
         assert life is not None
-        running = await self._running(targets[0], life)
+        running = await self._runtimes.running(targets[0], life)
         found = {}
         for target in targets:
             name = target.deployment.name
@@ -320,53 +313,18 @@ class Lives:
             found[name] = Fact(state=state, context=here.context, bytes=here.bytes, expires=here.expires)
         return found
 
-    async def _running(self, target: Target, life: Life) -> list[Running] | None:
-        try:
-            return life.read(await self._send(target, life.running, ANSWER))
-        except NearfarError:
-            # Nobody there, too busy to say, or too old to have the endpoint: then it is not known.
-            return None
-
     async def _show(self, targets: list[Target]) -> None:
         for target in targets:
             name, life = target.deployment.name, self._life(target)
             if life is None or life.show is None or life.read_shown is None or name in self._shown:
                 continue
             try:
-                shown = life.read_shown(await self._send(target, life.show(target.deployment.model), ANSWER))
+                shown = life.read_shown(await self._runtimes.send(target, life.show(target.deployment.model), ANSWER))
             except NearfarError:
                 continue
             if shown is not None:
                 self._shown[name] = shown
                 self._news = True
-
-    async def _send(self, target: Target, call: Call, deadlines: Deadlines) -> bytes:
-        deployment = target.deployment
-        path = _root(target, self._providers[deployment.provider]) + call.path
-        headers = (*((_JSON,) if call.body else ()), *deployment.headers.items(), *target.secret_headers)
-        sealed = self._sealer.probe(
-            attempt="life",
-            place=deployment.place,
-            reach=self._reach,
-            origin=target.origin,
-            target=path,
-            head=build_head(call.method, path, target.origin, headers),
-            body=call.body,
-        )
-        try:
-            return await self._exchange(target, sealed, deadlines, fresh=False)
-        except StaleConnectionError:  # the runtime had closed it, perhaps because it was started anew: it is well
-            return await self._exchange(target, sealed, deadlines, fresh=True)
-
-    async def _exchange(self, target: Target, sealed: Sealed, deadlines: Deadlines, *, fresh: bool) -> bytes:
-        async with await self._transport.send(sealed, deadlines=deadlines, fresh=fresh) as reply:
-            status = await reply.head()
-            body = await reply.body(ANSWER_BYTES)
-            if status != 200:
-                error = upstream_error(status, reply.headers, body)
-                hush(error, sealed.head, target.secret_headers)
-                raise error
-            return body
 
     # Loading.
 
@@ -396,7 +354,7 @@ class Lives:
                 life = self._life(target)
                 assert life is not None
                 operation = "chat" if "chat" in deployment.operations else "embeddings"
-                await self._send(target, life.load(deployment.model, operation, None), LOAD)
+                await self._runtimes.send(target, life.load(deployment.model, operation, None), LOAD)
         except BaseException:
             self._set(name, "cold")
             raise
@@ -437,8 +395,3 @@ class Lives:
             self._fleet.adopt(base)
         self._told = base
         self._news = False
-
-
-def _root(target: Target, provider: Provider) -> str:
-    """The path below which the runtime's own endpoints lie: the base URL's without that of its chat."""
-    return target.base_path.removesuffix(parse_base(provider.base_url)[1])
