@@ -88,8 +88,7 @@ def choose(
         return None
     if wanted.traditional_chinese:
         best = min(SPEAKS_TRADITIONAL.index(near.model.traditional_chinese) for near in found)
-        told = max(best, SPEAKS_TRADITIONAL.index("listed"))
-        found = [near for near in found if SPEAKS_TRADITIONAL.index(near.model.traditional_chinese) <= told]
+        found = [near for near in found if SPEAKS_TRADITIONAL.index(near.model.traditional_chinese) == best]
     found = [near for near in found if capacity(near.speeds, workload) >= workload.calls] or found
     half = max(weight(near.model) for near in found) / 2
     return min(
