@@ -1,15 +1,20 @@
 """What becomes of a promise in use, on recorded answers: kept ones should not alarm, broken ones soon.
 
-    uv run --with pyarrow python -m bench.routing_watch [FOLDER]
+    uv run --with pyarrow python -m bench.routing_watch [FOLDER] [--draws 40]
 
 A router is fitted on 1,500 MMLU prompts and certified on 1,000 others, as ``nearfar router certify --out`` does it. The
 rest comes as judged requests: as it is, and with a near model that has become worse, so that it loses a quarter of what
 is kept near besides. See ``bench/routing.py`` for FOLDER.
+
+A certificate may be wrong in one draw of ten; whether it is more often takes many draws: ``allowed`` is that share and
+two standard errors. The draws share their prompts, so they tell less than as many fresh ones would.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -21,7 +26,7 @@ import numpy as np
 from bench import routing_data as data
 from bench.routing import BESIDE
 from nearfar.core.outcome import Outcome
-from nearfar.tuning import promise, router
+from nearfar.tuning import evaluate, promise, router
 from nearfar.tuning.certificate import certify
 from nearfar.tuning.labels import Label
 
@@ -69,7 +74,7 @@ def draw(labels: Sequence[Label], seed: int, *, fit: int = FITTED, pairs: int = 
     chance = np.random.default_rng(seed)
     order = [labels[at] for at in chance.permutation(len(labels)).tolist()]
     known, certified, rest = order[:fit], order[fit : fit + pairs], order[fit + pairs :]
-    fitted = router.fit([item.prompt for item in known], [item.cloud.score - item.local.score for item in known])
+    fitted = evaluate.learned(known, None, [])
     pool = judged(fitted, certified)
     found = certify([gap for gap, _ in pool], [lost for _, lost in pool], loss=LOSS, confidence=CONFIDENCE)
     if found.threshold is None:
@@ -88,31 +93,43 @@ def draw(labels: Sequence[Label], seed: int, *, fit: int = FITTED, pairs: int = 
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints one JSON line for each draw, and a summary."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    folder = Path(given[0]) if given else BESIDE
-    if not (folder / data.ROUTELLM).is_file():
-        print("absent: no recorded answers (give their folder). Nothing is measured.", file=sys.stderr)
-        return 2 if given else 0
-    if find_spec("pyarrow") is None:
-        print("absent: pyarrow, which reads Parquet: uv run --with pyarrow … Nothing is measured.", file=sys.stderr)
-        return 2
-    labels, _ = data.mmlu(folder)
-    rows = [draw(labels, seed) for seed in range(DRAWS)]
-    for row in rows:
-        print(json.dumps(row))
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What all draws together say."""
     sound = [row for row in rows if row["certified"]]
-    summary = {
-        "draws": DRAWS,
+    broken = sum(row["loss"] > LOSS for row in sound)
+    wrong = 1 - CONFIDENCE
+    return {
+        "draws": len(rows),
         "certified": len(sound),
         "local_share": round(float(np.mean([row["local_share"] for row in sound])), 4),
-        "broken": sum(row["loss"] > LOSS for row in sound),
+        "broken": broken,
+        "broken_share": round(broken / len(rows), 4),
+        "allowed": round(wrong + 2 * math.sqrt(wrong * CONFIDENCE / len(rows)), 4),
         "false_alarms": sum(row["alarms"] > 0 and row["loss"] <= LOSS for row in sound),
         "worse_noticed": sum(row["worse"]["alarms"] > 0 for row in sound),
         "worse_first_alarm_median": float(np.median([row["worse"]["first_alarm"] for row in sound])),
     }
-    print(json.dumps(summary))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints one JSON line for each draw, and a summary."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("folder", nargs="?", type=Path, help="where the recorded answers lie")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"how often all is drawn anew (default {DRAWS})")
+    given = parser.parse_args(arguments)
+    folder = given.folder or BESIDE
+    if not (folder / data.ROUTELLM).is_file():
+        print("absent: no recorded answers (give their folder). Nothing is measured.", file=sys.stderr)
+        return 2 if given.folder else 0
+    if find_spec("pyarrow") is None:
+        print("absent: pyarrow, which reads Parquet: uv run --with pyarrow … Nothing is measured.", file=sys.stderr)
+        return 2
+    labels, _ = data.mmlu(folder)
+    rows = []
+    for seed in range(given.draws):
+        rows.append(draw(labels, seed))
+        print(json.dumps(rows[-1]), flush=True)
+    print(json.dumps(summary(rows)))
     return 0
 
 
