@@ -129,16 +129,15 @@ class Tokens:
         joined = "\n".join(texts)
         begins = [0, *itertools.accumulate(len(text) + 1 for text in texts)]
         found: dict[int, set[int]] = {}
-        for literal, those in self._single.items():
+        for literal, those in [each for each in self._single.items() if each[0] in joined]:
             at = joined.find(literal)
-            if at >= 0:
-                places = set()
-                while at >= 0:
-                    place = bisect.bisect_right(begins, at)
-                    places.add(place - 1)
-                    at = joined.find(literal, begins[place])
-                for index in those:
-                    found.setdefault(index, set()).update(places)
+            places = set()
+            while at >= 0:
+                place = bisect.bisect_right(begins, at)
+                places.add(place - 1)
+                at = joined.find(literal, begins[place])
+            for index in those:
+                found.setdefault(index, set()).update(places)
         if self._long:
             shape = joined.encode("ascii", "replace").translate(SHAPE)
             for index in self._long:
