@@ -152,8 +152,9 @@ def test_policy_files_are_policies_and_cases_come_out_as_they_say(tmp_path: Path
         file.write_text(body, "utf-8")
         assert presets.rules(Settings(policy=Policy(file=str(file)))).name, name
     medical = presets.rules(Settings(policy=Policy(preset="tw-medical")))
+    scan = scanner()
     for name, body in marked("cases"):
-        outcomes = [cases.run(case, medical, scanner()) for case in cases.parse(body.encode(), json=False)]
+        outcomes = [cases.run(case, medical, scan) for case in cases.parse(body.encode(), json=False)]
         assert [item.wrong for item in outcomes] == [[] for _ in outcomes], name
     assert len(marked("policy")) == 3 * len(LANGUAGES)
     assert len(marked("cases")) == len(LANGUAGES)

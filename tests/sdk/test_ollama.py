@@ -109,6 +109,7 @@ def previous(doors: Doors) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_two_minors_differ(previous: dict[str, str]) -> None:
     assert previous["version"].startswith("0.5.")
 
@@ -118,6 +119,7 @@ def test_current_minor(client: Any, name: str) -> None:
     checks.CHECKS[name](client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", checks.CHECKS)
 def test_previous_minor(previous: dict[str, str], name: str) -> None:
     assert not previous[name], previous[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -53,15 +54,15 @@ def providers(language: str) -> str:
     return f"{table(HEADS[language]['providers'], rows)}\n\n{ROWS[language].format(listed=listed)}"
 
 
-def leaves() -> Iterator[tuple[str, Any]]:
+@functools.cache
+def leaves() -> tuple[tuple[str, Any], ...]:
     """(name with its group, command) of every command."""
     tree: Any = typer.main.get_command(app)
+    found: list[tuple[str, Any]] = []
     for name, command in tree.commands.items():
         inner = getattr(command, "commands", None)
-        if inner is None:
-            yield name, command
-        else:
-            yield from ((f"{name} {below}", item) for below, item in inner.items())
+        found += [(name, command)] if inner is None else [(f"{name} {below}", item) for below, item in inner.items()]
+    return tuple(found)
 
 
 def commands(language: str) -> str:
@@ -211,6 +212,7 @@ def _prose(text: str | None) -> str:
     return " ".join((text or "").split()).replace("``", "`")
 
 
+@functools.cache
 def _used_errors() -> tuple[set[str], dict[str, set[str]]]:
     """(errors that some line of the sources names, error → codes that some line gives it)."""
     used: set[str] = set()
