@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.advisor.buffers import Run
 from nearfar.advisor.constants import shipped as constants
@@ -82,7 +83,7 @@ def test_tokens_that_vllm_has_room_for() -> None:
     assert found.value == pytest.approx(377_456, rel=0.1)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     name=st.sampled_from(sorted(shipped())),
     device=st.sampled_from(sorted(devices())),

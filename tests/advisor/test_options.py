@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.advisor.cases import BASE, case
+from tests.examples import examples
 
 from nearfar.advisor.options import hosted, near_share, options
 from nearfar.advisor.workload import Workload
@@ -18,7 +19,7 @@ HERE = case(hardware="RTX 3090", work={"calls": 50_000})
 """Looked up once: only the volume changes."""
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.floats(0, 1e8), st.floats(1, 20), st.floats(0, 1))
 def test_amounts_are_the_sums_of_their_parts(calls: float, peak: float, private: float) -> None:
     for option in options(HERE, Workload(calls=calls, peak=peak, private_share=private)).values():
@@ -32,7 +33,7 @@ def test_amounts_are_the_sums_of_their_parts(calls: float, peak: float, private:
             assert option.capacity >= calls
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.floats(1, 1e8), st.floats(1, 20))
 def test_what_may_not_leave_runs_near_in_every_hybrid(calls: float, peak: float) -> None:
     option = options(HERE, Workload(calls=calls, peak=peak, private_share=0.7))["hybrid"]
@@ -66,7 +67,7 @@ def test_a_rented_machine_is_no_way_for_what_may_not_leave() -> None:
     assert options(case(stay=True))["rent"].lacks == "leaves"
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @example(419_336, 0, 0, 0, 374, 1)
 @example(3, 0, 0, 0.5, 92_077, 3967)
 @given(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.advisor.buffers import Run
 from nearfar.advisor.constants import shipped as constants
@@ -37,7 +38,7 @@ def test_nothing_helps_what_is_far_too_large() -> None:
     assert set(kinds("deepseek-r1", "GTX 1050 Ti", Run(context=8192))) <= {"offload"}
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     name=st.sampled_from(sorted(shipped())),
     device=st.sampled_from(["RTX 4090", "Apple M4 Pro 24GB", "RTX 3060", "H100", "CPU"]),

@@ -8,8 +8,9 @@ from typing import Any
 
 import gguf as reference
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.tiny_gguf import write_chat
 
 from nearfar.engine.cursor import MAX_HEADER_BYTES, ModelFileError
@@ -264,7 +265,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(edits=EDITS, keep=st.floats(0, 1), header_only=st.booleans())
 def test_random_damage(
     tmp_path_factory: pytest.TempPathFactory,
@@ -296,7 +297,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(entries=ENTRIES, tensors=st.lists(st.binary(min_size=20, max_size=60), max_size=3), data=st.integers(0, 100))
 def test_random_structure(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], tensors: list[bytes], data: int

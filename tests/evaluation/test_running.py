@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.errors import APIConnectionError, BadRequestError, EgressDenied, NearfarError
 from nearfar.evaluation.records import Book, Heard, Job
@@ -67,7 +68,7 @@ def test_what_is_answered_is_not_asked_again() -> None:
     assert asked == ["0", "1", "2", "1"]
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=20),
     st.integers(0, 200),

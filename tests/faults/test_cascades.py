@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests import running
+from tests.examples import examples
 from tests.faults.speakers import SPEAKERS
 from tests.faults.stage import Stage, deployment, spent_at_most
 
@@ -168,7 +169,7 @@ FURTHER = Asked(
 
 
 @example(example=FURTHER)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress=[HealthCheck.function_scoped_fixture])
 @given(example=asked())
 def test_whatever_models_say(stage: Stage, example: Asked) -> None:
     stage.run(ask(stage, example))

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.gateway.house import RULES, House, house, plain, run, snapshot, target
 from tests.gateway.scripted import upstream
 
@@ -316,7 +317,7 @@ def test_without_anybody_to_embed_it_is_left_to_the_strategy() -> None:
     run(scenario())
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     st.sampled_from(["hard", "easy", "hard novel"]),
     st.sampled_from(list(Class)),

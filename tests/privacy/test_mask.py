@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.privacy.masking import CUTS, ID, NAME, TEXTS, bodies, find, findings, restored, vault
 
 from nearfar.core.errors import MaskingFailed
@@ -25,7 +26,7 @@ def masked_body(body: dict[str, Any], own: Vault, kinds: frozenset[str] | None =
 
 
 @given(st.data(), TEXTS, CUTS)
-@settings(max_examples=300)
+@examples(300)
 def test_restoring_what_was_masked_gives_what_came(data: st.DataObject, text: str, cuts: list[int]) -> None:
     own = vault()
     found = data.draw(findings(text))
@@ -38,7 +39,7 @@ def test_restoring_what_was_masked_gives_what_came(data: st.DataObject, text: st
 
 
 @given(st.text("aB王明.\uff0e@\uff20-:\uff1a/ \n12。()·x", max_size=24), st.data())
-@settings(max_examples=200)
+@examples(200)
 def test_what_is_too_simple_to_be_read_back_comes_back_too(text: str, data: st.DataObject) -> None:
     """Hosts, addresses and masks side by side: without a sign of a URL only they keep a mask from coming back."""
     own = vault()
@@ -49,7 +50,7 @@ def test_what_is_too_simple_to_be_read_back_comes_back_too(text: str, data: st.D
 
 
 @given(st.lists(TEXTS, min_size=2, max_size=4), st.data())
-@settings(max_examples=100)
+@examples(100)
 def test_so_does_a_whole_request(texts: list[str], data: st.DataObject) -> None:
     own = vault()
     given_ = [Spot(f"m[{at}]", text, TEXT, "user") for at, text in enumerate(texts)]
@@ -58,7 +59,7 @@ def test_so_does_a_whole_request(texts: list[str], data: st.DataObject) -> None:
 
 
 @given(TEXTS, st.data())
-@settings(max_examples=100)
+@examples(100)
 def test_the_same_again_gives_the_same_and_strangers_cannot_read_it(text: str, data: st.DataObject) -> None:
     found = data.draw(findings(text))
     own, again, stranger = vault(), vault(), vault(caller="other")

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.core.errors import GuardError
 from nearfar.privacy.findings import Finding
@@ -94,13 +95,13 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=30).map("".join), st.lists(st.integers(1, 60), max_size=40), st.booleans())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_every_split_gives_the_same(text: str, cuts: list[int], arguments: bool) -> None:
     assert shown(text, cuts, arguments=arguments) == shown(text, arguments=arguments)
 
 
 @given(st.lists(WORDS, max_size=30).map("".join), st.lists(st.integers(1, 60), max_size=40))
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_what_is_only_told_of_passes_and_counts_the_same(text: str, cuts: list[int]) -> None:
     told = shown(text, cuts, redact=False)
     assert told == (text, shown(text, cuts)[1])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.privacy import rules, shapes
 from nearfar.privacy.rules import Rule
@@ -77,7 +78,7 @@ def test_no_core_hides_what_the_pattern_finds(name: str) -> None:
     """Texts made from the pattern itself, checks left out: with the core and without it the same is found."""
     rule = msgspec.structs.replace(BY_NAME[name], check=None)
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(st.from_regex(rule.regex, fullmatch=True), st.sampled_from(["", " ", "號", "-", "(", "1 ", "x "]))
     def same(value: str, around: str) -> None:
         assume(value.isascii() or rule.regex.fullmatch(value))

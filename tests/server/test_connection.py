@@ -6,8 +6,9 @@ import asyncio
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.server.edges import edge, post, run
 
 
@@ -170,7 +171,7 @@ def test_a_half_closed_client_has_hung_up() -> None:
     run(scenario())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60, suppress=[HealthCheck.too_slow])
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=5), st.booleans())
 def test_no_bytes_make_it_hang_or_crash(pieces: list[bytes], valid_start: bool) -> None:
     async def scenario() -> None:

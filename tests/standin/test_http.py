@@ -7,8 +7,9 @@ import json
 import socket
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.stand_in import Running
 
 from nearfar.standin.http import MAX_BODY
@@ -30,7 +31,7 @@ def read_reply(sock: socket.socket) -> tuple[bytes, bytes]:
     return head, body
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 300), max_size=6))
 def test_a_request_may_come_in_any_pieces(connect_to: Connect, raw: Raw, cuts: list[int]) -> None:
     data = raw(BODY)

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.tuning.certificate import binomial, certify, upper_bound
 
@@ -75,7 +76,7 @@ def test_the_promise_is_kept(graded: bool) -> None:
     assert broken / 150 <= 0.1 + 2 * math.sqrt(0.1 * 0.9 / 150)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0])), min_size=60, max_size=120))
 def test_a_promise_is_never_above_what_was_asked(rows: list[tuple[float, float]]) -> None:
     found = certify([row[0] for row in rows], [row[1] for row in rows], loss=0.1, confidence=0.9)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from nearfar.tuning.words import LONGEST, counted, gram, remember, shortened
 
@@ -39,7 +40,7 @@ def test_the_table_is_what_asking_one_by_one_gives() -> None:
     assert np.diag(table)[:5] == pytest.approx(1, abs=1e-6)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.text(max_size=200))
 def test_any_text_can_be_counted_and_compared(text: str) -> None:
     buckets, weights = counted(text)
