@@ -100,6 +100,17 @@ def test_the_tests_are_not_there_while_the_code_runs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["said", "tests.py", "answer.py"])
+@pytest.mark.parametrize("put", ["os.mkfifo({name!r})", "os.symlink({far!r}, {name!r})", "os.chmod('.', 0o500)"])
+def test_what_code_puts_into_its_folder_holds_nobody_up_and_leads_nowhere(tmp_path: Path, name: str, put: str) -> None:
+    far = tmp_path / "far"
+    placed = put.format(name=name, far=str(far))
+    ran = passes(f"import os\nif os.path.exists({name!r}):\n    os.remove({name!r})\n{placed}\nx = 1", "assert x == 1")
+    assert ran.passed, ran.why
+    assert not far.exists()
+
+
+@pytest.mark.slow
 def test_code_is_the_main_program_to_itself() -> None:
     code = "import sys\nif __name__ == '__main__':\n    main = sys.modules['__main__']\nargs = sys.argv"
     assert passes(code, "assert main.args == [__file__]\nassert main.main is main").passed

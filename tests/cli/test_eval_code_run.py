@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,16 @@ from nearfar.cli.eval_code_run import CODE_ENDED, MARK, TESTS_ENDED
 
 def play(folder: Path, code: str, tests: str) -> bytes:
     """What it said; tests and mark are handed out beforehand."""
-    program, later = folder / "answer.py", folder / "tests.py"
+    program = folder / "answer.py"
     program.write_text(code)
-    later.write_text(tests)
     hears, asks = os.pipe()
     told, tells = os.pipe()
     os.write(tells, b"\n" + b"m" * MARK)
-    command = [sys.executable, "-I", eval_code_run.__file__, str(program), str(later), str(asks), str(told)]
-    subprocess.run(command, pass_fds=(asks, told), capture_output=True, check=False, timeout=30)
+    with tempfile.TemporaryFile(buffering=0) as later:
+        later.write(tests.encode())
+        more = (later.fileno(), asks, told)
+        command = [sys.executable, "-I", eval_code_run.__file__, str(program), *map(str, more)]
+        subprocess.run(command, pass_fds=more, capture_output=True, check=False, timeout=30)
     os.close(asks)
     said = os.read(hears, 100)
     for end in (hears, told, tells):

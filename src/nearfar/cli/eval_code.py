@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -58,47 +58,55 @@ def code_of(answer: str) -> str:
 
 def passes(answer: str, tests: str, *, seconds: float = SECONDS) -> Ran:
     """Run ``answer``'s code and then ``tests``, in a folder of its own that is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="nearfar-eval-") as folder, contextlib.ExitStack() as stack:
-        program, later, said = (Path(folder) / name for name in ("answer.py", "tests.py", "said"))
+    with (
+        tempfile.TemporaryDirectory(prefix="nearfar-eval-", ignore_cleanup_errors=True) as folder,
+        # Without a name: what stands at a path in the folder is the code's to say, be it a link or an endless pipe.
+        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as later,
+        contextlib.ExitStack() as stack,
+    ):
+        program = Path(folder) / "answer.py"
         program.write_text(code_of(answer) + "\n", encoding="utf-8", errors="replace")
         hears, asks = os.pipe()
         stack.callback(os.close, hears)
         told, tells = os.pipe()
         for end in (told, tells):  # as long as we can read, too, writing never meets a closed door
             stack.callback(os.close, end)
-        with said.open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-m", __name__, str(program), str(later), str(asks), str(told)],
-                cwd=folder,
-                env={"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-                pass_fds=(asks, told),
-            )
-            os.close(asks)
-            try:
-                through = _attend(process, hears, tells, later, tests, time.monotonic() + seconds)
-            except TimeoutError:
-                through = None
-            finally:
-                # Whatever it started is in its group; what has left the group has no network and little memory either.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.kill()
-                process.wait()
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", __name__, str(program), str(later.fileno()), str(asks), str(told)],
+            cwd=folder,
+            env={"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+            pass_fds=(later.fileno(), asks, told),
+        )
+        os.close(asks)
+        try:
+            through = _attend(process, hears, tells, later, tests, time.monotonic() + seconds)
+        except TimeoutError:
+            through = None
+        finally:
+            # Whatever it started is in its group; what has left the group has no network and little memory either.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
         late = f"took more than {seconds:g} s" if through is None else ""
-        return _ran(said.read_bytes(), process.returncode, late, through=bool(through))
+        return _ran(os.pread(said.fileno(), _FILE, 0), process.returncode, late, through=bool(through))
 
 
-def _attend(process: subprocess.Popen[bytes], hears: int, tells: int, later: Path, tests: str, until: float) -> bool:
+def _attend(
+    process: subprocess.Popen[bytes], hears: int, tells: int, later: IO[bytes], tests: str, until: float
+) -> bool:
     """Hand out the tests and then a mark, each when it is asked for; whether the mark came back and all ended well.
 
     Code that ends before its tests would look as if it had passed them: so the mark, which is made only then, is wanted
     back, by somebody who was not there to read it before. Raises TimeoutError.
     """
     mark = heard = b""
+    given = False
     while len(heard) <= len(CODE_ENDED + TESTS_ENDED) + MARK:
         ended = process.poll() is not None  # asked first: what it wrote before its end is then still read
         left = until - time.monotonic()
@@ -113,8 +121,11 @@ def _attend(process: subprocess.Popen[bytes], hears: int, tells: int, later: Pat
             except subprocess.TimeoutExpired as exc:
                 raise TimeoutError from exc
             return code == 0 and bool(mark) and heard == CODE_ENDED + TESTS_ENDED + mark
-        if heard == CODE_ENDED and not later.exists():
-            later.write_text(f"{tests}\n", encoding="utf-8", errors="replace")
+        if heard == CODE_ENDED and not given:
+            given = True
+            later.seek(0)
+            later.write(f"{tests}\n".encode(errors="replace"))
+            later.flush()
             os.write(tells, b"\n")
         elif heard == CODE_ENDED + TESTS_ENDED and not mark:
             mark = secrets.token_hex(MARK // 2).encode()

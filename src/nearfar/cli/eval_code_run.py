@@ -19,13 +19,15 @@ CODE_ENDED: Final = b"c"
 TESTS_ENDED: Final = b"t"
 MARK: Final = 32
 """Characters of the mark that the parent hands out at last and wants back."""
+MOST: Final = 16 << 20
+"""Bytes of tests."""
 
 
-def main(program: str, tests: str, ask: int, hear: int) -> None:
-    """Run ``program``, then what lies at ``tests`` once the parent has been told. Descriptors: ``ask``, ``hear``."""
+def main(program: str, tests: int, ask: int, hear: int) -> None:
+    """Run ``program``, then what is in ``tests`` once the parent has been told. All others are descriptors."""
     # What the code replaces in these modules must not speak for it by accident.
-    read, write, execute, translate = os.read, os.write, exec, compile
-    for descriptor in (ask, hear):
+    read, pread, write, execute, translate = os.read, os.pread, os.write, exec, compile
+    for descriptor in (tests, ask, hear):
         os.set_inheritable(descriptor, False)
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=program, __builtins__=builtins)
@@ -35,11 +37,11 @@ def main(program: str, tests: str, ask: int, hear: int) -> None:
     execute(translate(code, program, "exec", dont_inherit=True), module.__dict__)
     write(ask, CODE_ENDED)
     read(hear, 1)
-    code = Path(tests).read_text(encoding="utf-8")
-    execute(translate(code, tests, "exec", dont_inherit=True), module.__dict__)
+    code = pread(tests, MOST, 0).decode()
+    execute(translate(code, "tests.py", "exec", dont_inherit=True), module.__dict__)
     write(ask, TESTS_ENDED)
     write(ask, read(hear, MARK))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
