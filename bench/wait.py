@@ -23,6 +23,7 @@ ROUTES: tuple[tuple[str, float | None], ...] = (
     ("fastest", 0.5),
     ("local-first", 0.5),
     ("local-first", 1.0),
+    ("local-first", 1.5),
 )
 """Strategy and ``spill_after`` in seconds."""
 

@@ -36,11 +36,11 @@ def test_an_oracle_sends_away_whom_it_knows_to_wait_too_long() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 1.0, 1.5])
-@pytest.mark.parametrize("patience", [None, 0.25])
+@pytest.mark.parametrize(("strategy", "patience"), [("fastest", None), ("fastest", 0.25), ("local-first", 1.0)])
 def test_spilling_by_expected_wait_comes_near_an_oracle_at_the_same_cloud_share(
-    load: float, patience: float | None
+    load: float, strategy: str, patience: float | None
 ) -> None:
-    told = wait_sim.judged(load, "fastest", patience, count=500)
+    told = wait_sim.judged(load, strategy, patience, count=500)
     assert float(str(told["ratio"])) <= 1.3
     assert float(str(told["median_error"])) <= 0.3
     assert float(str(told["cloud_share"])) == pytest.approx(float(str(told["oracle_cloud_share"])), abs=0.02)
