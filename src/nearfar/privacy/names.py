@@ -62,6 +62,8 @@ class _Chinese(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     titles: str
     goes_on: str
     begins: str
+    inside: str
+    ends: str
     words: str
 
 
@@ -128,6 +130,8 @@ class _ChineseNames:
         self._given = frozenset("".join(data.given.split()))
         self._goes_on = frozenset(data.goes_on)
         self._begins = frozenset(data.begins)
+        self._inside = frozenset(data.inside)
+        self._ends = frozenset(data.ends.split())
         self._words = frozenset(data.words.split())
         titles, labels = data.titles.split(), data.labels.split()
         self._titles = re.compile(_either(titles))
@@ -199,6 +203,10 @@ class _ChineseNames:
         before = text[start - 1] if start else ""
         return not _is_han(before) or before in self._begins
 
+    def _whole(self, text: str, start: int, end: int) -> bool:
+        """Whether the surname there is a word by itself, whatever stands before it."""
+        return self._inside.issuperset(text[start:end]) and text[start - 1 : start + 1] not in self._ends
+
     def _labelled(self, text: str, at: int) -> bool:
         """Whether a label stands before ``at``, with a sign or a little word between."""
         before = text[at - _LABEL_REACH if at > _LABEL_REACH else 0 : at].lower()
@@ -219,8 +227,11 @@ class _ChineseNames:
             if length and len(title[0]) + length > 2:
                 return end + length, TITLED
             # A surname and a title alone: 王先生. Not inside a longer word, and not with a title of one character.
-            if not length and len(title[0]) > 1 and self._free(text, start):
-                return title.end(), LISTED
+            if not length and len(title[0]) > 1:
+                if self._labelled(text, start):
+                    return title.end(), LABELLED
+                if self._free(text, start) or self._whole(text, start, end):
+                    return title.end(), LISTED
         return None
 
 
