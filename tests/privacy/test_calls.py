@@ -55,8 +55,16 @@ def test_tokens_call_their_rules_in_the_tokens_that_hold_a_literal() -> None:
     called = {rule.name: windows for rule, windows in TOKENS.called(text, readings(text)[0][0].tokens)}
     assert called["secret.github"] == [(-2, 22, 22), (40, len(text) + 2, len(text) + 2)]
     assert called["secret.openai"] == [(40, len(text) + 2, len(text) + 2)]
-    assert "mac" in called  # for its -
+    assert "secret.twilio" in called  # for its sk
+    assert "mac" not in called  # it has its -, but not in that shape
     assert "it.fiscal_code" not in called
+
+
+def test_a_token_is_called_by_its_literal_and_its_shape() -> None:
+    text = "aa-bb-cc-dddddddddd nic=00-1b-44-11-3a-b7"
+    called = {rule.name: windows for rule, windows in TOKENS.called(text, readings(text)[0][0].tokens)}
+    assert called["mac"] == [(18, 43, 43)]
+    assert "ip.v6" not in called
 
 
 def test_a_token_without_literals_is_called_by_its_shape() -> None:

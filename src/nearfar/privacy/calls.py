@@ -138,7 +138,8 @@ class Tokens:
                 at = joined.find(literal, begins[place])
             for index in those:
                 found.setdefault(index, set()).update(places)
-        if self._long:
+        cored = [index for index in found if self._rules[index].core is not None]
+        if self._long or cored:
             shape = joined.encode("ascii", "replace").translate(SHAPE)
             for index in self._long:
                 core = self._rules[index].core
@@ -146,11 +147,15 @@ class Tokens:
                     found[index] = set(range(len(tokens)))
                 elif places := {bisect.bisect_right(begins, hit.start()) - 1 for hit in core.finditer(shape)}:
                     found[index] = places
+            for index in cored:
+                core = self._rules[index].core
+                if core is not None:
+                    found[index] = {at for at in found[index] if core.search(shape, begins[at], begins[at + 1])}
         windows = [(start - _AROUND, end + _AROUND, end + _AROUND) for start, end in tokens]
         return [
             (self._rules[index], [windows[place] for place in sorted(found[index])])
             for index in sorted(found)
-            if _holds(self._rules[index], joined)
+            if found[index] and _holds(self._rules[index], joined)
         ]
 
 

@@ -72,7 +72,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How long the place with digits is at least, separators included: short numbers are not even looked at."""
     core: str = ""
     """An expression for the shape of the place with digits, from two characters before it to one behind it: a digit is
-    0, a letter A, what is not ASCII ?. Only where it is found can a match be. Empty: anywhere.
+    0, a letter A, what is not ASCII ?. Only where it is found can a match be. Empty: anywhere. With ``token`` it is
+    one for the shape of the token.
     """
     token: bool = False
     """Each match lies in one run of at least 15 characters of the alphabets of keys and of base64."""
