@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.attempts import begin, end
+from tests.running import eventually
 
 from nearfar.core.errors import StoreUnavailable
 from nearfar.gateway.purse import Purse
@@ -58,3 +59,16 @@ def test_without_the_database_nothing_is_spent(tmp_path: Path) -> None:
     spending.start()
     spending.close()
     assert purse.heard == []
+
+
+def test_it_tries_again_until_the_database_answers(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.mkdir()
+    purse = Told()
+    spending = Spending(f"sqlite:///{path}", tmp_path / "journal", purse, workers=1)
+    spending.start()
+    assert purse.heard == []
+    path.rmdir()
+    eventually(lambda: purse.heard)
+    spending.close()
+    assert [spent for _, spent in purse.heard] == [0]

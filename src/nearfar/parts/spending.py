@@ -17,6 +17,8 @@ from nearfar.ledger.ledger import drain
 from nearfar.ledger.query import open_ledger, spent
 
 PURPOSES: Final = ("shadow", "judge")
+SOON_SECONDS = 0.1
+"""Before the second try: several processes that start on a new database are in each other's way for a moment."""
 AGAIN_SECONDS = 10.0
 _DAY_NS = 86_400 * 10**9
 
@@ -40,18 +42,21 @@ class Spending:
         try:
             self.read()
         except StoreUnavailable as error:
-            log.warning("shadows wait until the ledger says what they have cost today: %s", error.text)
+            log.debug("not yet: %s", error.text)
         else:
             return
         self._thread = threading.Thread(target=self._run, name="nearfar-spending", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(AGAIN_SECONDS):
+        pause = SOON_SECONDS
+        while not self._stop.wait(pause):
             try:
                 self.read()
             except StoreUnavailable as error:
-                log.debug("still not: %s", error.text)
+                if pause < AGAIN_SECONDS <= pause * 3:  # once
+                    log.warning("shadows wait until the ledger says what they have cost today: %s", error.text)
+                pause = min(AGAIN_SECONDS, pause * 3)
             else:
                 return
 
