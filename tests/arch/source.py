@@ -31,6 +31,12 @@ def modules() -> tuple[Module, ...]:
     return tuple(parse(file.relative_to(PACKAGE).as_posix(), file.read_text("utf-8")) for file in files)
 
 
+@functools.cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Everything in ``tree``: each rule goes through all of it."""
+    return tuple(ast.walk(tree))
+
+
 def tracked() -> Iterator[Path]:
     """Every file under version control that is still there."""
     # A checkout may belong to another user than the one who runs the tests (root in CI): git has to be told.
@@ -53,7 +59,7 @@ def dotted(node: ast.expr) -> str:
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of everything imported: ``from a import b`` counts as ``a.b``."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name

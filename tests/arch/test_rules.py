@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.arch.source import Module, dotted, imported, modules, parse
+from tests.arch.source import Module, dotted, imported, modules, nodes, parse
 
 Rule = Callable[[Module], Iterator[str]]
 
@@ -60,7 +60,7 @@ def environment(module: Module) -> Iterator[str]:
     for line, name in imported(module.tree):
         if name in {"os.environ", "os.getenv", "os.environb", "os.putenv"}:
             yield f"{line}: {name}"
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.Attribute) and dotted(node) in {"os.environ", "os.getenv", "os.environb", "os.putenv"}:
             yield f"{node.lineno}: {dotted(node)}"
 
@@ -70,7 +70,7 @@ def code_from_data(module: Module) -> Iterator[str]:
     for line, name in imported(module.tree):
         if name.partition(".")[0] in CODE_FROM_DATA:
             yield f"{line}: import of {name}"
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.Call) and dotted(node.func) in {
             "eval",
             "exec",
@@ -91,10 +91,12 @@ def state(module: Module) -> Iterator[str]:
                 tables.add(target.id)
                 if target.id != target.id.upper() and target.id != "__all__":
                     yield f"{statement.lineno}: {target.id} is a container with a variable's name"
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.Global):
             yield f"{node.lineno}: global {', '.join(node.names)}"
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):  # at the top level a table may still be built
+        if tables and isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef
+        ):  # at the top level a table may still be built
             changes = {change for inner in ast.walk(node) if (change := _changed(inner))[0] in tables}
             yield from (f"{line}: {name} is changed" for name, line in sorted(changes))
 
@@ -132,7 +134,7 @@ def connections(module: Module) -> Iterator[str]:
     for line, name in imported(module.tree):
         if any(name == client or name.startswith(f"{client}.") for client in CLIENTS):
             yield f"{line}: import of {name}"
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if not isinstance(node, ast.Call):
             continue
         called = dotted(node.func).rpartition(".")[2]
