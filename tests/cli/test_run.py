@@ -188,6 +188,10 @@ def test_standard_input_that_is_no_question(
     assert told in result.err
 
 
+def test_an_empty_question_is_none(asked: Cli) -> None:
+    assert asked("run", "far", " ")[0] == 2
+
+
 def test_a_terminal_gets_no_control_characters(
     asked: Cli, monkeypatch: pytest.MonkeyPatch, cloud: stand_in.Running
 ) -> None:

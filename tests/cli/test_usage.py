@@ -67,7 +67,7 @@ def test_the_sum_and_what_one_has_to_know_about_it(filled: Cli) -> None:
     assert (total["requests"], total["attempts"], total["cost"], total["cost_unknown"]) == (3, 3, 1500, 1)
     text = filled("usage", "--since", "1h").out
     assert "$0.000002" in text
-    assert "1 attempts have no known cost" in text
+    assert "Attempts without a known cost: 1." in text
     assert filled("usage", "-q", "--since", "1h").out == "0.000001500\n"
 
 

@@ -68,7 +68,7 @@ def configuration(draft: Draft) -> Iterator[Check]:
             name="configuration", state="fail", detail=problem.text, next=problem.hint or "nearfar config check"
         )
     if not found.problems:
-        yield Check(name="configuration", state="ok", detail=f"{files}; {given} settings given")
+        yield Check(name="configuration", state="ok", detail=f"{files}; settings given: {given}")
     for problem in found.warnings:
         told = f"{problem.text}; the gateway starts without it"
         yield Check(name="deployment", state="warn", detail=told, next=problem.hint)
@@ -238,7 +238,7 @@ def engine(loaded: Loaded) -> Iterator[Check]:
         yield _engine_loads()
     memory = machine.memory()
     detail = f"{memory.limit / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB available"
-    yield Check(name="memory", state="ok", detail=f"{detail}; {machine.default_threads()} threads per model")
+    yield Check(name="memory", state="ok", detail=f"{detail}; threads per model: {machine.default_threads()}")
 
 
 def _engine_loads() -> Check:
@@ -384,7 +384,7 @@ def _count_entries(url: str, name: str) -> Iterator[Check]:
     yield Check(
         name="ledger",
         state="warn" if unknown else "ok",
-        detail=f"{name}: {total} attempts, {unknown or 0} that never ended",
+        detail=f"{name}: attempts: {total}, of them never ended: {unknown or 0}",
         next="A gateway died while they ran: nearfar usage --outcome unknown -n 20" if unknown else "",
     )
 

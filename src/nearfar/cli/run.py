@@ -76,6 +76,8 @@ def _check_model(model: str, prompt: str) -> None:
     """Refuse a command line that has no model, or has the question in its place."""
     if not model.strip():
         raise UsageError("There is no model. It comes first, before the question.", hint=EXAMPLE)
+    if not prompt.strip():
+        raise UsageError("The question is empty.", hint=EXAMPLE)
     if prompt == "-" and looks_like_a_question(model) and output.is_terminal(sys.stdin):
         raise UsageError(
             f"{model!r} stands where the model belongs. The model comes first, before the question.",

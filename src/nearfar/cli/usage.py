@@ -141,14 +141,14 @@ def _remarks(total: Totals) -> list[str]:
     """What a reader of the sum has to know about it."""
     remarks = []
     if total.cost_unknown:
-        remarks.append(f"{total.cost_unknown} attempts have no known cost: their money is missing from the sum.")
+        remarks.append(f"Attempts without a known cost: {total.cost_unknown}. Their money is missing from the sum.")
     if total.outcome_unknown:
         bound = usd(total.cost_at_bound)
         remarks.append(
-            f"{total.outcome_unknown} attempts never ended; they stand at their upper bound, {bound} together."
+            f"Attempts that never ended: {total.outcome_unknown}. They count at their upper bound, {bound} in all."
         )
     if total.open:
-        remarks.append(f"{total.open} attempts are under way.")
+        remarks.append(f"Attempts under way: {total.open}.")
     return remarks
 
 
