@@ -98,7 +98,9 @@ def scored(
         if way == "code":
             if plan.run_code:
                 from nearfar.cli.eval_code import passes
+                from nearfar.server.harden import hide_memory
 
+                hide_memory()  # the code runs as the same user, who could else read the keys in our environment
                 tell(f"running the code of {job.on} for {job.id}")
                 ran = passes(record.heard.text, prompt.tests)
                 networks.add(ran.network)
