@@ -61,6 +61,24 @@ def test_from_failures_nothing_is_learned_and_nothing_stays_under_way() -> None:
     assert office.loads.of(deployment("far", Place.CLOUD)).pace(0.0) is FAR
 
 
+def test_what_is_remembered_of_a_line_holds_no_request_that_is_over() -> None:
+    """An exchange holds what was asked: it is not kept in memory until somebody asks next."""
+    office, known = Office(), deployment(slots=1)
+    exchange = Exchange(office.clock.now, None)
+    run = office.loads.started(known, 10, None, exchange)
+    line = office.loads.of(known).line
+    line.busy = 1
+    office.loads.outlooks([Candidate(deployment=known)], tokens=10, limit=None, stream=True)
+    office.loads.of(known).unread(office.clock.now)
+    line.busy = 0
+    for well in (True, False):
+        office.loads.ended(run, well=well, usage=None)
+        assert line.left is not None
+        assert line.unread is not None
+        assert [each.exchange for each in (line.left.newest, line.unread.newest) if each is not None] == [None, None]
+        run.exchange = exchange
+
+
 def test_deployments_of_one_model_in_one_runtime_share_its_slots() -> None:
     loads = Loads(share=2)
     one = loads.of(deployment("one", base_url="http://a", slots=4))

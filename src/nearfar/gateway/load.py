@@ -253,9 +253,10 @@ class Loads:
         load = run.load
         runs = load.line.runs
         runs.pop(run, None)
+        began, exchange = run.began, run.exchange
+        run.exchange = None  # what its line remembers of it is not to keep what was asked
         if not well:
             return
-        began, exchange = run.began, run.exchange
         first = None
         if exchange is not None and (seen := exchange.first) is not None:
             first = exchange.started + seen - began
