@@ -228,7 +228,7 @@ class House:
             run = heapq.heappop(self._clouds)[2]
             self.loads.ended(run, well=True, usage=Usage(input=run.tokens, output=1))
         while self._timers and self._timers[0][0] <= now:
-            self.queue.expire(heapq.heappop(self._timers)[2])
+            self.queue.expire(heapq.heappop(self._timers)[2], now)
 
     def ask(self, number: int, asked: Asked) -> None:
         """A request comes."""

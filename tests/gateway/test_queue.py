@@ -118,11 +118,42 @@ def test_time_that_is_up_is_told_once() -> None:
     desk.enter()
     told: list[str] = []
     waiting = desk.enter(0.1, wake=lambda: told.append("up"))
-    desk.queue.expire(waiting)
-    desk.queue.expire(waiting)
+    desk.queue.expire(waiting, 0.5)
+    desk.queue.expire(waiting, 0.5)
     assert (waiting.outcome, told) == ("wait", ["up"])
     desk.leave(desk.loads[0], 1.0)
     assert desk.loads[0].line.busy == 0
+
+
+def test_forecasts_become_as_cautious_as_they_turn_out_to_have_to_be() -> None:
+    desk = Desk(1)
+    [load] = desk.loads
+    now = 0.0
+
+    def waits(seconds: float) -> None:
+        nonlocal now
+        desk.enter(now)
+        waiting = desk.enter(now, patience=60.0)
+        assert waiting.outcome == ""
+        desk.leave(load, now + seconds)
+        assert waiting.outcome == "slot"
+        desk.begin(waiting, now + seconds)
+        desk.leave(load, now + 9.0)
+        now += 10.0
+
+    for _ in range(20):
+        waits(3.0)  # one second longer than an attempt is known to take
+    assert load.line.caution > 1.4
+    desk.enter(now)
+    assert desk.enter(now, patience=2.1).outcome == "wait", "two seconds are no longer believed"
+    desk.leave(load, now + 2.0)
+    before = load.line.caution
+    for _ in range(60):
+        waits(1.0)
+    assert load.line.caution < before
+    for _ in range(300):
+        waits(0.1)
+    assert load.line.caution >= 0.4
 
 
 def test_who_withdraws_gets_no_slot() -> None:

@@ -27,7 +27,8 @@ def forecast(start: Iterable[Line], now: float, ticket: Ticket) -> Begin:
     flat = [seconds for slots in left for seconds in slots]
     ahead = order.index(ticket)
     if not ahead:  # then nobody's turn counts
-        return begins(min(flat), 0, flat, 1.0, ticket.choices[0].turn(now).answers.spread(ticket.limit))
+        spread = ticket.choices[0].turn(now).answers.spread(ticket.limit)
+        return _cautious(begins(min(flat), 0, flat, 1.0, spread), ticket)
     turns = [ticket.lines[line].turn(now) for line in lines]
     return _begin(ticket, turns, _after(order[:ahead], left, turns), ahead, flat)
 
@@ -100,7 +101,12 @@ def _begin(ticket: Ticket, turns: Sequence[Turn], exact: float, ahead: float, le
         turn = (sum([turn.least for turn in turns]) + tokens * sum([turn.prefill for turn in turns])) / len(turns)
     else:
         turn = sum([turn.whole(tokens, limit) for turn in turns]) / len(turns)
-    return begins(exact, ahead, left, turn, turns[0].answers.spread(limit))
+    return _cautious(begins(exact, ahead, left, turn, turns[0].answers.spread(limit)), ticket)
+
+
+def _cautious(begin: Begin, ticket: Ticket) -> Begin:
+    """``begin`` as sure as those forecasts were lately that somebody went by."""
+    return Begin(begin.mean, begin.sure * ticket.choices[0].line.caution)
 
 
 def _left(line: Line, now: float) -> tuple[float, ...]:

@@ -78,12 +78,14 @@ class Unread(NamedTuple):
 class Line:
     """What deployments share that answer from the same slots: one model in one runtime."""
 
-    __slots__ = ("busy", "left", "name", "runs", "slots", "unread", "waiting")
+    __slots__ = ("busy", "caution", "left", "name", "runs", "slots", "unread", "waiting")
 
     def __init__(self, name: str, slots: int | None) -> None:
         self.name = name
         self.slots = slots
         """Requests that it answers at once; None when nobody knows."""
+        self.caution = 1.0
+        """How many times longer than worked out a wait may be that is seldom exceeded: learned from those that were."""
         self.left: Left | None = None
         """How long its slots are still taken, as it was worked out last."""
         self.unread: Unread | None = None
@@ -99,7 +101,20 @@ class Line:
 class Ticket:
     """A request that wants one of a few slots."""
 
-    __slots__ = ("at", "choices", "guess", "key", "limit", "lines", "outcome", "patience", "since", "tokens", "wake")
+    __slots__ = (
+        "at",
+        "choices",
+        "guess",
+        "key",
+        "limit",
+        "lines",
+        "outcome",
+        "patience",
+        "since",
+        "sure",
+        "tokens",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -130,6 +145,8 @@ class Ticket:
         """Which of its choices has a slot for it."""
         self.guess: float | None = None
         """Seconds until a slot is free, as expected when it came."""
+        self.sure: float | None = None
+        """Seconds that this was expected to exceed seldom."""
 
     def __lt__(self, other: Ticket) -> bool:
         return self.key < other.key

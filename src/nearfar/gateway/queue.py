@@ -13,6 +13,10 @@ from nearfar.gateway.lines import Line, Ticket
 
 SLACK = 1.25
 """How much longer than its patience a waiting request must be expected to wait before it leaves."""
+_SELDOM = 7
+_STEP = 1.12
+"""By how much a forecast that was too short makes the next ones longer."""
+_MOST = 2.5
 
 
 class Queue:
@@ -36,7 +40,7 @@ class Queue:
             return True
         if ticket.patience < math.inf:
             begin = forecast(lines, now, ticket)
-            ticket.guess = begin.mean
+            ticket.guess, ticket.sure = begin.mean, begin.sure
             if begin.sure > ticket.patience:
                 ticket.outcome = "wait"
                 return True
@@ -47,7 +51,7 @@ class Queue:
     def leave(self, line: Line, now: float) -> None:
         """A slot of ``line`` is free again."""
         line.busy -= 1
-        self._fill(line)
+        self._fill(line, now)
         self.reconsider(line, now)
 
     def withdraw(self, ticket: Ticket) -> None:
@@ -57,9 +61,10 @@ class Queue:
             if ticket in waiting:
                 waiting.remove(ticket)
 
-    def expire(self, ticket: Ticket) -> None:
+    def expire(self, ticket: Ticket, now: float) -> None:
         """``ticket`` has waited as long as it may."""
         if not ticket.outcome:
+            _learn(ticket, now)
             self._out(ticket, "wait")
 
     def reconsider(self, line: Line, now: float) -> None:
@@ -69,16 +74,28 @@ class Queue:
         order, begins = places((line,), now)
         for ticket, begin in zip(order, begins, strict=True):
             if now - ticket.since + begin.sure > ticket.patience * SLACK:
+                _learn(ticket, now + begin.mean)
                 self._out(ticket, "wait")
 
-    def _fill(self, line: Line) -> None:
+    def _fill(self, line: Line, now: float) -> None:
         while line.waiting and line.slots is not None and line.busy < line.slots:
             ticket = line.waiting[0]
             line.busy += 1
             ticket.at = next(at for at, load in enumerate(ticket.choices) if load.line is line)
+            _learn(ticket, now)
             self._out(ticket, "slot")
 
     def _out(self, ticket: Ticket, outcome: str) -> None:
         self.withdraw(ticket)
         ticket.outcome = outcome
         ticket.wake()
+
+
+def _learn(ticket: Ticket, now: float) -> None:
+    """Forecasts are made so cautious that one in ``_SELDOM`` waits is longer than it was sure to be."""
+    if ticket.sure is None:
+        return
+    longer = now - ticket.since > ticket.sure
+    step = _STEP if longer else _STEP ** (-1 / (_SELDOM - 1))
+    for line in ticket.lines:
+        line.caution = min(max(line.caution * step, 1 / _MOST), _MOST)

@@ -74,8 +74,11 @@ class Slots:
             chosen = msgspec.structs.replace(chosen, reason=reason)
         return chosen, ticket.choices[ticket.at].line
 
+    def _expire(self, ticket: Ticket) -> None:
+        self._queue.expire(ticket, self._loads.now())
+
     async def _told(self, ticket: Ticket, told: asyncio.Future[None], seconds: float) -> None:
-        timer = asyncio.get_running_loop().call_later(seconds, self._queue.expire, ticket)
+        timer = asyncio.get_running_loop().call_later(seconds, self._expire, ticket)
         try:
             await told
         except BaseException:
