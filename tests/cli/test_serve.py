@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Cli
 from tests.cli.serving import environment, serving
+from tests.cli.terminal import terminal
 
 
 def test_it_says_where_it_listens_and_stops_on_sigterm(tmp_path: Path) -> None:
@@ -35,6 +36,16 @@ def test_the_line_for_people(tmp_path: Path) -> None:
         assert process.stdout.read() == ""
     assert line.startswith("nearfar is ready at http://127.0.0.1:")
     assert process.returncode == 0
+
+
+def test_what_a_terminal_shows_leads_to_this_very_gateway(tmp_path: Path) -> None:
+    with terminal("serve", "-p", "0", "--offline", environ={"HOME": str(tmp_path)}) as screen:
+        screen.expect("nearfar is ready at ")
+        url = screen.expect("\n")
+        screen.expect(f'nearfar run auto "Who are you?" --url {url}\n')
+        screen.expect("Ctrl-C stops it")
+        screen.press("\x03")
+        assert screen.ended() == 0
 
 
 def test_a_port_in_use(cli: Cli) -> None:

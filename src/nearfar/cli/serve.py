@@ -69,7 +69,9 @@ def _snippets(url: str, *, needs_key: bool) -> None:
     key = "$NEARFAR_API_KEY" if needs_key else "unused"
     header = " -H 'authorization: Bearer $NEARFAR_API_KEY'" if needs_key else ""
     output.line()
-    output.line('  nearfar run auto "Who are you?"')
+    # Elsewhere, or with another configuration, the command would look at the usual address.
+    there = "" if url == "http://127.0.0.1:8642" else f" --url {url}"
+    output.line(f'  nearfar run auto "Who are you?"{there}')
     output.line(f"  export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}     # any OpenAI client")
     output.line(f"  curl {url}/v1/models{header}")
     output.line()
