@@ -115,12 +115,12 @@ class Keeping:
     def sweep(self) -> None:
         """Remove what is over, and what older removals left in the log, unless somebody reads it just now."""
         self.purge()
-        if not self._traces:
+        if not self._traces or not self._url.startswith("sqlite:"):
             return
         self._traces, done = False, False  # first: what is removed meanwhile leaves traces again
         try:
             with closing(connect(self._url, wait=_SCRUB_SECONDS)) as connection:  # calls need not wait for this one
-                done = connection.dialect != "sqlite" or log_emptied(connection)
+                done = log_emptied(connection)
         finally:
             self._traces = self._traces or not done
 
