@@ -77,8 +77,8 @@ def test_windows_end_with_their_last_literal() -> None:
     email = BY_NAME["email"]
     ((start, end, last),) = calls.around(email, [100, 110], "x" * 300, [])
     assert (start, last) == (100 - 66, 110)
-    assert end == 110 + 80
-    two = calls.around(email, [100, 600], "x" * 800, [])
+    assert end == 110 + 280
+    two = calls.around(email, [100, 600], "x" * 900, [])
     assert [window[2] for window in two] == [100, 600]
 
 
@@ -91,9 +91,9 @@ def test_where_more_is_known_of_the_same_kind_a_rule_is_not_tried() -> None:
     assert calls.around(words, [25], lower, []) != []
 
 
-def test_what_holds_no_blank_is_not_looked_for_before_one() -> None:
-    ((start, end, last),) = calls.around(BY_NAME["email"], [30], "x" * 20 + " " + "y" * 30, [])
-    assert (start, end, last) == (21, 110, 30)
+def test_what_holds_no_blank_is_not_looked_for_beyond_one() -> None:
+    ((start, end, last),) = calls.around(BY_NAME["email"], [30], "x" * 20 + " " + "y" * 30 + " z", [])
+    assert (start, end, last) == (21, 51, 30)
     (window,) = calls.around(BY_NAME["email.words"], [30], "x" * 20 + " " + "y" * 30, [])
     assert window[0] < 20
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from tests.examples import examples
 
 from nearfar.privacy import rules, shapes
+from nearfar.privacy.normal import Normal
 from nearfar.privacy.rules import Rule
 from nearfar.privacy.scan import Scanner
 from nearfar.privacy.shapes import Shapes
@@ -86,3 +87,31 @@ def test_no_core_hides_what_the_pattern_finds(name: str) -> None:
         assert finds(rule, text) == finds(without_core(rule), text)
 
     same()
+
+
+ALL = {rule.name: rule for rule in rules.shipped()}
+APART = {"iban", "iban.named", "phone.international", "us.driver_license", "birth_date", "tw.mobile"}
+"""Their patterns allow digits that lie farther apart, or fewer, than in any place with digits: (+886) ()912, L 79."""
+GLUED = {"special.health.icd", "special.genetic", "email.words"}
+"""Theirs allow a word that calls them to go on with letters, or a plain @ between blanks."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ALL.keys() - APART - GLUED))
+def test_no_quick_look_hides_what_a_pattern_finds(name: str) -> None:
+    """Texts made from each pattern: whatever spares a rule a search must not cost it a match that its check allows."""
+    rule = ALL[name]
+    word = f"{rule.row.context[0]} " if rule.row.need and rule.row.context else ""
+    scanner = Scanner([rule], floor=0.0)
+
+    @examples(40, suppress=list(HealthCheck))
+    @given(st.from_regex(rule.regex, fullmatch=True))
+    def found(value: str) -> None:
+        text = word + value
+        assume(len(value) < 400 and Normal.of(text).text == text and not set("\\%&").intersection(text))
+        matches = [match for match in rule.regex.finditer(text) if match.start() >= len(word)]
+        sure = [match for match in matches if rule.check is None or rule.check(match[rule.group])]
+        covered = {at for each in scanner.scan(text).findings for at in range(each.start, each.end)}
+        assert all(covered.intersection(range(*match.span(rule.group))) for match in sure)
+
+    found()

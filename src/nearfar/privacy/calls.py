@@ -199,13 +199,17 @@ def around(rule: Rule, places: Sequence[int], lower: str, known: Sequence[Spot])
     for at in places:
         start = at - lead
         if solid:
-            # Nothing of it stands before a blank, so that need not be looked through.
+            # Nothing of it stands before a blank or behind one, so that need not be looked through.
             start = lower.rfind(" ", start if start > 0 else 0, at) + 1 or start  # noqa: FURB136 - a call costs more
+            blank = lower.find(" ", at, at + tail)
+            end = at + tail if blank < 0 else blank
+        else:
+            end = at + tail
         if start > stop:
             if stop >= 0:
                 windows.append((begun, stop, last))
             begun = start
-        stop = at + tail
+        stop = end
         last = at
     if stop >= 0:
         windows.append((begun, stop, last))

@@ -45,6 +45,8 @@ class _Rule(NamedTuple):
     group: str | int
     bit: int
     lead: int
+    reach: int
+    """Characters behind a place that are looked at, enough to begin a match."""
     most: float
     yields: bool
     kind: str
@@ -58,6 +60,7 @@ class _Plain(NamedTuple):
     begins: tuple[int, ...] | None
     """Where it may begin, from the start of the place; None: anywhere from ``lead`` characters before it on."""
     lead: int
+    reach: int
     most: float
     has: tuple[str, ...]
     """One of these stands there, which the shape does not tell, and which spares a search."""
@@ -96,6 +99,7 @@ class Numbers:
                 place=index,
                 begins=begins,
                 lead=rule.lead,
+                reach=ready[index].reach,
                 most=rule.most,
                 has=() if told or begins is not None else tuple(rule.row.has),
                 search=rule.regex.search,
@@ -141,13 +145,13 @@ class Numbers:
         known = []
         for start, end, (fits, _) in places:
             top = 0.0
-            stop = end + EDGE
             piece = ""
-            for index, begins, lead, most, has, search, try_at, judge, simple, kind, name, rule in fits:
+            for index, begins, lead, reach, most, has, search, try_at, judge, simple, kind, name, rule in fits:
                 if top > most:
                     break  # the surest come first: none of the others could win
+                stop = end + reach
                 if has:
-                    piece = piece or whole[start - EDGE if start > EDGE else 0 : stop]
+                    piece = piece or whole[start - EDGE if start > EDGE else 0 : end + EDGE]
                     for each in has:
                         if each in piece:
                             break
@@ -194,7 +198,7 @@ class Numbers:
         self, rule: _Rule, whole: str, match: re.Match[str] | None, stop: int, last: int, heard: Heard, out: list[Spot]
     ) -> int:
         """Judge this match and those behind it that begin before ``last``, up to ``stop``; how far it came."""
-        search, again, judge, group, _, _, _, yields, kind, name = rule
+        search, again, judge, group, _, _, _, _, yields, kind, name = rule
         at = 0
         while match is not None:
             begun, done = match.span()
@@ -291,7 +295,7 @@ class _Left:
         found: list[Window] = []
         places, ends = self._places, self._ends
         count = len(places)
-        most, bit, lead = rule.most, rule.bit, rule.lead
+        most, bit, lead, reach = rule.most, rule.bit, rule.lead, rule.reach
         index = 0
         windows.sort()
         for start, last in merged(windows):
@@ -313,10 +317,10 @@ class _Left:
                         break
                     until = min(last + 1, end)
                     if at <= begun:
-                        found[-1] = (found[-1][0], end + EDGE, until)
+                        found[-1] = (found[-1][0], end + reach, until)
                     else:
-                        found.append((at, end + EDGE, until))
-                    begun = end + EDGE
+                        found.append((at, end + reach, until))
+                    begun = end + reach
         return found
 
 
@@ -344,6 +348,7 @@ def _ready(index: int, rule: Rule) -> _Rule:
         group=rule.group,
         bit=1 << index,
         lead=rule.lead,
+        reach=EDGE if rule.lead <= EDGE else max(EDGE, rule.least),
         most=rule.most,
         yields=row.yields,
         kind=rule.kind,

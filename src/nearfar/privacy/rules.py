@@ -104,7 +104,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     tail: int
     """The characters behind its literal that are enough to begin a match."""
     solid: bool
-    """Whether a match holds no blank."""
+    """Whether a match holds its literal and no blank."""
     first: frozenset[str]
     """The characters that may begin a match, and ``barred`` those behind which none begins (``patterns.OTHER``)."""
     barred: frozenset[str]
@@ -189,7 +189,7 @@ def compiled(row: Row) -> Rule:
         least=width.least,
         lead=min(row.lead, width.most) if row.near or row.lead < WIDEST else width.lead,
         tail=min(row.tail, width.most),
-        solid=not width.blank,
+        solid=not width.blank and not row.need,
         first=width.first | {char.swapcase() for char in width.first if row.caseless},
         barred=patterns.before(row.pattern),
         core=core,
