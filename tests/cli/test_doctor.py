@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.cli.serving import serving
 
+from nearfar.cli import doctor
+from nearfar.cli.checkup import Check
 from nearfar.core.places import Class
+from nearfar.settings.load import Loaded, load
 from nearfar.store.cipher import Cipher
 from nearfar.store.responses import Responses
 
@@ -166,3 +171,12 @@ def test_what_is_kept_of_responses_is_told(cli: Cli, database_url: str) -> None:
     assert told["state"] == "ok"
     assert told["detail"].startswith("3 kept of 2 callers")
     assert report(cli, *QUICK, **asking)["kept responses"]["state"] == "warn"
+
+
+def test_what_another_user_owns_is_named(tmp_path: Path) -> None:
+    def check(_loaded: Loaded) -> Iterator[Check]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "ledger.db"))
+
+    (told,) = doctor._kept("ledger", check, load(environ={"HOME": str(tmp_path)}))
+    assert (told.state, told.detail) == ("fail", f"{tmp_path / 'ledger.db'}: Permission denied")
+    assert "the user who owns that" in told.next

@@ -80,7 +80,10 @@ def _kept(name: str, check: Callable[[Loaded], Iterator[Check]], loaded: Loaded)
     except NearfarError as error:
         yield from _failed(name, error)
     except OSError as error:
-        yield Check(name=name, state="fail", detail=f"{type(error).__name__}: {error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else ""
+        mend = "Run it as the user who owns that, or mend its permissions."
+        step = mend if isinstance(error, PermissionError) else ""
+        yield Check(name=name, state="fail", detail=f"{where}{error.strerror or error}", next=step)
 
 
 def _failed(name: str, error: NearfarError) -> Iterator[Check]:
