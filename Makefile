@@ -121,6 +121,7 @@ $(RUN): requirements/run.lock pyproject.toml | $(BIN)/python
 		echo "The embedded engine needs the system library libgomp. On Debian: apt-get install libgomp1" >&2; exit 1; }
 	@touch $@
 
+# Tests import a part of these packages, and compile that.
 $(DEV): requirements/dev.lock $(RUN) | $(BIN)/python
 	$(FROM_LOCK) --no-compile -r requirements/dev.lock
 	@touch $@
