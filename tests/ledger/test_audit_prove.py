@@ -82,6 +82,8 @@ def test_a_policy_that_demanded_no_records_proves_nothing(tmp_path: Path) -> Non
     chain(tmp_path, attempt(), opened=msgspec.structs.replace(OPENED, demanded="restricted"))
     assert prove(tmp_path, CLAIM).answer == HOLDS
     assert prove(tmp_path, Claim(class_=Class.CONFIDENTIAL)).answer == OPEN
+    chain(tmp_path, opened=msgspec.structs.replace(OPENED, demanded="never"))
+    assert prove(tmp_path, CLAIM).why[0].endswith("its policy demanded no records")
 
 
 def test_damage_leaves_the_answer_open_but_not_a_failure(tmp_path: Path) -> None:

@@ -191,10 +191,11 @@ def _proof(proof: Proof, claim: Claim) -> None:
     )
     output.line(f"  attempts of any class that went further with parts that nobody could read: {proof.unread}")
     for process in proof.processes:
+        demanded = "of no class" if process.demanded == "never" else f"from class {process.demanded} on"
         output.line(
             f"  chain {process.writer}: {process.records} records, {_when(process.first)} to {_when(process.last)}, "
-            f"ended: {process.ended}; policy {process.policy} ({process.policy_version}), records from class "
-            f"{process.demanded} on, detectors {process.detectors or 'none'}; head {process.head.n} {process.head.hash}"
+            f"ended: {process.ended}; policy {process.policy} ({process.policy_version}), records {demanded}, "
+            f"detectors {process.detectors or 'none'}; head {process.head.n} {process.head.hash}"
         )
     for begun, ended in proof.gaps:
         output.line(f"  no chain was open from {_when(begun)} to {_when(ended)}")

@@ -20,6 +20,7 @@ FAILS = "fails"
 OPEN = "cannot be told"
 _MOST = 50
 """Records that are listed as speaking against a claim; the rest is counted."""
+_DEMANDED = {"never": "its policy demanded no records", "unknown": "what its policy demanded is not known"}
 _EVER = 1 << 63
 """Later than any time in nanoseconds since the epoch."""
 
@@ -204,7 +205,8 @@ def _unknown(chains: list[Chain], claim: Claim) -> list[str]:
     for chain in chains:
         demanded = chain.opened.demanded if chain.opened is not None else "unknown"
         if demanded in {"never", "unknown"} or Class.parse(demanded) > claim.class_:
-            why.append(f"chain {chain.writer}: its policy demanded records only from class {demanded} on")
+            some = f"its policy demanded records only from class {demanded} on"
+            why.append(f"chain {chain.writer}: {_DEMANDED.get(demanded, some)}")
     missed = sum(chain.missed for chain in chains)
     if missed and claim.stays < Place.LAN:
         why.append(f"{missed} records could not be written; their requests were refused, or answered as far as lan")
