@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nearfar.privacy import rules as rulebook
 from nearfar.privacy.rules import AGAINST_REACH, Rule
 
 Span = tuple[int, int]
+_FEW = 8
+"""Up to so many different words each of them is asked; of more it is put down once which rules they speak of."""
+_AHEAD, _BEHIND, _AGAINST = 0, 1, 2
+"""The parts of what a word says."""
 
 
 class Speaker(NamedTuple):
     """What one word says, with all the words inside it. Rules by their index, places from where the word begins."""
 
-    ahead: Mapping[int, Sequence[int]]
-    """Rule → where a word ends that explains what stands behind it."""
-    behind: Mapping[int, Sequence[int]]
-    """Rule → where a word begins that explains what stands before it."""
-    against: Mapping[int, Sequence[Span]]
-    """Rule → (end, begin) of words that speak against what stands behind them."""
+    parts: tuple[Mapping[int, Sequence[Any]], ...]
+    """Rule → AHEAD: where a word ends that explains what stands behind it. BEHIND: where one begins that explains what
+    stands before it. AGAINST: (end, begin) of words that speak against what stands behind them.
+    """
     opens: Sequence[tuple[int, int, int]]
     """(Rule that needs words, from here, to here): where it may match."""
 
@@ -63,11 +65,12 @@ class Words:
 class Heard:
     """The words of one text. What a rule asks for is put in order when it first asks."""
 
-    __slots__ = ("_refuting", "_said", "ends", "starts")
+    __slots__ = ("_parts", "_refuting", "_said", "ends", "starts")
 
     def __init__(self, said: Sequence[tuple[list[int], Speaker]]) -> None:
         """``said``: the places where a word begins, in order; and what it says."""
         self._said = said
+        self._parts: dict[int, dict[int, list[tuple[list[int], Any]]]] = {}
         self.ends: dict[int, list[int]] = {}
         """Rule that asked → where the words end, in order, that explain what stands behind them."""
         self.starts: dict[int, list[int]] = {}
@@ -89,35 +92,41 @@ class Heard:
 
     def asked_ahead(self, rule: int) -> list[int]:
         """Put into ``ends`` what this rule asks for."""
-        lists = [
-            [at + end for at in places]
-            for places, speaker in self._said
-            if rule in speaker.ahead
-            for end in speaker.ahead[rule]
-        ]
+        lists = [[at + end for at in places] for places, told in self._by(rule, _AHEAD) for end in told]
         self.ends[rule] = ends = _joined(lists)
         return ends
 
     def asked_behind(self, rule: int) -> list[int]:
         """Put into ``starts`` what this rule asks for."""
-        lists = [
-            [at + begin for at in places]
-            for places, speaker in self._said
-            if rule in speaker.behind
-            for begin in speaker.behind[rule]
-        ]
+        lists = [[at + begin for at in places] for places, told in self._by(rule, _BEHIND) for begin in told]
         self.starts[rule] = starts = _joined(lists)
         return starts
+
+    def _by(self, rule: int, part: int) -> Sequence[tuple[list[int], Any]]:
+        """(Where a word begins, what this part of it says of the rule) of each that says something."""
+        if len(self._said) <= _FEW:
+            return [
+                (places, speaker.parts[part][rule]) for places, speaker in self._said if rule in speaker.parts[part]
+            ]
+        known = self._parts.get(part)
+        if known is None:
+            known = self._parts[part] = {}
+            for places, speaker in self._said:
+                for index, told in speaker.parts[part].items():
+                    if index in known:
+                        known[index].append((places, told))
+                    else:
+                        known[index] = [(places, told)]
+        return known.get(rule, ())
 
     def refutes(self, rule: int, at: int) -> bool:
         """Whether a word that speaks against ``rule`` stands shortly before ``at``."""
         known = self._refuting.get(rule)
         if known is None:
             spans: list[Span] = []
-            for places, speaker in self._said:
-                if rule in speaker.against:
-                    for end, begin in speaker.against[rule]:
-                        spans += [(place + end, place + begin) for place in places]
+            for places, told in self._by(rule, _AGAINST):
+                for end, begin in told:
+                    spans += [(place + end, place + begin) for place in places]
             spans.sort()
             known = self._refuting[rule] = ([end for end, _ in spans], spans)
         ends, spans = known
@@ -174,4 +183,4 @@ def _speaker(longest: str, spoken: Sequence[str], these: Sequence[Rule]) -> Spea
                     opens.append((index, begin - row.after - rule.width, end))
             if word in row.against:
                 against.setdefault(index, []).append((end, begin))
-    return Speaker(ahead, behind, against, tuple(opens))
+    return Speaker((ahead, behind, against), tuple(opens))
