@@ -156,6 +156,23 @@ def test_forecasts_become_as_cautious_as_they_turn_out_to_have_to_be() -> None:
     assert load.line.caution >= 0.4
 
 
+def test_caution_is_no_trap() -> None:
+    """Where nobody waits any more because of it, nothing is learned of waits: it fades by itself."""
+    desk = Desk(1)
+    [load] = desk.loads
+    load.line.caution = 2.5
+    refused = 0
+    for number in range(100):
+        now = 10.0 * number
+        desk.enter(now)
+        came = desk.enter(now, patience=3.0)
+        if came.outcome == "":
+            break
+        refused += 1
+        desk.leave(load, now + 2.0)
+    assert 3 < refused < 60, "somebody tries it again, and not at once"
+
+
 def test_who_withdraws_gets_no_slot() -> None:
     desk = Desk(1)
     desk.enter()

@@ -28,9 +28,9 @@ def forecast(start: Iterable[Line], now: float, ticket: Ticket) -> Begin:
     ahead = order.index(ticket)
     if not ahead:  # then nobody's turn counts
         spread = ticket.choices[0].turn(now).answers.spread(ticket.limit)
-        return _cautious(begins(min(flat), 0, flat, 1.0, spread), ticket)
+        return _cautious(begins(min(flat), 0, flat, 1.0, spread), ticket, now)
     turns = [ticket.lines[line].turn(now) for line in lines]
-    return _begin(ticket, turns, _after(order[:ahead], left, turns), ahead, flat)
+    return _begin(ticket, turns, _after(order[:ahead], left, turns), ahead, flat, now)
 
 
 def places(start: Iterable[Line], now: float, more: Ticket | None = None) -> tuple[list[Ticket], list[Begin]]:
@@ -63,7 +63,7 @@ def places(start: Iterable[Line], now: float, more: Ticket | None = None) -> tup
         before = sum(len(mine.intersection(other)) / len(other) for other, _ in ahead[:number])
         busy = [seconds for line in mine for seconds in left[line]]
         turns = [load.turn(now) for load in ticket.lines.values()]
-        found.append(_begin(ticket, turns, exact[number], before, busy))
+        found.append(_begin(ticket, turns, exact[number], before, busy, now))
     return order, found
 
 
@@ -95,18 +95,20 @@ def _after(order: Iterable[Ticket], left: Sequence[Sequence[float]], turns: Sequ
     return slots[0][0]
 
 
-def _begin(ticket: Ticket, turns: Sequence[Turn], exact: float, ahead: float, left: Sequence[float]) -> Begin:
+def _begin(
+    ticket: Ticket, turns: Sequence[Turn], exact: float, ahead: float, left: Sequence[float], now: float
+) -> Begin:
     tokens, limit = ticket.tokens, ticket.limit
     if limit is None:
         turn = (sum([turn.least for turn in turns]) + tokens * sum([turn.prefill for turn in turns])) / len(turns)
     else:
         turn = sum([turn.whole(tokens, limit) for turn in turns]) / len(turns)
-    return _cautious(begins(exact, ahead, left, turn, turns[0].answers.spread(limit)), ticket)
+    return _cautious(begins(exact, ahead, left, turn, turns[0].answers.spread(limit)), ticket, now)
 
 
-def _cautious(begin: Begin, ticket: Ticket) -> Begin:
+def _cautious(begin: Begin, ticket: Ticket, now: float) -> Begin:
     """``begin`` as sure as those forecasts were lately that somebody went by."""
-    return Begin(begin.mean, begin.sure * ticket.choices[0].line.caution)
+    return Begin(begin.mean, begin.sure * ticket.choices[0].line.cautious(now))
 
 
 def _left(line: Line, now: float) -> tuple[float, ...]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 HEAD_START = {"high": -30.0, "normal": 0.0, "low": 30.0}
 """Priority → seconds by which a request counts as having come later. So nobody waits for ever behind others."""
+_BELIEVED = 120.0
+"""Seconds after which half of what was learned of forecasts is forgotten, while nothing new is."""
 
 
 class Answering(Protocol):
@@ -78,7 +80,7 @@ class Unread(NamedTuple):
 class Line:
     """What deployments share that answer from the same slots: one model in one runtime."""
 
-    __slots__ = ("busy", "caution", "left", "name", "runs", "slots", "unread", "waiting")
+    __slots__ = ("busy", "caution", "learned", "left", "name", "runs", "slots", "unread", "waiting")
 
     def __init__(self, name: str, slots: int | None) -> None:
         self.name = name
@@ -86,6 +88,8 @@ class Line:
         """Requests that it answers at once; None when nobody knows."""
         self.caution = 1.0
         """How many times longer than worked out a wait may be that is seldom exceeded: learned from those that were."""
+        self.learned = 0.0
+        """When that was learned last."""
         self.left: Left | None = None
         """How long its slots are still taken, as it was worked out last."""
         self.unread: Unread | None = None
@@ -96,6 +100,10 @@ class Line:
         """Attempts under way, oldest first."""
         self.waiting: list[Ticket] = []
         """Requests that wait for a slot, in the order in which they get one."""
+
+    def cautious(self, now: float) -> float:
+        """``caution`` as far as it is still believed: where nobody waits because of it, nothing else would end it."""
+        return 1 + (self.caution - 1) * math.exp2(-max(0.0, now - self.learned) / _BELIEVED)
 
 
 class Ticket:

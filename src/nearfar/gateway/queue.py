@@ -74,7 +74,7 @@ class Queue:
         order, begins = places((line,), now)
         for ticket, begin in zip(order, begins, strict=True):
             if now - ticket.since + begin.sure > ticket.patience * SLACK:
-                _learn(ticket, now + begin.mean)
+                _learn(ticket, now, begin.mean)
                 self._out(ticket, "wait")
 
     def _fill(self, line: Line, now: float) -> None:
@@ -91,11 +91,15 @@ class Queue:
         ticket.wake()
 
 
-def _learn(ticket: Ticket, now: float) -> None:
-    """Forecasts are made so cautious that one in ``_SELDOM`` waits is longer than it was sure to be."""
+def _learn(ticket: Ticket, now: float, more: float = 0.0) -> None:
+    """Forecasts are made so cautious that one in ``_SELDOM`` waits is longer than it was sure to be.
+
+    ``more``: seconds that it would still have waited.
+    """
     if ticket.sure is None:
         return
-    longer = now - ticket.since > ticket.sure
+    longer = now + more - ticket.since > ticket.sure
     step = _STEP if longer else _STEP ** (-1 / (_SELDOM - 1))
     for line in ticket.lines:
-        line.caution = min(max(line.caution * step, 1 / _MOST), _MOST)
+        line.caution = min(max(line.cautious(now) * step, 1 / _MOST), _MOST)
+        line.learned = now
