@@ -61,6 +61,12 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
     assert "show" in done.stderr
 
 
+def test_an_argument_in_another_encoding_is_told(cli: Cli) -> None:
+    done = cli("run", "auto", os.fsdecode("你好".encode("big5")))
+    assert done.code == 2
+    assert "argument 3 is not UTF-8" in done.err
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
 @pytest.mark.parametrize("what", ["schema", "check"], ids=["more than a buffer", "less, which waits for the exit"])
 def test_a_full_disk_is_told(what: str, tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
     from nearfar.cli.state import State
     from nearfar.core.errors import NearfarError
 
+    for number, text in enumerate(args, 1):
+        if not _readable(text):
+            hint = "Give it in UTF-8 (what `locale` prints ends with UTF-8 then), or on standard input."
+            return errors.report(errors.UsageError(f"argument {number} is not UTF-8.", hint=hint))
     try:
         _commands()(list(args), prog_name="nearfar", obj=State(environ))
     except SystemExit as end:
@@ -68,6 +72,15 @@ def _unwritten(error: OSError) -> int:
         hint = "Make room there, or send the output elsewhere. Only a part of it was written."
         errors.report(UsageError(f"The output cannot be written: {error.strerror}.", hint=hint))
     return errors.FAILED
+
+
+def _readable(text: str) -> bool:
+    """Whether it can be written in UTF-8: what Python could not decode stands in it as halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @functools.cache  # a tenth of a second for the whole tree; whoever runs several commands pays for it once
