@@ -28,6 +28,7 @@ def test_filters(cli: Cli) -> None:
     assert "phi-4" not in names(cli, "--tools")
     assert "mixtral-8x7b" in names(cli, "--lang", "de")
     assert cli("models", "search", "--lang", "?").code == 2
+    assert cli("models", "search", "--lang", "japanese").code == 2
     unknown = cli("models", "search", "--lang", "xx")
     assert unknown.code == 2
     assert "ISO 639" in unknown.err

@@ -260,7 +260,7 @@ def _speaking(models: list[Model], code: str) -> list[Model]:
     if not low.replace("-", "").isalpha() or not 2 <= len(low) <= 10:
         raise UsageError(f"{code!r} is no code of a language.", hint="Examples: --lang zh-TW, --lang de")
     short = low.partition("-")[0]
-    if len(short) == 2 and f" {short} " not in _CODES:
+    if len(short) > 3 or (len(short) == 2 and f" {short} " not in _CODES):
         raise UsageError(
             f"{code!r} is no code of a language.", hint="ISO 639 has two letters for each: --lang de, --lang ja"
         )
