@@ -104,6 +104,10 @@ def test_an_anchor_is_kept_and_held_against_the_chains(cli: Cli, folder: Path) -
     assert cli("audit", "verify", "--anchor", str(kept)).code == 2
     assert cli("audit", "verify", "--anchor", str(cli.home / "none")).code == 2
     assert cli("audit", "anchor", "--to", str(cli.home / "none" / "x")).code == 2
+    before = kept.read_bytes()
+    again = cli("audit", "anchor", "--to", str(kept))
+    assert (again.code, kept.read_bytes()) == (2, before), "what speaks against a change is not written over"
+    assert "never overwritten" in again.err
 
 
 def test_an_export_is_lines_that_can_be_checked(cli: Cli, folder: Path) -> None:

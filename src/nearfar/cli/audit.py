@@ -230,7 +230,9 @@ def _ledger(loaded: Loaded, claim: Claim) -> int | None:
 @app.command("anchor")
 def anchor_(
     ctx: typer.Context,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the heads there, too.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write the heads there, too; a new file.")
+    ] = None,
     folder: Folder = None,
     config: ConfigFile = None,
     sets: Sets = None,
@@ -243,7 +245,11 @@ def anchor_(
     made = audit_read.anchor(_folder(of(ctx).load(config, sets), folder))
     if to is not None:
         try:
-            to.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+            with to.open("xb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+        except FileExistsError as error:
+            hint = "Name another file, such as one with today's date."
+            raise UsageError(f"{to} exists. An anchor is never overwritten.", hint=hint) from error
         except OSError as error:
             raise UsageError(f"{to} cannot be written: {error.strerror or error}.") from error
     if json:
