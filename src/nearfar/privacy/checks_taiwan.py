@@ -6,6 +6,7 @@ as of 2023-04-01. It knows no text around the value.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ _AREA = {letter: number // 10 + number % 10 * 9 for letter, number in LETTERS.it
 """What the first letter adds to the sum: its two digits, times 1 and 9."""
 _SECOND = {**{letter: number % 10 * 8 for letter, number in LETTERS.items()}, **{str(n): n * 8 for n in range(10)}}
 _ID_WEIGHTS = (7, 6, 5, 4, 3, 2, 1, 1)
+_ID_ZERO = ord("0") * sum(_ID_WEIGHTS)
 _FOURFOLD = [number // 10 + number % 10 for number in range(0, 40, 4)]
 """Sum of the digits of each digit times four."""
 _BEHIND = re.compile("[#轉分xXeE]")
@@ -27,7 +29,8 @@ def tw_id(value: str) -> bool:
     """National ID (second character 1 or 2) and resident certificate: new (8 or 9) and old (a letter A to D)."""
     plain = (value if len(value) == 10 else re.sub("[ -]", "", value)).upper()
     rest = plain[2:]
-    return (_AREA[plain[0]] + _SECOND[plain[1]] + weighted(rest, _ID_WEIGHTS)) % 10 == 0 and not alike(rest)
+    total = _AREA[plain[0]] + _SECOND[plain[1]] + sum(map(operator.mul, rest.encode(), _ID_WEIGHTS)) - _ID_ZERO
+    return total % 10 == 0 and rest.count(rest[0]) < len(rest)
 
 
 def tw_business(value: str) -> bool:

@@ -46,7 +46,7 @@ class Words:
         found: dict[str, list[int]] = {}
         ascii_only = lower.isascii()
         # How many letters are Latin ones is told by how long the text is as bytes: ideographs have three.
-        mostly = ascii_only or 2 * len(lower.encode("utf-8", "surrogatepass")) < 3 * len(lower)
+        mostly = ascii_only or 10 * len(lower.encode("utf-8", "surrogatepass")) < 11 * len(lower)
         for words in (self._latin[mostly], None if ascii_only else self._other):
             if words is None:
                 continue
