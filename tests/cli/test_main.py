@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -83,6 +84,28 @@ def test_a_full_disk_is_told(what: str, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: The output cannot be written: No space left on device.\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("--version >&-", 0, ""),
+        ("providers ls >&-", 0, ""),
+        ("--version >/dev/full", 1, "error: The output cannot be written"),
+    ],
+)
+def test_output_may_be_closed_or_full(words: str, code: int, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.quote(sys.executable)} -m nearfar {words}"],
+        env={"HOME": str(tmp_path), "PATH": os.defpath},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.partition(":")[0]) == (code, said.partition(":")[0]), done.stderr
+    assert done.stderr.startswith(said)
 
 
 @pytest.mark.parametrize("what", ["schema", "check"], ids=["more than a buffer", "less, which waits for the exit"])

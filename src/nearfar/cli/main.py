@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 def main() -> None:
     """The entry point of the installed command."""
+    if sys.stdout is None:  # whoever started us has closed it: what is opened next must not take its place
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - it stays open, and main imports no pathlib
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a character of an answer (or our own arrow) costs that character, not the command.
         sys.stdout.reconfigure(errors="replace")
-    code = run(sys.argv[1:], os.environ)
     try:
+        code = run(sys.argv[1:], os.environ)
         sys.stdout.flush()
     except OSError as error:
+        if not _is_output(error):
+            raise
         code = _unwritten(error)
     sys.exit(code)
 
@@ -51,7 +55,7 @@ def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except OSError as error:
-        if error.errno not in UNWRITTEN or error.filename is not None:
+        if not _is_output(error):
             raise
         return _unwritten(error)
     return errors.OK
@@ -59,6 +63,10 @@ def _run(args: Sequence[str], environ: Mapping[str, str]) -> int:
 
 UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What happens to standard output, which has no name, and to nothing else that a command leaves unhandled."""
+
+
+def _is_output(error: OSError) -> bool:
+    return error.errno in UNWRITTEN and error.filename is None
 
 
 def _unwritten(error: OSError) -> int:
