@@ -66,6 +66,9 @@ lint: $(DEV) ## Style, types, layers
 # A shell that forbids bytecode would have every run compile all tests anew, and every gateway that one starts all of src.
 test-quick test-all test-torch soak: export PYTHONDONTWRITEBYTECODE :=
 
+# Workers share the cores: threads of numpy's beside them would only wait for each other.
+test-quick: export OPENBLAS_NUM_THREADS := 1
+
 test-quick: $(DEV) $(QUICK_SDKS)
 	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
