@@ -112,6 +112,11 @@ def test_a_kind_that_no_rule_finds_is_refused_before_anything_is_shown(cli: Cli,
     assert "tw.mobile" in done.err
 
 
+def test_persons_that_nobody_looks_for_are_not_asked_for(cli: Cli, file: str, tmp_path: Path) -> None:
+    done = cli("privacy", "mask", file, "--map", str(tmp_path / "m"), "--no-names", "--kind", "person")
+    assert (done.code, done.out) == (2, "")
+
+
 def test_what_is_not_restored_is_told(cli: Cli, tmp_path: Path) -> None:
     kept, path = tmp_path / "map.json", tmp_path / "text.txt"
     kept.write_text('{"PERSON_BCDFGH": "Alice"}')

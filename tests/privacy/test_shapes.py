@@ -65,7 +65,7 @@ def finds(rule: Rule, text: str) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-@pytest.mark.parametrize("around", ["", " ", "號", "("])
+@pytest.mark.parametrize("around", ["", " ", "\n", "號", "("])
 def test_good_examples_are_found_with_and_without_it(name: str, around: str) -> None:
     rule = BY_NAME[name]
     for example in rule.row.good:
@@ -80,7 +80,7 @@ def test_no_core_hides_what_the_pattern_finds(name: str) -> None:
     rule = msgspec.structs.replace(BY_NAME[name], check=None)
 
     @examples(150)
-    @given(st.from_regex(rule.regex, fullmatch=True), st.sampled_from(["", " ", "號", "-", "(", "1 ", "x "]))
+    @given(st.from_regex(rule.regex, fullmatch=True), st.sampled_from(["", " ", "\n", "號", "-", "(", "1 ", "x "]))
     def same(value: str, around: str) -> None:
         assume(value.isascii() or rule.regex.fullmatch(value))
         text = f"{around}{value}{around}"
@@ -92,12 +92,14 @@ def test_no_core_hides_what_the_pattern_finds(name: str) -> None:
 ALL = {rule.name: rule for rule in rules.shipped()}
 APART = {"iban", "iban.named", "phone.international", "us.driver_license", "birth_date", "tw.mobile"}
 """Their patterns allow digits that lie farther apart, or fewer, than in any place with digits: (+886) ()912, L 79."""
+BACK = {"secret.assigned", "tw.address"}
+"""Theirs look back at their own first character, which texts made from an expression seldom bear."""
 GLUED = {"special.health.icd", "special.genetic", "email.words"}
 """Theirs allow a word that calls them to go on with letters, or a plain @ between blanks."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(ALL.keys() - APART - GLUED))
+@pytest.mark.parametrize("name", sorted(ALL.keys() - APART - BACK - GLUED))
 def test_no_quick_look_hides_what_a_pattern_finds(name: str) -> None:
     """Texts made from each pattern: whatever spares a rule a search must not cost it a match that its check allows."""
     rule = ALL[name]

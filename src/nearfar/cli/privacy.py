@@ -81,7 +81,7 @@ def mask(
     from nearfar.privacy.scan import Scanner
     from nearfar.privacy.vault import Vault, identity
 
-    _known(kind or [])
+    _known(kind or [], names=names)
     text = read(file, sys.stdin)
     scanned = Scanner(detectors=[Names.shipped()] if names else (), floor=floor).scan(text)
     vault = Vault(secrets.token_bytes(32), caller="cli", conversation=identity(text))
@@ -97,13 +97,14 @@ def mask(
         output.note(f"Line {text.count(chr(10), 0, unknown.start) + 1}: not read, so not masked: {unknown.why}.")
 
 
-def _known(wanted: list[str]) -> None:
+def _known(wanted: list[str], *, names: bool) -> None:
     """Refuse a kind that nothing finds: the text would be printed as it is, and look masked."""
     from difflib import get_close_matches
 
-    from nearfar.privacy import names, rules
+    from nearfar.privacy import rules
+    from nearfar.privacy.names import KIND
 
-    known = sorted({rule.kind for rule in rules.shipped()} | {names.KIND})
+    known = sorted({rule.kind for rule in rules.shipped()} | ({KIND} if names else set()))
     for kind in wanted:
         if kind not in known:
             near = get_close_matches(kind, known, n=3)
