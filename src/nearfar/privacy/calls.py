@@ -107,7 +107,7 @@ class WholeWords:
         called = []
         for index in sorted(literals):
             rule = self._rules[index]
-            if (places := ends(lower, literals[index])) and _holds(rule, lower):
+            if _holds(rule, lower) and (places := ends(lower, literals[index])):
                 called.append((rule, places))
         return called
 
