@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -137,6 +138,11 @@ def test_a_file_that_is_no_model_is_a_typed_refusal(
         codes[name] = reply.error["code"]
     assert codes == {"one": "not_gguf", "two": "not_gguf", "three": "gguf_truncated", "four": "engine_model_missing"}
     assert started.engines() == {}
+    assert started.entries() == [], "what cannot be used is not tried"
+    rows = json.loads(running.command(folder, "route", "ls", "--url", started.url, "--json").stdout)["routes"]
+    (absent,) = (row["deployments"] for row in rows if row["name"] == "four")
+    assert (absent[0]["usable"], absent[0]["code"]) == (False, "unusable")
+    assert absent[0]["trouble"].startswith("there is no local model 'absent'")
     assert started.chat("text").status == 404
     added = running.command(folder, "models", "add", str(models / "text.gguf"), "--name", "other")
     assert added.returncode != 0

@@ -15,6 +15,7 @@ from tests.gateway.house import run
 from tests.gateway.scripted import SEALER, read_request, transport
 
 from nearfar.core.chat import Request
+from nearfar.core.errors import EngineError
 from nearfar.core.money import FREE, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Branch, Capability, Cascade, Deployment
@@ -260,6 +261,25 @@ def test_a_key_that_is_not_there_stops_one_deployment_and_is_told() -> None:
     assert {"by-key", "by-header", "mine"} <= set(snapshot.routes), "it can be asked for, and says why not"
     there["file:/run/secrets/k"] = "k"
     assert set(made.survey.snapshot().unusable) == {"by-header"}
+
+
+def test_a_deployment_of_a_model_that_is_not_there_is_unusable_until_it_is() -> None:
+    gone = {"a": EngineError("There is no local model 'a'.", code="engine_model_missing")}
+    settings = Settings(
+        deployments={
+            "here": DeploymentSetting(provider="embedded", model="a"),
+            "there": DeploymentSetting(provider="embedded", model="b"),
+        }
+    )
+    made = surveying(settings, lacks=gone.get)
+    snapshot = made.survey.snapshot()
+    assert set(snapshot.targets) == {"there"}
+    (lacking,) = snapshot.unusable.values()
+    assert lacking.trouble == "there is no local model 'a'"
+    assert lacking.trouble_code == "engine_model_missing"
+    assert snapshot.routes["auto"].deployments == ("here", "there"), "it is listed, and says why it is not used"
+    gone.clear()
+    assert set(made.survey.snapshot().targets) == {"here", "there"}
 
 
 def test_the_demo_model_takes_part_in_auto_when_its_owner_declared_it() -> None:

@@ -181,6 +181,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """``ready``, ``cold``, ``loading``, ``cooling``, ``unusable``."""
     trouble: str = ""
     """Why it cannot be called at all, such as a key that is not there; empty when it can."""
+    trouble_code: str = ""
+    """The error's code for a request that has nothing else; empty for the usual ``deployment_unusable``."""
     cooling: float = 0.0
     """Seconds until the cool-down ends."""
     cooling_reason: str = ""
@@ -230,6 +232,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """Stable: ``place``, ``context``, ``capability``, ``operation``, ``strategy``, ``offline``, ``unusable``,
     ``media``, ``elsewhere``, ``guard``."""
     reason: str
+    error: str = ""
+    """Of what is unusable: the error's code for a request that has nothing else, where it has one of its own."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

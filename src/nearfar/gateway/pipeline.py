@@ -291,9 +291,14 @@ def _refusal(decision: Decision, request: Request) -> NearfarError:
         )
     if "unusable" in codes:
         lacking = "; ".join(f"{item.deployment}: {item.reason}" for item in decision.rejected if item.code in codes)
+        errors = {item.error for item in decision.rejected if item.code == "unusable"}
+        hint = "Mend that and restart the gateway; `nearfar config check` says how."
+        if "" not in errors:
+            hint = "`nearfar models ls` lists the models of this machine; one that is added can be asked at once."
         return DeploymentUnusable(
             f"Route {decision.route!r} has no deployment that can be used: {lacking}.",
-            hint="Mend that and restart the gateway; `nearfar config check` says how.",
+            code=(errors.pop() or None) if len(errors) == 1 else None,
+            hint=hint,
         )
     return APIConnectionError(
         f"Route {decision.route!r} has no deployment that may be tried: {why}.",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from nearfar.catalog.limits import meters
-from nearfar.core.errors import NearfarError
+from nearfar.core.errors import NearfarError, UpstreamError
 from nearfar.core.money import FREE, NANO, Price
 from nearfar.core.places import Class, Place
 from nearfar.core.routing import Branch, Candidate, Capability, Cascade, Deployment, Route
@@ -51,6 +51,7 @@ class Survey:
         secret: Callable[[str], str],
         keys: Mapping[str, str],
         library: Callable[[], Iterable[Found]],
+        lacks: Callable[[str], UpstreamError | None] = lambda _model: None,
         price_for: Callable[[str, str], Price | None],
         addresses: Mapping[str, tuple[str, ...]],
         signer: Callable[[str, Mapping[str, str]], Signer],
@@ -61,7 +62,8 @@ class Survey:
         shelf: Callable[[], object] = tuple,
     ) -> None:
         """``secret``: reference → value. ``keys``: provider → reference of a key found in the environment.
-        ``library``: the GGUF models of this machine. ``addresses``: provider → addresses to probe on loopback.
+        ``library``: the GGUF models of this machine. ``lacks``: model → why it cannot be run from there; None when it
+        can. ``addresses``: provider → addresses to probe on loopback.
         ``probed``: what earlier probes found out; it may take a moment.
         ``shelf``: cheap, and another value whenever a model file came or went.
         ``signer``: (authorisation, options) → who signs.
@@ -72,6 +74,7 @@ class Survey:
         self._secret = secret
         self._keys = keys
         self._library = library
+        self._lacks = lacks
         self._price_for = price_for
         self._discovery = Discovery(providers=providers, addresses=addresses, transport=transport, sealer=sealer)
         self._signer = signer
@@ -112,7 +115,8 @@ class Survey:
             except NearfarError as error:
                 # One key that is not there must not stop the others; whoever asks for this one is told.
                 trouble = error.message[:1].lower() + error.message[1:].rstrip(".")
-                unusable[name] = Candidate(deployment=deployment, state="unusable", trouble=trouble)
+                code = error.code if isinstance(error, UpstreamError) else ""
+                unusable[name] = Candidate(deployment=deployment, state="unusable", trouble=trouble, trouble_code=code)
         configured = {name: _route(name, setting) for name, setting in self._settings.routes.items()}
         return Snapshot(targets, routes_over(deployments.values(), configured), unusable)
 
@@ -303,6 +307,10 @@ class Survey:
                 )
 
     def _target(self, deployment: Deployment) -> Target:
+        if deployment.declared and deployment.base_url == ENGINE:
+            error = self._lacks(deployment.model)
+            if error is not None:
+                raise error
         provider = door(self._providers[deployment.provider], deployment.options)
         names = {"chat": deployment.wire, "embeddings": provider.embeddings_wire, **provider.other_wires}
         wires = {

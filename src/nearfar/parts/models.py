@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from nearfar.core.errors import EngineError, NotFoundError
 from nearfar.engine.estimate import plan
 from nearfar.engine.header import LLAMA_CPP, ONNX, TRANSFORMERS
 from nearfar.engine.library import Library, LocalModel
@@ -33,6 +34,22 @@ def offered(loaded: Loaded) -> Callable[[], list[Found]]:
     """Tells which models of this machine can be asked, as it is now."""
     models = library(loaded)
     return lambda: [_found(model, loaded.settings.engine) for model in models.ls() if model.header is not None]
+
+
+def lacking(loaded: Loaded) -> Callable[[str], EngineError | None]:
+    """Tells why a model of this machine cannot be run, as it is now; None when it can."""
+    models = library(loaded)
+    return lambda name: _lacking(models, name)
+
+
+def _lacking(models: Library, name: str) -> EngineError | None:
+    try:
+        models.get(name)
+    except NotFoundError as missing:
+        return EngineError(missing.message, code="engine_model_missing", hint=missing.hint)
+    except EngineError as error:
+        return error
+    return None
 
 
 def changed(loaded: Loaded) -> Callable[[], int]:

@@ -66,6 +66,7 @@ def survey(
         secret=lambda reference: secrets.resolve(reference, loaded.environ).reveal(),
         keys=found_keys if not settings.offline else {},
         library=models.offered(loaded),
+        lacks=models.lacking(loaded),
         shelf=models.changed(loaded),
         price_for=price_for,
         addresses=addresses(known, loaded),

@@ -173,7 +173,8 @@ def usable(facts: Facts, route: Route, candidate: Candidate, rules: Rules) -> Re
     """It must have what it needs to be called at all, such as its key."""
     if not candidate.trouble:
         return None
-    return Rejected(deployment=candidate.deployment.name, code="unusable", reason=candidate.trouble)
+    name, code = candidate.deployment.name, candidate.trouble_code
+    return Rejected(deployment=name, code="unusable", reason=candidate.trouble, error=code)
 
 
 STEPS: tuple[Step, ...] = (
