@@ -11,7 +11,7 @@ from tests.server.served import loaded, run, served
 
 CONFIG = (
     running.far('"far/large:1"', "http://127.0.0.1:9")
-    + running.near("here", "tiny")
+    + running.near("here", "demo-tiny")
     + '\n[routes.mine]\ndeployments = ["far/large:1", "here"]\ndescription = "what I use"\n'
 )
 
@@ -37,7 +37,9 @@ def test_all_models(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_used_is_listed_with_the_reason(tmp_path: Path) -> None:
-    config = running.far("keyless", "http://127.0.0.1:9", more='key = "env:NO_SUCH_KEY"') + running.near("here", "tiny")
+    config = running.far("keyless", "http://127.0.0.1:9", more='key = "env:NO_SUCH_KEY"') + running.near(
+        "here", "demo-tiny"
+    )
 
     async def scenario() -> None:
         async with served(loaded(tmp_path, config + running.route("mine", "keyless", "here"))) as app:

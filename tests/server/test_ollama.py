@@ -13,7 +13,7 @@ from tests.server.served import Served, loaded, run, served
 
 def config(fake: FakeOllama) -> str:
     near = f'[deployments."ollama/llama3.2:latest"]\nprovider = "ollama"\nmodel = "llama3.2"\nbase_url = "{fake.url}"\n'
-    far = running.far("far", "http://127.0.0.1:9") + running.near("here", "tiny")
+    far = running.far("far", "http://127.0.0.1:9") + running.near("here", "demo-tiny")
     return near + 'place = "device"\n' + far + running.route("both", "here", "far")
 
 
