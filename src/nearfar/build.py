@@ -19,6 +19,7 @@ from nearfar.parts import content, learning, state, strategies
 from nearfar.parts.basis import Basis, basis
 from nearfar.parts.content import NOT_ENFORCED, further_detectors, guard, rules_from
 from nearfar.parts.keys import Keys, has_keys, is_loopback
+from nearfar.parts.keys import needed as needs_key
 from nearfar.parts.models import library, supervisor
 from nearfar.parts.routers import routers
 from nearfar.parts.running import Check, Gateway
@@ -42,6 +43,7 @@ __all__ = [
     "is_loopback",
     "ledger_places",
     "library",
+    "needs_key",
     "rules_from",
     "supervisor",
 ]

@@ -29,7 +29,9 @@ def test_a_key_from_its_making_to_its_end(keyed: Cli) -> None:
     ring.start()
     try:
         assert ring.lookup(made["key"]) is not None
-        assert keyed("keys", "revoke", "ward 7").out == f"ward 7 ({made['id']}) is revoked\n"
+        revoked = keyed("keys", "revoke", "ward 7")
+        assert revoked.out == f"ward 7 ({made['id']}) is revoked\n"
+        assert "make one with `nearfar keys new NAME`" in revoked.err, "how the door is opened again"
         ring.refresh()
         assert ring.lookup(made["key"]) is None
     finally:

@@ -126,6 +126,23 @@ def test_every_name_that_can_be_asked_for(cli: Cli, tiny_gguf: Path) -> None:
     assert cli("route", "ls", "-q").out.split() == list(rows)
 
 
+def test_what_a_strategy_leaves_out_is_not_listed_whatever_else_it_lacks(cli: Cli) -> None:
+    embeds = '[deployments.embeds]\nprovider = "openai-compatible"\nmodel = "e"\nbase_url = "http://127.0.0.1:9/v1"\n'
+    cli.environ |= {"NEARFAR_CONFIG": cli.write(KEYLESS + embeds + 'operations = ["embeddings"]\n')}
+    cli.environ |= {"NEARFAR_SERVER__PORT": "1"}
+    here = "deployments.here.model=demo-tiny"
+    lines = {line.split()[0]: line for line in cli("route", "ls", "--set", here).out.splitlines()}
+    assert lines["local"].split() == ["local", "yes", "local-only", "here", "(device)"]
+    assert "embeds (cloud, unusable)" in lines["cloud"]
+
+
+def test_a_model_that_is_not_there_makes_its_deployment_unusable(cli: Cli) -> None:
+    cli.environ |= {"NEARFAR_CONFIG": cli.write(KEYLESS), "NEARFAR_SERVER__PORT": "1"}
+    shown = cli("route", "ls")
+    assert "far (cloud, unusable), here (device, unusable)" in shown.out
+    assert "here: there is no local model 'tiny-chat'" in shown.err
+
+
 def test_a_running_gateway_lists_what_it_knows(cli: Cli, server: serving.Server) -> None:
     rows = listed(cli, "--url", server.url)
     assert {"near", "far", "near-first", "private"} <= set(rows)

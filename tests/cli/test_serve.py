@@ -8,12 +8,19 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Cli
 from tests.cli.serving import environment, serving
 from tests.cli.terminal import terminal
+from tests.parts.built import loaded
+
+from nearfar.cli import output, serve
+from nearfar.server import traces
+from nearfar.store import keys
+from nearfar.store.database import connect
 
 
 def test_it_says_where_it_listens_and_stops_on_sigterm(tmp_path: Path) -> None:
@@ -46,6 +53,23 @@ def test_what_a_terminal_shows_leads_to_this_very_gateway(tmp_path: Path) -> Non
         screen.expect("Ctrl-C stops it")
         screen.press("\x03")
         assert screen.ended() == 0
+
+
+def test_what_a_terminal_shows_holds_a_key_where_one_is_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda _stream: True)
+    monkeypatch.setattr(traces, "watch", lambda: None)  # it would change this process's own hooks
+    settings = loaded(tmp_path)
+    with closing(connect(settings.ledger_url)) as connection:
+        keys.prepare(connection)
+        serve._ready("http://127.0.0.1:8642", settings, json=False, quiet=False)
+        assert "OPENAI_API_KEY=unused" in capsys.readouterr().out
+        keys.revoke(connection, keys.new(connection, "anna")[0].id)
+    serve._ready("http://127.0.0.1:8642", settings, json=False, quiet=False)
+    shown = capsys.readouterr().out
+    assert "OPENAI_API_KEY=$NEARFAR_API_KEY" in shown
+    assert "authorization: Bearer" in shown
 
 
 def test_a_port_in_use(cli: Cli) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.parts.built import gateway, loaded
 
 from nearfar.core.places import Class
-from nearfar.parts.keys import has_keys, is_loopback
+from nearfar.parts.keys import has_keys, is_loopback, needed
 from nearfar.store import keys
 from nearfar.store.database import connect
 
@@ -46,7 +46,7 @@ def test_when_a_key_is_needed(tmp_path: Path, host: str, said: str | None, witho
     settings = loaded(tmp_path, config, server__host=host)
     with gateway(settings) as made:
         made._ring.refresh()
-        assert made.keys.required is without
+        assert made.keys.required is needed(settings) is without
         assert not has_keys(settings)
         with closing(connect(settings.ledger_url)) as connection:
             key, secret = keys.new(connection, "anna", floor=Class.RESTRICTED)
@@ -60,5 +60,5 @@ def test_when_a_key_is_needed(tmp_path: Path, host: str, said: str | None, witho
             keys.revoke(connection, key.id)
         made._ring.refresh()
         assert made.keys.lookup(secret) is None
-        assert made.keys.required is with_one, "revoking the last key opens no door"
+        assert made.keys.required is needed(settings) is with_one, "revoking the last key opens no door"
         assert not has_keys(settings)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:  # the store's room is only needed when a command runs
 
 app = typer.Typer(no_args_is_help=True, help="Keys of callers: make, list, revoke.")
 
+_CLOSED = (
+    "Every key is revoked, so nobody is served: make one with `nearfar keys new NAME`, "
+    "or set server.require_key = false on loopback."
+)
+
 
 @app.command("new")
 def new(
@@ -94,10 +99,7 @@ def ls(
         drop=("MADE (UTC)", "LAST USED", "CLASS", "ROLE"),
     )
     if not found and ever:
-        output.note(
-            "Every key is revoked, so nobody is served: make one with `nearfar keys new NAME`, "
-            "or set server.require_key = false on loopback."
-        )
+        output.note(_CLOSED)
     elif not found:
         output.note("There is no key: a gateway on loopback answers to everybody on this machine.")
 
@@ -116,10 +118,13 @@ def revoke(
 
     with _database(of(ctx).load(config, sets)) as connection:
         key = keys.revoke(connection, which)
+        left = keys.ls(connection)
     if json:
         output.json({"revoked": key})
     elif not quiet:
         output.line(f"{key.name} ({key.id}) is revoked")
+        if not left:
+            output.note(_CLOSED)
 
 
 @contextlib.contextmanager

@@ -96,8 +96,18 @@ async def listed(loaded: Loaded) -> list[dict[str, Any]]:
 
 
 def _members(row: _Listed) -> list[_Behind]:
-    """What is behind the name, without what its strategy leaves out anyway."""
-    return [item for item in row.nearfar.deployments if item.code != "strategy"]
+    """What is behind the name, without what its strategy leaves out anyway, whatever else could be said of it."""
+    from nearfar.policy.strategies import STRATEGIES
+
+    known = STRATEGIES.get(row.nearfar.strategy)
+    side = "" if known is None else known.keep
+    return [item for item in row.nearfar.deployments if item.code != "strategy" and side in ("", _side(item))]
+
+
+def _side(item: _Behind) -> str:
+    from nearfar.core.places import Place
+
+    return "near" if Place.parse(item.place).near else "far"
 
 
 def _usable(row: _Listed) -> str:

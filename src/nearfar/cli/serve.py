@@ -11,6 +11,7 @@ import typer
 
 from nearfar.cli import output
 from nearfar.cli.state import ConfigFile, Quiet, Sets, of
+from nearfar.core.errors import NearfarError
 from nearfar.settings.load import Loaded
 
 
@@ -61,8 +62,17 @@ def _ready(url: str, loaded: Loaded, *, json: bool, quiet: bool) -> None:
     else:
         output.line(f"nearfar is ready at {url}")
         if output.is_terminal(sys.stdout):
-            _snippets(url, needs_key=loaded.settings.server.require_key is True)
+            _snippets(url, needs_key=_needs_key(loaded))
     sys.stdout.flush()
+
+
+def _needs_key(loaded: Loaded) -> bool:
+    from nearfar import build
+
+    try:
+        return build.needs_key(loaded)
+    except NearfarError:
+        return True  # nobody can say that none is needed
 
 
 def _snippets(url: str, *, needs_key: bool) -> None:

@@ -35,6 +35,16 @@ def has_keys(loaded: Loaded) -> bool:
         return bool(keys.ls(connection))
 
 
+def needed(loaded: Loaded) -> bool:
+    """Whether requests need a key now. Raises NearfarError when the database cannot be read."""
+    force = forced(loaded.settings)
+    if force is not None:
+        return force
+    with closing(connect(ledger_places(loaded)[0])) as connection:
+        keys.prepare(connection)
+        return bool(keys.ls(connection, revoked=True))
+
+
 def forced(settings: Settings) -> bool | None:
     """Whether a key is needed from the start: ``force`` of ``Keys``. Listening beyond this machine needs one."""
     if settings.server.require_key is None and not is_loopback(settings.server.host):
