@@ -99,6 +99,23 @@ def test_what_is_said_beside_the_stream_is_heard(cuts: list[int]) -> None:
     assert (told["x-nearfar-place"], told["x-nearfar-deviations"]) == ("cloud", "z, a, b")
 
 
+def test_names_beyond_ascii_are_read_whole() -> None:
+    answer = Answer()
+    answer.feed(b": x-nearfar-deviations: a; x-nearfar-cost-usd: 0.5\n\n: x-nearfar-deviations: continued:??:cut\n\n")
+    answer.feed(b": x-nearfar-deviations-encoded: continued:%E9%81%A0%E8%99%95:cut\n\n: x-nearfar-deviations: b\n\n")
+    head = {
+        "x-nearfar-reason": "far (??: cold)",
+        "x-nearfar-reason-encoded": "far (%E8%BF%91: cold)",
+        "x-nearfar-deviations": "failover:??:cold",
+        "x-nearfar-deviations-encoded": "failover:%E8%BF%91:cold",
+    }
+    assert facts(answer, head, 1)["deviations"] == ["failover:近:cold"]
+    told = together(head, answer.told)
+    assert told["x-nearfar-deviations"] == "failover:近:cold, a, continued:遠處:cut, b"
+    assert facts(answer, told, 1)["reason"] == "far (近: cold)"
+    assert "deviations: failover:近:cold, a, continued:遠處:cut, b" in summary(answer, told, 1)
+
+
 def test_tool_calls_are_put_together_from_their_pieces() -> None:
     answer = Answer()
     for call in (

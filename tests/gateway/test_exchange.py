@@ -233,6 +233,16 @@ def test_deviations_of_the_request_and_of_the_attempt_are_told() -> None:
     assert client.out.headers["x-nearfar-deviations"] == "failover:one:overloaded, renamed:max_tokens"
 
 
+def test_a_deviation_that_shows_at_the_end_is_told_in_all_its_letters() -> None:
+    client = Client(stream=True)
+    client.attempt()
+    client.deliver(CONTENT)
+    asyncio.run(client.exchange.deviate("continued:遠處:cut"))
+    assert b": x-nearfar-deviations: continued:??:cut\n" in client.out.body
+    assert b": x-nearfar-deviations-encoded: continued:%E9%81%A0%E8%99%95:cut\n" in client.out.body
+    assert "x-nearfar-deviations-encoded" not in client.out.headers
+
+
 @given(st.text(), st.text())
 def test_whatever_a_configuration_names_headers_stay_lines_of_ascii(name: str, reason: str) -> None:
     client = Client(stream=False)
@@ -258,6 +268,9 @@ def test_whatever_a_configuration_names_headers_stay_lines_of_ascii(name: str, r
     whole = client.out.headers.get("x-nearfar-deployment-encoded", "")
     assert unquote(whole) == ("" if name.isascii() else name.encode(errors="replace").decode())
     assert client.out.headers.get("x-nearfar-route-encoded", "") == whole
+    for header, full in (("x-nearfar-reason", reason), ("x-nearfar-deviations", f"failover:{name}:x")):
+        told = unquote(client.out.headers.get(f"{header}-encoded", ""))
+        assert told == ("" if full.isascii() else full.encode(errors="replace").decode())
     for value in client.out.headers.values():
         assert value.isascii()
         assert not set(value) & set("\r\n")

@@ -91,6 +91,8 @@ class Answer:
         self.done = False
         self.told: dict[str, str] = {}
         """What the gateway said beside the stream, by header name: what it could not know when it sent the headers."""
+        self._before = ""
+        """What had been told under the name of the last part."""
         self._rest = b""
         self._decode = msgspec.json.Decoder(_Event).decode
 
@@ -105,7 +107,12 @@ class Answer:
     def _note(self, text: str) -> None:
         for part in re.split(r"; (?=x-nearfar-)", text.strip()):
             name, _, value = part.partition(": ")
-            before = self.told.get(name, "")
+            if name == f"{DEVIATIONS}-encoded":
+                # It says in full what the part before it could only say in ASCII.
+                name, value, before = DEVIATIONS, unquote(value), self._before
+            else:
+                before = self.told.get(name, "")
+                self._before = before
             self.told[name] = f"{before}, {value}" if before and name == DEVIATIONS else value
 
     def close(self) -> None:
@@ -152,21 +159,22 @@ class Answer:
 
 def together(headers: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
     """What the headers said and what came later, which knows better; deviations add up."""
-    deviations = ", ".join(filter(None, (headers.get(DEVIATIONS), told.get(DEVIATIONS))))
-    return {**headers, **told, **({DEVIATIONS: deviations} if deviations else {})}
+    deviations = ", ".join(filter(None, (whole(headers, DEVIATIONS), told.get(DEVIATIONS))))
+    both = {name: value for name, value in {**headers, **told}.items() if name != f"{DEVIATIONS}-encoded"}
+    return {**both, **({DEVIATIONS: deviations} if deviations else {})}
 
 
 def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> dict[str, object]:
     """What happened, by name; what is not known is None."""
     return {
         "request": headers.get("x-nearfar-request", ""),
-        "route": unquote(headers.get("x-nearfar-route-encoded", "")) or headers.get("x-nearfar-route", ""),
+        "route": whole(headers, "x-nearfar-route"),
         "deployment": deployment(headers, ""),
         "place": headers.get("x-nearfar-place", ""),
         "class": headers.get("x-nearfar-class", ""),
-        "reason": headers.get("x-nearfar-reason", ""),
+        "reason": whole(headers, "x-nearfar-reason"),
         "attempts": int(headers.get("x-nearfar-attempts", "0") or 0),
-        "deviations": [item.strip() for item in headers.get(DEVIATIONS, "").split(",") if item.strip()],
+        "deviations": [item.strip() for item in whole(headers, DEVIATIONS).split(",") if item.strip()],
         "model": answer.model,
         "finish_reason": answer.finish,
         "input_tokens": answer.input,
@@ -177,8 +185,13 @@ def facts(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> di
 
 
 def deployment(headers: Mapping[str, str], unsaid: str) -> str:
-    """Who answered, by its whole name: a header holds only ASCII, so a second one carries the others' letters."""
-    return unquote(headers.get("x-nearfar-deployment-encoded", "")) or headers.get("x-nearfar-deployment", unsaid)
+    """Who answered, by its whole name."""
+    return whole(headers, "x-nearfar-deployment") or unsaid
+
+
+def whole(headers: Mapping[str, str], name: str) -> str:
+    """What the header ``name`` says: it holds only ASCII, so a second one carries the others' letters."""
+    return unquote(headers.get(f"{name}-encoded", "")) or headers.get(name, "")
 
 
 def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> str:
@@ -186,13 +199,13 @@ def summary(answer: Answer, headers: Mapping[str, str], milliseconds: float) -> 
     where = deployment(headers, "?")
     parts = [
         f"{where} ({headers.get('x-nearfar-place', '?')})",
-        headers.get("x-nearfar-reason", ""),
+        whole(headers, "x-nearfar-reason"),
         f"{_count(answer.input)} → {_count(answer.output)} tokens",
         _cost(headers),
         f"{milliseconds:,.0f} ms",
     ]
-    if headers.get(DEVIATIONS):
-        parts.append(f"deviations: {headers[DEVIATIONS]}")
+    if deviations := whole(headers, DEVIATIONS):
+        parts.append(f"deviations: {deviations}")
     if answer.finish == "length":
         parts.append("cut at the output limit")
     return " · ".join(part for part in parts if part)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nearfar.cli import beside
-from nearfar.cli.answer import Answer
+from nearfar.cli.answer import Answer, whole
 from nearfar.core.errors import NearfarError
 from nearfar.core.money import NANO
 from nearfar.core.routing import Deployment, Route
@@ -103,16 +103,16 @@ def ask(url: str, route: str, class_: str, *, stream: bool) -> Reply:
         pass  # where it broke off is what is reported
     finally:
         connection.close()
-    text, whole, error = read(status, data, stream=stream)
-    told = headers.get("x-nearfar-deviations", "")
+    text, complete, error = read(status, data, stream=stream)
+    told = whole(headers, "x-nearfar-deviations")
     return Reply(
         class_=class_,
         stream=stream,
         status=status,
         text=text,
-        whole=whole,
+        whole=complete,
         error=error,
-        deployment=headers.get("x-nearfar-deployment", ""),
+        deployment=whole(headers, "x-nearfar-deployment"),
         place=headers.get("x-nearfar-place", ""),
         attempts=int(headers.get("x-nearfar-attempts", "0")),
         deviations=tuple(told.split(", ")) if told else (),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nearfar.cli.answer import COST, DEVIATIONS, Answer, deployment
+from nearfar.cli.answer import COST, DEVIATIONS, Answer, deployment, whole
 from nearfar.cli.errors import UsageError
 from nearfar.cli.session import Here, Session, Show, Turn
 from nearfar.core.errors import BadRequestError, InternalServerError, NearfarError, UnprocessableEntityError
@@ -190,7 +190,7 @@ def heard(turn: Turn, first: float | None, total: float) -> Heard:
         total_ms=round(total, 1),
         logprobs=answer.logprobs,
         margin=answer.margin,
-        deviations=[item.strip() for item in headers.get(DEVIATIONS, "").split(",") if item.strip()],
+        deviations=[item.strip() for item in whole(headers, DEVIATIONS).split(",") if item.strip()],
         request=headers.get("x-nearfar-request", ""),
         attempts=_count(headers.get("x-nearfar-attempts", "")),
     )

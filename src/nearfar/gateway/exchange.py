@@ -242,6 +242,8 @@ class Exchange(msgspec.Struct, eq=False):
             return
         assert self._renderer is not None
         note = self._renderer.note(f"x-nearfar-deviations: {deviation}")
+        if whole := _encoded(b"x-nearfar-deviations-encoded", deviation, _PLAIN):
+            note += self._renderer.note(whole.decode().rstrip())
         if note:
             await self.out.write(note)
 
@@ -363,6 +365,7 @@ class Exchange(msgspec.Struct, eq=False):
         if self.deviations or self.attempt_deviations:
             told = ", ".join((*self.deviations, *self.attempt_deviations))
             lines += b"x-nearfar-deviations: %b\r\n" % _ascii(told)
+            lines += _encoded(b"x-nearfar-deviations-encoded", told, _PLAIN)
         return lines
 
 
@@ -372,6 +375,8 @@ _TAKEN = (
     *("first", "kept", "last_look", "like", "ranked"),
 )
 """What a lane begins with, and what is taken from it when it has won."""
+_PLAIN = "/:@+ ,;()="
+"""What stays as it is in sentences and lists that are percent-encoded."""
 _KNOWN_BEFORE = ("x-nearfar-request:", "x-nearfar-class:", "x-nearfar-would:")
 """What the head of a reply says even before anybody knows who will answer."""
 
@@ -393,14 +398,15 @@ def _told_attempt(deployment: str, place: Place, reason: str, attempts: int) -> 
         _ascii(reason),
         attempts,
     )
-    return lines + _encoded(b"x-nearfar-deployment-encoded", deployment)
+    lines += _encoded(b"x-nearfar-deployment-encoded", deployment)
+    return lines + _encoded(b"x-nearfar-reason-encoded", reason, _PLAIN)
 
 
-def _encoded(header: bytes, name: str) -> bytes:
-    """The header with the whole ``name``, where another one can only show its ASCII."""
-    if name.isascii():
+def _encoded(header: bytes, text: str, safe: str = "/:@+") -> bytes:
+    """The header with the whole ``text``, where another one can only show its ASCII."""
+    if text.isascii():
         return b""
-    return b"%b: %b\r\n" % (header, quote(name, safe="/:@+", errors="replace").encode())
+    return b"%b: %b\r\n" % (header, quote(text, safe=safe, errors="replace").encode())
 
 
 def read_lines(lines: bytes) -> Headers:

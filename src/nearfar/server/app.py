@@ -37,8 +37,9 @@ _ALLOWED = (
 _EXPOSED = (
     b"x-nearfar-request, x-nearfar-route, x-nearfar-route-encoded, x-nearfar-class, "
     b"x-nearfar-deployment, x-nearfar-deployment-encoded, "
-    b"x-nearfar-place, x-nearfar-reason, "
-    b"x-nearfar-attempts, x-nearfar-deviations, x-nearfar-cost-usd, x-nearfar-error, retry-after, retry-after-ms"
+    b"x-nearfar-place, x-nearfar-reason, x-nearfar-reason-encoded, x-nearfar-attempts, "
+    b"x-nearfar-deviations, x-nearfar-deviations-encoded, "
+    b"x-nearfar-cost-usd, x-nearfar-error, retry-after, retry-after-ms"
 )
 
 _HOSTS_SEEN = 64

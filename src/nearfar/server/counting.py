@@ -19,6 +19,8 @@ from nearfar.server.held import Held
 from nearfar.server.http import HttpRequest, HttpResponse
 from nearfar.wire.base import ClientWire
 
+_ESTIMATED = b"estimated:input_tokens"
+
 
 async def answer(
     gateway: Gateway,
@@ -60,14 +62,17 @@ def _alone(decided: Decided, request: Request) -> Decided | None:
 
 async def _estimate(request: Request, told: Headers, response: HttpResponse, render: Callable[[int], bytes]) -> None:
     """Our own number, and the headers that tell that it is one."""
-    deviations = [value for name, value in told if name == b"x-nearfar-deviations"]
-    kept = [item for item in told if item[0] not in {b"x-nearfar-deviations", b"x-nearfar-error"}]
+    both = (b"x-nearfar-deviations", b"x-nearfar-deviations-encoded")
+    deviations = [(name, b"%b, %b" % (value, _ESTIMATED)) for name, value in told if name in both] or [
+        (both[0], _ESTIMATED)
+    ]
+    kept = [item for item in told if item[0] not in {*both, b"x-nearfar-error"}]
     body = render(request.input_tokens)
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
         *kept,
-        (b"x-nearfar-deviations", b", ".join([*deviations, b"estimated:input_tokens"])),
+        *deviations,
     ]
     await response.start(200, headers)
     await response.end(body)

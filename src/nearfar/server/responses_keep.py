@@ -28,6 +28,7 @@ DROPPED = b"dropped:store"
 REMOVED = "removed:responses"
 """How many of the caller's oldest responses had to go for a new one."""
 _TOLD = b"x-nearfar-deviations"
+_BOTH = (_TOLD, b"x-nearfar-deviations-encoded")
 
 
 Rendering = Stream | Plain | LikeStream | LikePlain
@@ -146,6 +147,6 @@ def followed(told: Told, keeping: Keeping | None) -> Callable[[Request, bool], R
 
 
 def _with(headers: Headers, deviation: bytes) -> Headers:
-    told = next((value for name, value in headers if name == _TOLD), None)
-    rest = [item for item in headers if item[0] != _TOLD]
-    return [*rest, (_TOLD, deviation if told is None else b"%b, %b" % (told, deviation))]
+    if not any(name == _TOLD for name, _ in headers):
+        return [*headers, (_TOLD, deviation)]
+    return [(name, b"%b, %b" % (value, deviation) if name in _BOTH else value) for name, value in headers]
