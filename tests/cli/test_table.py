@@ -93,3 +93,12 @@ def test_any_table_fits_any_terminal(rows: list[tuple[str, str, str]], width: in
             for word in row[2].split():
                 if word.isascii():
                     assert word in shown
+
+
+def test_what_finds_no_room_stands_below_its_row_where_that_is_wanted() -> None:
+    drawn = fitted(ROWS, 45, right=(2,), drop=("ADDRESS", "N"), flow=("WHY",), under=True)
+    assert drawn.left_out == []
+    assert "  address http://127.0.0.1:11434/v1" in drawn.lines
+    assert "  address https://api.example.org/v1" in drawn.lines
+    assert all(cell_len(line) <= 45 for line in drawn.lines)
+    assert fitted(ROWS, 200, drop=("ADDRESS",), under=True).lines == aligned(ROWS)

@@ -110,6 +110,9 @@ def test_on_eighty_columns_no_word_is_broken(filled: Cli) -> None:
         lines = shown.screen.splitlines()
         assert all(cell_len(line) <= 80 for line in lines)
         assert any("far" in line.split() for line in lines)
+        if "-n" in args:
+            assert any("request req-a · asked auto" in line for line in lines), "what --request needs"
+            assert any("reason local first" in line for line in lines)
 
 
 def test_an_empty_ledger(cli: Cli) -> None:

@@ -75,10 +75,11 @@ def table(
     right: Sequence[int] = (),
     drop: Sequence[str] = (),
     flow: Sequence[str] = (),
+    under: bool = False,
 ) -> None:
     """A table: fitted to a terminal's width, whole and aligned in a pipe. ``right``: columns aligned right.
 
-    ``drop`` and ``flow`` say what gives way on a narrow terminal: see ``cli.table.fitted``.
+    ``drop``, ``flow`` and ``under`` say what gives way on a narrow terminal: see ``cli.table.fitted``.
     """
     from nearfar.cli.table import aligned, fitted
 
@@ -87,7 +88,7 @@ def table(
         for text in aligned(cells, right=right):
             sys.stdout.write(text + "\n")
         return
-    drawn = fitted(cells, shutil.get_terminal_size().columns, right=right, drop=drop, flow=flow)
+    drawn = fitted(cells, shutil.get_terminal_size().columns, right=right, drop=drop, flow=flow, under=under)
     head, *body = drawn.lines
     sys.stdout.write("\n".join([f"\x1b[1m{head}\x1b[0m" if styled(sys.stdout) else head, *body]) + "\n")
     if drawn.left_out:

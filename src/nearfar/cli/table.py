@@ -39,8 +39,9 @@ def fitted(
     right: Sequence[int] = (),
     drop: Sequence[str] = (),
     flow: Sequence[str] = (),
+    under: bool = False,
 ) -> Fitted:
-    """The rows, heads first, in at most ``width`` cells.
+    """The rows, heads first, in at most ``width`` cells. ``under``: what found no room stands below its row.
 
     ``drop`` names the columns that may be left out, the least important first. ``flow`` names columns of sentences:
     they go on in further lines, broken between words. What is still too wide is shortened in its middle.
@@ -69,6 +70,11 @@ def fitted(
         for number in range(max(map(len, cells))):
             line = [cell[number] if number < len(cell) else "" for cell in cells]
             lines.append(_line(line, [widths[i] for i in kept], [kept.index(i) for i in right if i in kept]))
+        if under and row is not rows[0]:
+            more = " · ".join(f"{heads[i].lower()} {row[i]}" for i in sorted(out) if i not in kept and row[i])
+            lines += [f"{GAP}{text}" for text in _wrapped(more, max(NARROWEST, width - len(GAP))) if text]
+    if under:
+        return Fitted(lines=lines, left_out=[])
     left_out = [name for i, name in enumerate(heads) if i not in kept and i not in empty]
     return Fitted(lines=lines, left_out=left_out)
 

@@ -184,6 +184,7 @@ def _attempts(found: list[Entry], *, json: bool, quiet: bool) -> None:
         right=(6, 7, 8, 9),
         drop=("REQUEST", "REASON", "ASKED", "MS", "PLACE", "IN", "OUT", "DEVIATIONS"),
         flow=("OUTCOME", "REASON", "DEVIATIONS"),
+        under=True,
     )
     if not found:
         output.note("Nothing in the ledger matches.")
