@@ -55,7 +55,7 @@ def test_check_knows_the_providers(cli: Cli) -> None:
 
 def test_check_of_a_sound_configuration(cli: Cli) -> None:
     file = cli.write("offline = true\n")
-    assert cli("config", "check", "-c", file).out.startswith(f"ok: 1 settings from {file}")
+    assert cli("config", "check", "-c", file).out.startswith(f"ok: 1 setting from {file}")
     told = cli("config", "check", "-c", file, "--json").json
     assert told == {"ok": True, "files": [file], "set": ["offline"], "problems": [], "warnings": []}
 

@@ -93,6 +93,8 @@ def test_a_quick_try_keeps_nothing(cli: Cli, server: serving.Server, cloud: stan
 def test_what_was_found_is_kept_and_the_next_decision_knows_it(cli: Cli, stand_in: stand_in.Running) -> None:
     """The stand-in answers whatever it is asked, in words: it follows no schema and calls no tool."""
     text = f"""
+[server]
+port = 1  # no gateway listens there: a running one would be asked instead
 [discovery]
 loopback = false
 keys = false

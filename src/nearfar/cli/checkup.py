@@ -295,7 +295,8 @@ def models(loaded: Loaded) -> Iterator[Check]:
     for model in found:
         name = f"model {model.name}"
         if model.header is None:
-            yield Check(name=name, state="fail", detail=model.error, next=f"nearfar models rm {model.name}")
+            mend = "Install nearfar again." if model.builtin else f"nearfar models rm {model.name}"
+            yield Check(name=name, state="fail", detail=model.error, next=mend)
             continue
         needed = plan(model.header, loaded.settings.engine).estimate.total
         if needed > budget:

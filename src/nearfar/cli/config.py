@@ -76,7 +76,8 @@ def check(ctx: typer.Context, config: ConfigFile = None, sets: Sets = None, json
         if not found.problems:
             files = ", ".join(draft.loaded.files) or "no file"
             count = len(_set(draft.loaded))
-            output.line(f"ok: {count} settings from {files}, environment and flags; the rest are defaults")
+            many = "setting" if count == 1 else "settings"
+            output.line(f"ok: {count} {many} from {files}, environment and flags; the rest are defaults")
             output.progress("A gateway that runs already learns of changes when it is restarted.")
     if found.problems:
         raise typer.Exit(errors.USAGE)

@@ -19,7 +19,7 @@ from nearfar.cli import output
 from nearfar.cli.errors import UsageError
 from nearfar.cli.origins import Origin, Origins
 from nearfar.cli.state import ConfigFile, Json, Quiet, Sets, of
-from nearfar.core.errors import ConflictError, EngineError
+from nearfar.core.errors import ConflictError, EngineError, NotFoundError
 from nearfar.settings.load import Loaded
 
 if TYPE_CHECKING:  # the rooms are only needed when a command runs
@@ -105,10 +105,16 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare every file of a fetched model with the checksum that its repository stated."""
-    from nearfar.engine.library import Library
+    from nearfar.engine.library import DEMO_NAME, Library
 
     loaded = of(ctx).load(config, sets)
     folder = Library(loaded.folders.models).where(name)
+    if name == DEMO_NAME:
+        raise NotFoundError(
+            f"Nobody stated a checksum for {name}: it came with nearfar itself.",
+            code="no_origin",
+            hint="Install nearfar again if you doubt it.",
+        )
     origin = Origins(loaded.folders.models).of(name)
     found = {file: _checksum(folder / file if folder.is_dir() else folder) for file in origin.files}
     wrong = [file for file, stated in origin.files.items() if found[file] != stated]
