@@ -72,3 +72,11 @@ def test_what_licences_say_is_said_in_taiwans_chinese() -> None:
                 plain = re.sub(r"「[^」]*」|（[^）]*）|[\w.-]+/[\w.-]+", "", told)
                 left = re.findall(r"\b[a-z]{2,}\b", plain)
                 assert not left, (text, told)
+
+
+def test_where_prices_come_from_is_said_in_the_readers_language() -> None:
+    say = words.words("zh-Hant")
+    told = say("prices", source=shipped_source().source)
+    assert re.fullmatch(r"價格：PyPI 套件 genai-prices [\d.]+ 的費率，日期為 [\d-]+；以供應商自己的網頁為準。", told)
+    told = say("second_agrees", source=second.shipped().source, date="2026-11-22", names="x")
+    assert " of PyPI" not in told

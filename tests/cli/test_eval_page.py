@@ -125,6 +125,8 @@ def test_files(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     text = (tmp_path / "r.md").read_text()
     assert "得分" in text
+    assert "0.500（0.00 至 1.00）" in text
+    assert " to " not in text
     # What models say brings nothing into a page that somebody looks at.
     assert text.count("<script>") == text.count("`<script>") == 7
     reader = Reader()

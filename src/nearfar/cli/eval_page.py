@@ -93,7 +93,7 @@ def _sides(report: Report, words: Words) -> Section:
     figures: list[tuple[str, Callable[[Side], str]]] = [
         ("answered_by", lambda side: ", ".join(side.answered_by)),
         ("place", lambda side: side.place),
-        ("score", lambda side: words("none") if side.score is None else interval(side.score)),
+        ("score", lambda side: words("none") if side.score is None else interval(side.score, words)),
         ("scored", lambda side: words("of", part=side.scored, whole=report.prompts)),
         ("answered", lambda side: words("of", part=side.answered, whole=side.asked)),
         ("errors", lambda side: ", ".join(f"{code} {n}" for code, n in side.errors.items()) or words("none")),
@@ -114,11 +114,11 @@ def _sides(report: Report, words: Words) -> Section:
     )
 
 
-def interval(found: Interval, *, sign: bool = False) -> str:
+def interval(found: Interval, words: Words, *, sign: bool = False) -> str:
     """``0.625 (0.50 to 0.75)``."""
-    if sign:
-        return f"{found.value:+.3f} ({found.low:+.2f} to {found.high:+.2f})"
-    return f"{found.value:.3f} ({found.low:.2f} to {found.high:.2f})"
+    plus = "+" if sign else ""
+    low, high = f"{found.low:{plus}.2f}", f"{found.high:{plus}.2f}"
+    return words("interval", value=f"{found.value:{plus}.3f}", low=low, high=high)
 
 
 def cost(known: int, unknown: int, asked: int, words: Words) -> str:
@@ -151,7 +151,7 @@ def _paired(report: Report, words: Words) -> Section:
             "pair",
             one=pair.one,
             other=pair.other,
-            difference=interval(pair.difference, sign=True),
+            difference=interval(pair.difference, words, sign=True),
             prompts=pair.prompts,
             better=pair.better,
             same=pair.same,
