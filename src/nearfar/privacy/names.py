@@ -16,6 +16,7 @@ import msgspec
 
 from nearfar.core.data import decode
 from nearfar.privacy.findings import Finding
+from nearfar.privacy.names_weighed import Weigher, Weights
 from nearfar.privacy.normal import Normal
 
 KIND = "person"
@@ -41,8 +42,9 @@ _PLACE = re.compile(
     "| (?:[Ss]treet|[Rr]oad|[Aa]venue|[Ll]ane|[Bb]each|[Cc]ity|[Cc]ounty|St\\.|Rd\\.|and Sons|[0-9])"
 )
 """What stands behind a given name that is none: a street's number, code, an example's law."""
-LABELLED, TITLED, LISTED, FREE = 0.85, 0.8, 0.65, 0.55
-"""How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place."""
+LABELLED, TITLED, LISTED, FREE, DOUBTFUL = 0.85, 0.8, 0.65, 0.55, 0.45
+"""How sure each way of finding a name is: by a label, by a title, by two lists that agree, by one list in its place, by
+little more than a surname."""
 _LABEL_REACH = 14
 _SIGNS_BETWEEN = " :=(「『\"'"
 _LINKS = f"{_SIGNS_BETWEEN}是為叫"
@@ -65,6 +67,7 @@ class _Chinese(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     inside: str
     ends: str
     words: str
+    weights: Weights
 
 
 class _English(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +136,14 @@ class _ChineseNames:
         self._inside = frozenset(data.inside)
         self._ends = frozenset(data.ends.split())
         self._words = frozenset(data.words.split())
+        self._weigher = Weigher(
+            data.weights,
+            surnames=data.surnames.strip(),
+            common=data.common,
+            given=self._given,
+            goes_on=data.goes_on,
+            begins=data.begins,
+        )
         titles, labels = data.titles.split(), data.labels.split()
         self._titles = re.compile(_either(titles))
         self._title_begins = frozenset(title[0] for title in titles)
@@ -182,12 +193,15 @@ class _ChineseNames:
             titled = self._titled(text, start, end, rest)
             if titled is not None:
                 return titled
-        if not rest or text[start : end + 1] in self._words:
+        if not rest:
+            hidden = self._weigher.hidden(text, start, end)
+            return (hidden, LISTED) if hidden else None
+        if text[start : end + 1] in self._words:
             return None
         given, goes_on = self._given, self._goes_on
         known = rest[0] in given
         if not known and rest[0] in goes_on:
-            return None
+            return self._weighed(text, start, end)
         # The second character may go on with the sentence.
         length = 2 if len(rest) > 1 and (rest[1] not in goes_on or rest[1] in given) else 1
         if self._labelled(text, start):
@@ -196,7 +210,13 @@ class _ChineseNames:
             closed = len(rest) == 2 or rest[2] in goes_on
             if closed:
                 return end + 2, FREE
-        return None
+        return self._weighed(text, start, end)
+
+    def _weighed(self, text: str, start: int, end: int) -> tuple[int, float] | None:
+        weighed = self._weigher.end(text, start, end)
+        if not weighed:
+            return None
+        return weighed, FREE if weighed > end + 1 else DOUBTFUL
 
     def _free(self, text: str, start: int) -> bool:
         """Whether a name may begin there in running text."""
