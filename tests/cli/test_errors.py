@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.cli.conftest import Cli
 
 from nearfar.cli import errors
 from nearfar.core import errors as core
@@ -24,6 +25,22 @@ from nearfar.settings.errors import Problem, SettingsError
 )
 def test_exit_codes(error: core.NearfarError, code: int) -> None:
     assert errors.exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("eval", "none.jsonl", "--on", "a", "--on", "b"),
+        ("router", "fit", "--labels", "none.jsonl", "--out", "none.router"),
+        ("router", "score", "--router", "none.router", "none.jsonl"),
+        ("privacy", "scan", "none.txt"),
+        ("policy", "test", "none.toml"),
+        ("advise", "--workload", "none.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_the_same_for_every_command(cli: Cli, args: tuple[str, ...]) -> None:
+    told = cli(*args)
+    assert (told.code, "none." in told.err) == (2, True), told.err
 
 
 def test_an_error_and_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,11 @@ def test_few_labels_are_said(cli: Cli) -> None:
     assert told.code == 0
     assert "learned from 40 labels (prompts)" in told.out
     assert "it takes 200 labels" in told.err
-    fewer = cli("router", "fit", "--labels", cli.write(lines(10), "few.jsonl"), "--out", str(cli.home / "r"))
+    before = (cli.home / "r").read_bytes()
+    again = cli("router", "fit", "--labels", file, "--out", str(cli.home / "r"))
+    assert (again.code, "exists already" in again.err) == (2, True)
+    assert (cli.home / "r").read_bytes() == before
+    fewer = cli("router", "fit", "--labels", cli.write(lines(10), "few.jsonl"), "--out", str(cli.home / "s"))
     assert fewer.code == 2
     assert "at least 20" in fewer.err
 

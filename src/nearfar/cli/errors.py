@@ -9,8 +9,10 @@ from nearfar.cli import output
 from nearfar.core.errors import (
     APIConnectionError,
     AuthenticationError,
+    BadRequestError,
     NearfarError,
     PermissionDeniedError,
+    UnprocessableEntityError,
 )
 from nearfar.settings.errors import SettingsError
 
@@ -32,13 +34,18 @@ class UsageError(NearfarError):
 
 def exit_code(error: NearfarError) -> int:
     """0 ok, 1 failed, 2 usage or configuration, 3 not reachable, 4 authentication."""
-    if isinstance(error, (SettingsError, UsageError)):
+    if isinstance(error, (SettingsError, UsageError)) or _unreadable(error):
         return USAGE
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         return AUTH
     if isinstance(error, APIConnectionError):
         return UNREACHABLE
     return FAILED
+
+
+def _unreadable(error: NearfarError) -> bool:
+    """Whether a file that the command line names cannot be read; what it says is another matter."""
+    return isinstance(error, (BadRequestError, UnprocessableEntityError)) and isinstance(error.__cause__, OSError)
 
 
 def report(error: NearfarError) -> int:

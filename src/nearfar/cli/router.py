@@ -28,6 +28,9 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Learn the expected gap between far and near from labels, and write the router as a plain file."""
+    if out.exists():
+        # Before the work, not after it: a gateway may be using that file, and what it was learned from may be gone.
+        raise UsageError(f"{out} exists already.", hint="Name another file, or remove it first.")
     found = read_labels(labels).labels
     from nearfar.policy.cascade import Rules
     from nearfar.tuning import evaluate, router, saved
