@@ -36,6 +36,15 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_a_narrow_screen_scrolls_a_drawing_and_shrinks_no_word() -> None:
+    text = html.render(report("en", hardware="RTX 3090"), "en")
+    drawings = text.count("<svg ")
+    assert drawings >= 2
+    assert text.count('<div class="scroll" tabindex="0"><svg ') == drawings
+    (least,) = re.findall(r"svg \{[^}]*min-width: (\d+)rem", text)
+    assert 12 * int(least) * 16 / html._WIDTH >= 11, "CSS pixels of its words"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_html_is_whole_fetches_nothing_and_draws(language: str) -> None:
     text = html.render(report(language, hardware="RTX 3090"), language)

@@ -24,7 +24,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align:
 .n td:not(:first-child):not(:last-child), .n th:not(:first-child):not(:last-child) { text-align: right; }
 .all td:last-child, .all th:last-child { text-align: right; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .88rem; }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
+svg { width: 100%; min-width: 44rem; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
 .scroll { overflow-x: auto; } code { background: var(--soft); padding: 0 .25em; }
 @media (max-width: 36rem) { body { margin: 1rem auto; } th, td { padding: .3rem; } table { font-size: .82rem; }
   td:last-child { overflow-wrap: anywhere; min-width: 5.5rem; } }
@@ -93,7 +93,13 @@ def _chart(chart: Chart) -> str:
         drawn.append(f'<text x="{x:.1f}" y="{_TOP - 4}" text-anchor="middle">{chart.at:,.0f}</text>')
     height = _HEIGHT + 18 * len(chart.lines) + 10
     label = html.escape(chart.title)
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{"".join(drawn + legend)}</svg>'
+    return _figure(height, label, "".join(drawn + legend))
+
+
+def _figure(height: int, label: str, drawn: str) -> str:
+    """A drawing that a narrow screen scrolls: shrunk to it, nobody could read its words."""
+    svg = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{drawn}</svg>'
+    return f'<div class="scroll" tabindex="0">{svg}</div>'
 
 
 class _Scale:
@@ -161,4 +167,4 @@ def _bars(bars: Bars) -> str:
         f'<text x="{limit:.1f}" y="56" text-anchor="end">{bars.limit:.1f} GiB</text>'
     )
     label = html.escape(bars.title)
-    return f'<p>{label}</p><svg viewBox="0 0 {_WIDTH} 80" role="img" aria-label="{label}">{"".join(drawn)}</svg>'
+    return f"<p>{label}</p>{_figure(80, label, ''.join(drawn))}"
