@@ -1,11 +1,12 @@
 """How well and how fast the privacy rules find: recall, precision, leaks, false alarms, microseconds per kB.
 
-    python -m bench.privacy [FOLDER] [--json FILE]
+    python -m bench.privacy [FOLDER] [--running FILE] [--ordinary FILE] [--json FILE]
 
 FOLDER holds ``zh_tw_*.jsonl``, ``en_presidio_*.json`` and ``datafog_*.json``; without it ``../shared/data/pii`` beside
-the repository is looked for, and what is absent is said. Quality: a labelled span is *found* if findings of the kinds
-that mean the same overlap it, and *leaks* if a character of it is covered by no finding at all: that is what would
-leave. A finding of a measured kind that overlaps no label of its kind is *false*.
+the repository is looked for, and what is absent is said. ``--running`` is text that holds names, a line each with the
+names behind a bar (``TEXT|NAME NAME``), ``--ordinary`` text that holds none. Quality: a labelled span is *found* if
+findings of the kinds that mean the same overlap it, and *leaks* if a character of it is covered by no finding at all:
+that is what would leave. A finding of a measured kind that overlaps no label of its kind is *false*.
 """
 
 from __future__ import annotations
@@ -169,6 +170,20 @@ def cases(path: Path) -> list[Line]:
     ]
 
 
+def running(path: Path) -> list[Line]:
+    """Lines ``TEXT|NAME NAME``, the names in their order in the text."""
+    lines = []
+    for row in filter(None, path.read_text().splitlines()):
+        text, _, names = row.rpartition("|")
+        spans, at = [], 0
+        for name in names.split():
+            at = text.index(name, at)
+            spans.append(Span(at, at + len(name), "PERSON"))
+            at += len(name)
+        lines.append(Line(text, spans, "running"))
+    return lines
+
+
 def prose() -> list[str]:
     """Paragraphs of the documentation of this repository, English and Chinese: text that no detector's author wrote
     with names in mind.
@@ -240,7 +255,7 @@ HOSTILE: Mapping[str, str] = {
 """20 kB each of what has stopped detectors before."""
 
 
-def report(folder: Path | None) -> dict[str, Any]:
+def report(folder: Path | None, named: Path | None = None, ordinary: Path | None = None) -> dict[str, Any]:
     detectors: list[Detector] = [Names.shipped()]
     scanner = Scanner(rules.shipped(), detectors)
     result: dict[str, Any] = {"rules": rules.version(rules.shipped()), "absent": []}
@@ -258,6 +273,11 @@ def report(folder: Path | None) -> dict[str, Any]:
                 quality[name] = measure(part, scanner)
                 if empty:
                     quality[f"{name} (nothing private)"] = alarms(empty, Scanner(rules.shipped()))
+    if named:
+        quality[f"names in {named.name}"] = measure(running(named), Scanner((), detectors))
+    if ordinary:
+        empty = [Line(row, [], "ordinary") for row in filter(None, ordinary.read_text().splitlines())]
+        quality[f"names in {ordinary.name} (nothing private)"] = alarms(empty, Scanner((), detectors))
     result["quality"] = quality
     result["persons in the documentation"] = alarms(
         [Line(text, [], "docs") for text in prose()], Scanner((), detectors)
@@ -323,12 +343,14 @@ def show(result: Mapping[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", nargs="?", type=Path, help="where the labelled data lies")
+    parser.add_argument("--running", type=Path, help="lines TEXT|NAME NAME: text that holds names")
+    parser.add_argument("--ordinary", type=Path, help="text that holds no names")
     parser.add_argument("--json", type=Path, help="also write everything here")
     given = parser.parse_args(arguments)
     folder = given.folder or (BESIDE if BESIDE.is_dir() else None)
     if folder is None:
         print("No labelled data: give its folder. Only speed and false alarms are measured.", file=sys.stderr)
-    result = report(folder)
+    result = report(folder, given.running, given.ordinary)
     show(result)
     if given.json:
         given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

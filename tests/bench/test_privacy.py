@@ -85,6 +85,23 @@ def test_the_whole_report_on_small_data(
     assert "absent: datafog_*.json" in capsys.readouterr().out
 
 
+def test_names_in_running_text_and_in_text_without_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(privacy, "HOSTILE", {})
+    monkeypatch.setattr(privacy, "prose", lambda: ["word " * 30])
+    monkeypatch.setattr(privacy, "BESIDE", tmp_path / "nowhere")
+    (tmp_path / "names").write_text("林雅婷昨天打電話給林雅婷|林雅婷 林雅婷\n那天遇見穆罕|穆罕\n")
+    (tmp_path / "plain").write_text("許多溫度紀錄\n\n請張貼公告\n")
+    given = ["--running", str(tmp_path / "names"), "--ordinary", str(tmp_path / "plain")]
+    assert privacy.main([*given, "--json", str(tmp_path / "out.json")]) == 0
+    told = json.loads((tmp_path / "out.json").read_text())["quality"]
+    assert told["names in names"]["PERSON"]["labels"] == 3
+    assert told["names in names"]["PERSON"]["recall"] == 0.6667
+    assert told["names in plain (nothing private)"] == {"lines": 2, "per_100_lines": 0.0, "kinds": {}}
+    assert "names in plain" in capsys.readouterr().out
+
+
 def test_absent_data_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
