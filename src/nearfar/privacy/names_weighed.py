@@ -12,7 +12,8 @@ ENOUGH = 7
 _NEVER = -6
 _LIST = "、"
 _SIGNS = "、,:;。( \n"
-_REACH = 4
+_SIZES = (2, 3, 4)
+"""Characters of what a person is."""
 _CIRCLES = "○\u3007◯●"
 _HIDES = f"{_CIRCLES}OX*"
 
@@ -51,7 +52,7 @@ class Weigher:
         self._either = frozenset(data.either)
         self._goes_on = frozenset(goes_on)
         self._begins = frozenset(begins)
-        self._roles = tuple(data.roles.split())
+        self._roles = frozenset(data.roles.split())
         self._role_ends = frozenset(role[-1] for role in self._roles)
         self._follows = frozenset(data.follows.split())
         self._follow_begins = frozenset(word[0] for word in self._follows)
@@ -63,7 +64,10 @@ class Weigher:
         """Where the name ends whose surname stands from ``start`` to ``end``, 0 if it is none. A character follows."""
         before = text[start - 1] if start else ""
         points = self._before(text, start, before)
-        if (points < 0 and text[end] not in self._given) or text[start : end + 1] in self._words:
+        # Inside a sentence both characters must be usual ones: that is told before anything else is looked up.
+        if points < 0 and (text[end] not in self._given or text[end + 1 : end + 2] not in self._given):
+            return 0
+        if text[start : end + 1] in self._words:
             return 0
         points += 5 if end - start > 1 else self._first.get(text[start], 1) - 3 * (text[start] in self._common)
         size = len(text)
@@ -90,7 +94,7 @@ class Weigher:
         return last + shown if self._before(text, start, before) >= 0 else 0
 
     def _before(self, text: str, start: int, before: str) -> int:
-        if before in self._role_ends and text.endswith(self._roles, start - _REACH if start > _REACH else 0, start):
+        if before in self._role_ends and any(text[start - size : start] in self._roles for size in _SIZES):
             return 4
         if not _is_han(before):
             return 2 if not before.isalnum() else 0
