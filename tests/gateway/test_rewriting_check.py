@@ -108,6 +108,19 @@ def test_what_is_new_and_may_leave_masked_is_masked_and_all_else_stays() -> None
     assert leaving("Is she well?") is not None
 
 
+@pytest.mark.parametrize("piece", [slice(0, 40), slice(26, 50), slice(60, None)])
+def test_a_piece_of_a_long_value_counts_as_the_value(piece: slice) -> None:
+    secret = "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"
+    vault = Vault(b"k" * 16, caller="", conversation=b"")
+    vault.word(secret, "secret")
+    original = Original(vault=vault, texts=(f"key={secret}",))
+    for text in (f"What is {secret[piece]}… for?", f"What is {secret[piece].upper()} for?"):
+        with pytest.raises(MaskingFailed, match="still holds a value"):
+            check(original, text.encode(), [text], {}, BOUND)
+    for text in ("What is github_pat_ for?", "What does such a key look like?"):
+        check(original, text.encode(), [text], {}, BOUND)
+
+
 def test_short_values_count_where_they_stand_alone() -> None:
     vault = Vault(b"k" * 16, caller="", conversation=b"")
     vault.word("Li", "person")

@@ -26,6 +26,9 @@ RUN, WIDE_RUN = 96, 32
 they are not all ASCII, because a Chinese sentence has fewer. A run half as long again is always found."""
 WHOLE, WIDE_WHOLE = 24, 8
 """A shorter text of the original counts as a whole, from so many characters on."""
+PIECE = 16
+"""Characters of a longer ASCII value (a key, a token) that count as the value: models cut off and abridge. A piece half
+as long again is always found."""
 _SHORT = 8
 _QUESTION = "The question that a near model wrote"
 _NEAR = "Nothing was sent. A near deployment on the route would answer the request itself."
@@ -70,7 +73,8 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(original: Original, body: bytes, texts: Sequence[str], kinds: Mapping[str, int], bound: Bound) -> None:
     """Raises MaskingFailed unless ``body``, whose texts are ``texts`` and in which ``kinds`` were found, may leave."""
-    if original.vault.private and (leaks(body, original.vault) or _short(texts, original.vault)):
+    vault = original.vault
+    if vault.private and (leaks(body, vault) or _short(texts, vault) or _pieces(texts, vault)):
         raise MaskingFailed(f"{_QUESTION} still holds a value of the original.", code=CODE, hint=_NEAR)
     if not bound.words and _repeats(texts, original.texts):
         raise MaskingFailed(f"{_QUESTION} repeats words of the original.", code=CODE, hint=_NEAR)
@@ -88,6 +92,15 @@ def _short(texts: Sequence[str], vault: Vault) -> bool:
     return any(re.search(rf"(?<![a-z0-9]){re.escape(form)}(?![a-z0-9])", lower) for form in short)
 
 
+def _pieces(texts: Sequence[str], vault: Vault) -> bool:
+    """Whether a part of a long value stands there."""
+    long = [form for value in vault.private if len(form := fold(value)) > PIECE and form.isascii()]
+    if not long:
+        return False
+    written = "\0".join(fold(text) for text in texts)
+    return any(piece in written for form in long for piece in _cut(form, PIECE))
+
+
 def _repeats(texts: Sequence[str], originals: Sequence[str]) -> bool:
     written = "\0".join(fold(text) for text in texts)
     return any(run in written for text in originals for run in _runs(fold(text)))
@@ -95,7 +108,11 @@ def _repeats(texts: Sequence[str], originals: Sequence[str]) -> bool:
 
 def _runs(text: str) -> Iterator[str]:
     size, whole = (RUN, WHOLE) if text.isascii() else (WIDE_RUN, WIDE_WHOLE)
-    for start in range(0, len(text) - size + 1, size // 2):
-        yield text[start : start + size]
+    yield from _cut(text, size)
     if whole <= len(text) < size:
         yield text
+
+
+def _cut(text: str, size: int) -> Iterator[str]:
+    """Pieces of ``size`` characters, each half of one behind the last."""
+    return (text[start : start + size] for start in range(0, len(text) - size + 1, size // 2))
