@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -194,28 +195,40 @@ def test_an_earlier_run_is_not_overwritten(cli: Cli, place: Path, server: servin
     assert "--resume" in done.err
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """What is started within hears the interrupt, which a shell's background jobs and all below them ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_came(place: Path, server: serving.Server, cloud: stand_in.Running) -> None:
     """As a program, because the signal must find it: the near answer comes, the far one takes its time."""
     cloud.behave(chunks=64, chunk_ms=1000)
     asked = len(cloud.report().requests)
     command = [sys.executable, "-m", "nearfar", "eval", "p.jsonl", *BASE, "--concurrency", "1", "--url", server.url]
-    process = subprocess.Popen(
-        command,
-        cwd=place,
-        env={"HOME": str(place), "PATH": os.defpath},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        while len(cloud.report().requests) == asked:
-            assert process.poll() is None, process.communicate()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=serving.WAIT)
-    finally:
-        process.kill()
-        cloud.behave()
+    with interruptible():
+        process = subprocess.Popen(
+            command,
+            cwd=place,
+            env={"HOME": str(place), "PATH": os.defpath},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    with process:  # closes its pipes, and waits for it
+        try:
+            while len(cloud.report().requests) == asked:
+                assert process.poll() is None, process.communicate()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=serving.WAIT)
+        finally:
+            process.kill()
+            cloud.behave()
     assert process.returncode == 130
     assert "1 answers are kept in p.results.jsonl. Go on with --resume." in said
     records = [json.loads(line) for line in (place / "p.results.jsonl").read_text().splitlines()]
