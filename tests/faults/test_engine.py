@@ -158,8 +158,9 @@ def test_the_engine_leaves_with_the_gateway(both: Both) -> None:
     eventually(lambda: not psutil.pid_exists(pid))
 
 
-LONG = 8_000
-"""Tokens of a prompt that takes an engine with one thread seconds to read."""
+LONG = 20_000
+"""Tokens of a prompt that takes an engine with one thread many seconds to read: it looks between batches, and about
+once a second, whether somebody is still there."""
 
 
 def letters(seed: int) -> str:
@@ -180,8 +181,8 @@ def test_hanging_up_while_the_prompt_is_read_ends_the_reading(
 ) -> None:
     folder = tmp_path / "g"
     folder.mkdir()
-    running.add_model(folder, write_chat(folder / "long.gguf", eos_bias=-100.0, context=16_384), "near")
-    base = running.BASE.replace("context = 512", "context = 16384").replace("slots = 2", "slots = 1")
+    running.add_model(folder, write_chat(folder / "long.gguf", eos_bias=-100.0, context=32_768), "near")
+    base = running.BASE.replace("context = 512", "context = 32768").replace("slots = 2", "slots = 1")
     house = gateway(running.near("here", "near"), folder=folder, base=base)
     assert house.chat("near", max_tokens=2).status == 200
     pid = house.engines()["near"]
@@ -194,15 +195,13 @@ def test_hanging_up_while_the_prompt_is_read_ends_the_reading(
         question = [{"role": "user", "content": letters(2)}]
         raw.post("/v1/chat/completions", {"model": "near", "stream": stream, "max_tokens": 1, "messages": question})
         eventually(lambda: used(pid) - before > cost / 10)
-        (entry,) = house.entries(outcome="open")
-        assert b"content" not in raw.received
     # One slot: whoever is answered now has not waited for the end of what nobody wants any more.
     assert house.chat("near", max_tokens=2).status == 200
     spent = used(pid) - before
     assert spent < cost * 0.7, f"{spent:.1f} s of the {cost:.1f} s that reading all of it takes"
     eventually(lambda: all(not row["in_flight"] for row in house.ask("/nearfar/v1/ps").json["models"]))
-    (ended,) = house.attempts(entry.request)
-    assert (ended.outcome, ended.error, ended.cost) == ("cancelled", "client_gone", 0)
+    (ended,) = eventually(lambda: house.entries(outcome="cancelled"))
+    assert (ended.error, ended.cost) == ("client_gone", 0)
     assert house.engines()["near"] == pid, "and it was not killed for it"
 
 
