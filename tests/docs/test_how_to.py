@@ -178,7 +178,9 @@ CLAIMS = [
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.page}-{'-'.join(claim.fields) or 'plain'}")
 def test_what_a_page_says_of_its_wire(claim: Claim, tmp_path: Path) -> None:
     found = loaded(claim.page, tmp_path, dict.fromkeys(KEYS, "unused"))
-    there = build.gateway(found).fleet.snapshot.targets[claim.deployment].deployment
+    known = build.gateway(found).fleet.snapshot
+    # The model that a page names need not lie here: then its deployment cannot be used, and is known all the same.
+    there = (known.unusable.get(claim.deployment) or known.targets[claim.deployment]).deployment
     body = {"model": "m", "messages": running.HELLO, **claim.fields}
     request = openai_chat.parse(json.dumps(body).encode(), "req-1")
     wire = provider_wire(there.wire)
