@@ -20,7 +20,7 @@ def test_every_canary_is_one_that_the_scanner_finds() -> None:
     planted, short = canaries(presets.rules(Settings(policy=Policy(preset="team"))))
     scanner = Scanner(detectors=(Names.shipped(),))
     assert len(planted) > 100
-    assert len(short) < 5
+    assert all(name == "card.code" or ".zh" in name for name in short), "illnesses in Chinese have few characters"
     for canary in planted:
         found = scanner.scan(canary.text).findings
         for value in canary.values:
