@@ -217,8 +217,10 @@ def test_slots_and_requests_add_up_whatever_happens(steps: list[tuple[str, int, 
             desk.leave(running.pop(which % len(running)), now)
         elif what in {"withdraw", "expire"} and tickets:
             ticket = tickets[which % len(tickets)]
-            if not ticket.outcome:
-                getattr(desk.queue, what)(ticket)
+            if not ticket.outcome and what == "withdraw":
+                desk.queue.withdraw(ticket)
+            elif not ticket.outcome:
+                desk.queue.expire(ticket, now)
         for load in desk.loads:
             line = load.line
             assert line.slots is not None
