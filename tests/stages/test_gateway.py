@@ -75,9 +75,12 @@ def test_a_crash_is_a_broken_stream_for_the_client_and_the_next_request_is_answe
     served: running.Gateway, model: str
 ) -> None:
     with client(served) as api:
+        # Loaded and looked up beforehand: the rest of a stream may come in less time than that takes.
+        api.chat.completions.create(model=model, messages=[{"role": "user", "content": "1"}])
+        pid = served.engines()[model]
         stream = api.chat.completions.create(model=model, messages=[{"role": "user", "content": "2"}], stream=True)
         next(stream)
-        os.kill(served.engines()[model], signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         with pytest.raises(openai.APIError):
             for _ in stream:
                 pass
