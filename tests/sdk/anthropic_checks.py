@@ -112,8 +112,12 @@ def check_chat(setting: Setting) -> None:
     assert 0 < message.usage.output_tokens <= 12
 
 
+COLD = {"temperature": 0}
+
+
 def check_stream(setting: Setting) -> None:
-    with setting.client.messages.stream(model=CHAT, messages=ASK, max_tokens=12) as stream:
+    # Coldest, because a model of random weights that samples may end, or stay in one character's bytes, at once.
+    with setting.client.messages.stream(model=CHAT, messages=ASK, max_tokens=12, extra_body=COLD) as stream:
         pieces = list(stream.text_stream)
         message = stream.get_final_message()
     assert len(pieces) > 2
