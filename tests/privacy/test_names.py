@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.privacy.naming import NAMES, found
 
 from nearfar.privacy.names import Names
 from nearfar.privacy.normal import Normal
-
-NAMES = Names.shipped()
-
-
-def found(text: str) -> list[str]:
-    normal = Normal.of(text)
-    return [normal.text[each.start : each.end] for each in sorted(NAMES.scan(normal))]
 
 
 @pytest.mark.parametrize(

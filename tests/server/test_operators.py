@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,19 @@ def config(url: str) -> str:
     return f'[deployments.near]\nprovider = "ollama"\nmodel = "big"\nplace = "device"\nbase_url = "{url}"\n'
 
 
+def two_keys(url: str) -> tuple[str, str]:
+    """A caller's and an operator's."""
+    with contextlib.closing(connect(url)) as connection:
+        keys.prepare(connection)
+        return keys.new(connection, "app")[1], keys.new(connection, "ops", operator=True)[1]
+
+
 @pytest.mark.parametrize(("path", "body"), EMPTY)
 def test_with_keys_it_takes_an_operator(tmp_path: Path, path: str, body: dict[str, Any]) -> None:
     async def scenario() -> None:
         async with here({"big:latest": 4096}) as fake:
             settings = loaded(tmp_path, config(fake.url), server__require_key="true")
-            connection = connect(settings.ledger_url)
-            keys.prepare(connection)
-            _, plain = keys.new(connection, "app")
-            _, operator = keys.new(connection, "ops", operator=True)
-            connection.close()
+            plain, operator = two_keys(settings.ledger_url)
             async with served(settings) as app:
                 await refused_and_then_done(app, path, body, plain, operator, fake)
 
@@ -77,11 +81,7 @@ def test_how_long_a_model_stays_is_not_every_callers_to_say(tmp_path: Path, path
     async def scenario() -> None:
         async with here({"big:latest": 4096}) as fake:
             settings = loaded(tmp_path, config(fake.url), server__require_key="true")
-            connection = connect(settings.ledger_url)
-            keys.prepare(connection)
-            _, plain = keys.new(connection, "app")
-            _, operator = keys.new(connection, "ops", operator=True)
-            connection.close()
+            plain, operator = two_keys(settings.ledger_url)
             async with served(settings) as app:
                 for key, travels in ((plain, False), (operator, True)):
                     asked = {"model": "near", "keep_alive": -1, **body}

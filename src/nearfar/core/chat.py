@@ -17,6 +17,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_write: int | None = None
     reasoning: int | None = None
 
+    def updated(self, new: Usage) -> Usage:
+        """What is known when ``new`` has come later: its counts, and these where it reports none."""
+        return Usage(
+            input=self.input if new.input is None else new.input,
+            output=self.output if new.output is None else new.output,
+            cached=self.cached if new.cached is None else new.cached,
+            cache_write=self.cache_write if new.cache_write is None else new.cache_write,
+            reasoning=self.reasoning if new.reasoning is None else new.reasoning,
+        )
+
 
 class Request(msgspec.Struct, kw_only=True):
     """The client's bytes, who sent them, and typed views on the few fields that decide.

@@ -38,7 +38,7 @@ class Seen(msgspec.Struct):
         """Remember what the ledger wants to know of ``chunks``."""
         for chunk in chunks:
             if chunk.usage is not None:
-                self.usage = chunk.usage if self.usage is None else _merge(self.usage, chunk.usage)
+                self.usage = chunk.usage if self.usage is None else self.usage.updated(chunk.usage)
             if chunk.finish:
                 self.finish = chunk.finish
             if chunk.model:
@@ -71,14 +71,4 @@ def begun(exchange: Exchange, decision: Decision, ranked: Ranked, deployment: De
         input_estimate=request.input_tokens,
         stream=request.stream,
         deviations=(*exchange.deviations, *outgoing.deviations),
-    )
-
-
-def _merge(old: Usage, new: Usage) -> Usage:
-    return Usage(
-        input=old.input if new.input is None else new.input,
-        output=old.output if new.output is None else new.output,
-        cached=old.cached if new.cached is None else new.cached,
-        cache_write=old.cache_write if new.cache_write is None else new.cache_write,
-        reasoning=old.reasoning if new.reasoning is None else new.reasoning,
     )

@@ -124,7 +124,7 @@ class _Response:
         """Facts of a chunk that belong to the response as a whole."""
         self.model = chunk.model or self.model
         if chunk.usage is not None:
-            self.usage = chunk.usage if self.usage is None else _merged(self.usage, chunk.usage)
+            self.usage = chunk.usage if self.usage is None else self.usage.updated(chunk.usage)
 
     def finished(self, output: Output) -> dict[str, Any]:
         """The object of a response that ended clean."""
@@ -143,16 +143,6 @@ def _usage(usage: Usage) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": usage.input + usage.output,
     }
-
-
-def _merged(old: Usage, new: Usage) -> Usage:
-    return Usage(
-        input=old.input if new.input is None else new.input,
-        output=old.output if new.output is None else new.output,
-        cached=old.cached if new.cached is None else new.cached,
-        cache_write=old.cache_write if new.cache_write is None else new.cache_write,
-        reasoning=old.reasoning if new.reasoning is None else new.reasoning,
-    )
 
 
 class Stream:
